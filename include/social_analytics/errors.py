@@ -1,0 +1,159 @@
+"""What can go wrong with a job, in the two classes and the codes that the ledger records.
+
+Every failure that the package knows is a :class:`JobError` carrying one :class:`ErrorCode`.
+The code alone decides whether it is worth another try and who can cure it, so nobody else
+needs to decide that.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+
+REASON_MAX_LENGTH = 500
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+class ErrorClass(StrEnum):
+    """``transient`` is tried again, ``permanent`` stops that one integration at once."""
+
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+class CuredBy(StrEnum):
+    """Who can end the failure: the page's owner, whoever runs Airflow, or time."""
+
+    OWNER = "owner"
+    OPERATOR = "operator"
+    TIME = "time"
+
+
+class ErrorCode(StrEnum):
+    """The ledger's ``error_code``, with its class, who cures it and how."""
+
+    error_class: ErrorClass
+    cured_by: CuredBy
+    cure: str
+
+    def __new__(cls, value: str, error_class: ErrorClass, cured_by: CuredBy, cure: str) -> ErrorCode:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.error_class = error_class
+        member.cured_by = cured_by
+        member.cure = cure
+        return member
+
+    TOKEN_INVALID = (
+        "token_invalid",
+        ErrorClass.PERMANENT,
+        CuredBy.OWNER,
+        "Reconnect the channel in Postiz.",
+    )
+    PERMISSION_MISSING = (
+        "permission_missing",
+        ErrorClass.PERMANENT,
+        CuredBy.OWNER,
+        "Reconnect the channel in Postiz as someone who manages the page, "
+        "and grant read_insights and pages_read_engagement.",
+    )
+    OBJECT_NOT_FOUND = (
+        "object_not_found",
+        ErrorClass.PERMANENT,
+        CuredBy.OWNER,
+        "The page is gone, unpublished or merged: connect its successor in Postiz, or disable the channel.",
+    )
+    ACCOUNT_BLOCKED = (
+        "account_blocked",
+        ErrorClass.PERMANENT,
+        CuredBy.OWNER,
+        "The provider blocks the account for now: its owner resolves that there. The next daily run tries again.",
+    )
+    REQUEST_INVALID = (
+        "request_invalid",
+        ErrorClass.PERMANENT,
+        CuredBy.OPERATOR,
+        "The provider refuses the request itself: check the API version, upgrade this package, report it.",
+    )
+    CONFIG_INVALID = (
+        "config_invalid",
+        ErrorClass.PERMANENT,
+        CuredBy.OPERATOR,
+        "Correct the setting, connection or app secret that the reason names, then clear the task.",
+    )
+    RATE_LIMITED = (
+        "rate_limited",
+        ErrorClass.TRANSIENT,
+        CuredBy.TIME,
+        "The API's quota was used up for hours: clear the task later; if it recurs, raise the app's quota.",
+    )
+    API_UNAVAILABLE = (
+        "api_unavailable",
+        ErrorClass.TRANSIENT,
+        CuredBy.TIME,
+        "The provider's API was down: clear the task, or let the look-back of the next days bring the day in.",
+    )
+    NETWORK = (
+        "network",
+        ErrorClass.TRANSIENT,
+        CuredBy.TIME,
+        "The API could not be reached from the workers: check DNS, proxy and firewall, then clear the task.",
+    )
+    RESPONSE_INVALID = (
+        "response_invalid",
+        ErrorClass.TRANSIENT,
+        CuredBy.TIME,
+        "The API answered something that is not its format: clear the task; if it recurs, report it.",
+    )
+    STORAGE_UNAVAILABLE = (
+        "storage_unavailable",
+        ErrorClass.TRANSIENT,
+        CuredBy.OPERATOR,
+        "Postgres did not answer: restore it, then clear the task.",
+    )
+    UNEXPECTED = (
+        "unexpected",
+        ErrorClass.TRANSIENT,
+        CuredBy.OPERATOR,
+        "Not foreseen: read the task's log; if it recurs, report it.",
+    )
+
+
+class JobError(Exception):
+    """A job's failure, with everything that someone will want to know at 3 a.m.
+
+    The reason is cut to ``REASON_MAX_LENGTH`` characters and freed of control characters.
+    Whoever builds one from an answer of an API removes secrets from the text first.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        reason: str,
+        *,
+        provider_code: int | None = None,
+        provider_subcode: int | None = None,
+        trace_id: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        """
+        :param code: decides class and cure.
+        :param reason: one sentence for people.
+        :param provider_code: the provider's own error code.
+        :param provider_subcode: the provider's own subcode.
+        :param trace_id: the provider's id of the request (Meta: ``fbtrace_id``).
+        :param retry_after: how long the provider asks to be left alone.
+        """
+        self.code = code
+        self.reason = _CONTROL_CHARACTERS.sub(" ", reason).strip()[:REASON_MAX_LENGTH]
+        self.provider_code = provider_code
+        self.provider_subcode = provider_subcode
+        self.trace_id = trace_id
+        self.retry_after = retry_after
+        super().__init__(f"{code}: {self.reason}")
+
+    @property
+    def error_class(self) -> ErrorClass:
+        """``transient`` or ``permanent``, as the code says."""
+        return self.code.error_class

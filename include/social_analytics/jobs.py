@@ -1,0 +1,69 @@
+"""A job's identity: what it is about, its deterministic id, and the fields each of its log lines carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import structlog
+
+
+@dataclass(frozen=True)
+class Integration:
+    """A channel that an organization connected in Postiz. Never holds a token."""
+
+    id: str
+    name: str
+    organization_id: str
+    provider: str
+
+
+@dataclass(frozen=True)
+class IngestJob:
+    """One integration's one day."""
+
+    integration: Integration
+    date: date
+    is_backfill: bool
+
+    @property
+    def job_id(self) -> str:
+        """The same for every run that covers the same integration and day."""
+        return f"analytics-ingest:{self.integration.id}:{self.date.isoformat()}"
+
+    @contextmanager
+    def log_context(self) -> Iterator[None]:
+        """Bind the job's fields to every line logged by this thread inside the block."""
+        with structlog.contextvars.bound_contextvars(
+            organizationId=self.integration.organization_id,
+            integrationId=self.integration.id,
+            jobId=self.job_id,
+            date=self.date.isoformat(),
+        ):
+            yield
+
+
+@dataclass(frozen=True)
+class AggregateJob:
+    """One day's roll-up over all organizations, or over one."""
+
+    date: date
+    organization_id: str | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The same for every run that covers the same day."""
+        return f"analytics-aggregate:{self.date.isoformat()}"
+
+    @contextmanager
+    def log_context(self) -> Iterator[None]:
+        """Bind the job's fields to every line logged by this thread inside the block."""
+        with structlog.contextvars.bound_contextvars(
+            organizationId=self.organization_id,
+            integrationId=None,
+            jobId=self.job_id,
+            date=self.date.isoformat(),
+        ):
+            yield

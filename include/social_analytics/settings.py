@@ -1,0 +1,123 @@
+"""The package's settings: environment variables ``SOCIAL_ANALYTICS_…``, read and checked here only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
+
+PREFIX = "SOCIAL_ANALYTICS_"
+
+
+class SettingError(ValueError):
+    """A setting has a value that it cannot have; the message is one sentence that names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the README's settings table lists, with its defaults."""
+
+    timezone: ZoneInfo = ZoneInfo("America/Los_Angeles")
+    run_at: time = time(2, 0)
+    start_date: date = date(2026, 11, 1)
+    lookback_days: int = 3
+    post_window_days: int = 28
+    max_mapped_tasks: int = 200
+    max_concurrent_tasks: int = 16
+    max_active_runs: int = 3
+    retry_delay: timedelta = timedelta(seconds=120)
+    max_retry_delay: timedelta = timedelta(seconds=1800)
+    request_backoff: float = 2.0
+    request_timeout: float = 30.0
+    min_coverage: float = 0.5
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read every setting; one that is unset or empty keeps its default.
+
+        :raises SettingError: naming the first variable that has an impossible value.
+        """
+        parsers: dict[str, Callable[[str], object]] = {
+            "timezone": _timezone,
+            "run_at": _time_of_day,
+            "start_date": _date,
+            "lookback_days": _whole_number(0, 89),
+            "post_window_days": _whole_number(1, 90),
+            "max_mapped_tasks": _whole_number(1, 1000),
+            "max_concurrent_tasks": _whole_number(1),
+            "max_active_runs": _whole_number(1),
+            "retry_delay": lambda text: timedelta(seconds=_number(0)(text)),
+            "max_retry_delay": lambda text: timedelta(seconds=_number(0)(text)),
+            "request_backoff": _number(0),
+            "request_timeout": _number(0.001),
+            "min_coverage": _number(0, 1),
+        }
+        values: dict[str, object] = {}
+        for name, parse in parsers.items():
+            variable = PREFIX + name.upper()
+            text = environment.get(variable, "").strip()
+            if not text:
+                continue
+            try:
+                values[name] = parse(text)
+            except ValueError as error:
+                raise SettingError(f"{variable} must be {error}, not {text!r}.") from None
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def _timezone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("the name of a time zone such as America/Los_Angeles") from None
+
+
+def _time_of_day(text: str) -> time:
+    try:
+        parsed = time.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a time of day such as 02:00") from None
+    if parsed.tzinfo is not None:
+        raise ValueError("a time of day without a zone, such as 02:00")
+    return parsed
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a date such as 2026-11-01") from None
+
+
+def _whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    wanted = f"a whole number of at least {lowest}" + (
+        f" and at most {highest}" if highest is not None else ""
+    )
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit():
+            raise ValueError(wanted)
+        value = int(text)
+        if value < lowest or (highest is not None and value > highest):
+            raise ValueError(wanted)
+        return value
+
+    return parse
+
+
+def _number(lowest: float, highest: float | None = None) -> Callable[[str], float]:
+    wanted = f"a number of at least {lowest}" + (f" and at most {highest}" if highest is not None else "")
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(wanted) from None
+        # Written so that NaN fails too.
+        if not (lowest <= value <= (highest if highest is not None else 1e9)):
+            raise ValueError(wanted)
+        return value
+
+    return parse
