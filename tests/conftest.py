@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from include.sandbox.postgres import EmbeddedPostgres, embedded_postgres
+
+# Airflow reads its configuration when it is first imported, so this stands before any test's import.
+_PROJECT = Path(__file__).resolve().parents[1]
+_HOME = tempfile.TemporaryDirectory(prefix="social-analytics-tests-")
+os.environ.update(
+    AIRFLOW_HOME=_HOME.name,
+    AIRFLOW__CORE__DAGS_FOLDER=str(_PROJECT / "dags"),
+    AIRFLOW__CORE__PLUGINS_FOLDER=str(_PROJECT / "plugins"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+)
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +85,9 @@ def postiz(postgres: EmbeddedPostgres, postiz_database: str) -> Iterator[psycopg
     """A connection to ``postiz_database``."""
     with psycopg.connect(postgres.dsn(postiz_database)) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> str:
+    """The directory that Airflow, once imported in this process, has its configuration in."""
+    return os.environ["AIRFLOW_HOME"]

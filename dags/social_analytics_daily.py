@@ -1,0 +1,100 @@
+"""
+### Daily social analytics for Postiz
+
+One run covers one day. It reads the active social integrations from a Postiz database, ingests each
+one's metrics and content for that day from its provider's API, stores them in the schema `analytics`,
+and rolls them up per organization.
+
+    list_active_integrations -> analytics_ingest[ ] -> analytics_aggregate -> check_coverage
+
+**When.** Every day at 02:00 Los Angeles time (`SOCIAL_ANALYTICS_RUN_AT`, `SOCIAL_ANALYTICS_TIMEZONE`),
+because Meta's day ends at midnight there. The logical date is the day's label, at 00:00 UTC.
+
+**Again.** Any day can be run, cleared or backfilled at any time: re-reading a day replaces it.
+A manual run takes the day from `date`, else from a logical date at 00:00 UTC, else the latest day due.
+
+**What fails.** A broken token or a lost permission stops that one integration, with the reason in
+`analytics.ingest_job`; a passing fault is tried again; a used-up quota waits without using up a try.
+The run is red only when somebody who operates Airflow must act; the log of `check_coverage` says who
+and how.
+
+**Needs** the connections `postiz_db` (only read) and `analytics_db`; `facebook_graph` and
+`analytics_redis` are optional. Settings are environment variables, see the README.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+
+from airflow.sdk import DAG, Asset, Param, task
+
+from include.social_analytics.retry import SpreadRetryPolicy
+from include.social_analytics.settings import Settings
+from include.social_analytics.tasks import (
+    analytics_aggregate,
+    analytics_ingest,
+    check_coverage,
+    list_active_integrations,
+)
+from include.social_analytics.timetable import CalendarDayTimetable
+
+RETRIES = 3
+
+settings = Settings.from_environment()
+start_date = datetime.combine(settings.start_date, time(), UTC)
+
+with DAG(
+    dag_id="social_analytics_daily",
+    doc_md=__doc__,
+    schedule=CalendarDayTimetable(settings.timezone, settings.run_at),
+    start_date=start_date,
+    catchup=True,
+    max_active_runs=settings.max_active_runs,
+    max_active_tasks=settings.max_concurrent_tasks,
+    default_args={
+        "owner": "social-analytics",
+        # On the tasks too, so that Airflow refuses a manual run before it instead of running nothing.
+        "start_date": start_date,
+        "retries": RETRIES,
+        "retry_delay": settings.retry_delay,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": settings.max_retry_delay,
+    },
+    params={
+        "date": Param(None, type=["null", "string"], format="date", description="The day to ingest."),
+        "organization_id": Param(
+            None, type=["null", "string"], minLength=1, description="Only this organization's integrations."
+        ),
+        "integration_ids": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "minLength": 1},
+            minItems=1,
+            description="Only these integrations.",
+        ),
+    },
+    tags=["social-analytics", "postiz"],
+):
+    ingested = (
+        task(
+            analytics_ingest,
+            # Airflow gives all mapped instances the same backoff; this spreads them.
+            retry_policy=SpreadRetryPolicy(RETRIES, settings.retry_delay, settings.max_retry_delay),
+            # Over all runs: backfill, catch-up and the daily run share what the API bears.
+            max_active_tis_per_dag=settings.max_concurrent_tasks,
+            map_index_template="{{ task.op_kwargs['batch']['label'] }}",
+        )
+        .partial()
+        .expand(batch=task(list_active_integrations)())
+    )
+    # Whatever became of the ingests, what is there is rolled up ...
+    aggregated = task(
+        analytics_aggregate,
+        trigger_rule="all_done",
+        retries=1,
+        retry_delay=timedelta(seconds=5),
+        retry_exponential_backoff=0,
+        outlets=[Asset("social_analytics_organization_daily")],
+    )()
+    # ... and judged: Airflow calls a run good when its last task is.
+    checked = task(check_coverage, trigger_rule="all_done")()
+
+    ingested >> aggregated >> checked

@@ -1,0 +1,214 @@
+"""`make run` and `make up`: one day's run on this machine, from nothing, and its figures.
+
+With ``AIRFLOW_CONN_POSTIZ_DB`` and ``AIRFLOW_CONN_ANALYTICS_DB`` set it runs on those databases; else
+it makes demo ones and starts the sandbox that answers in the Graph API's place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psycopg
+
+from include.sandbox.local_airflow import DAG_ID, USER, LocalAirflow, StartError
+from include.sandbox.postgres import EmbeddedPostgres, embedded_postgres
+from include.social_analytics.days import latest_due_day
+from include.social_analytics.errors import JobError
+from include.social_analytics.jobs import Integration
+from include.social_analytics.settings import SettingError, Settings
+
+OWN_DATABASES = ("AIRFLOW_CONN_POSTIZ_DB", "AIRFLOW_CONN_ANALYTICS_DB")
+
+_FIGURES = """
+SELECT organization_id, metric, value, integrations_reported, integrations_expected
+FROM analytics.organization_daily
+WHERE date = %s
+ORDER BY organization_id, provider, metric
+"""
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be done; the message is one sentence."""
+
+
+def main() -> int:
+    """Run the command line; returns the exit status: 0 only when the run succeeded."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--date", default="", help="the day to ingest, as YYYY-MM-DD; the latest one by default")
+    parser.add_argument("--stay", action="store_true", help="keep the UI up until interrupted")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        settings = Settings.from_environment()
+        day = _wanted_day(arguments.date, settings)
+        return _run(day, settings, stay=arguments.stay)
+    except KeyboardInterrupt:
+        print("Interrupted; everything that was started has been stopped.", file=sys.stderr)
+        return 130
+    except (UsageError, SettingError, StartError, JobError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # One is enough: a second one must not cut the cleaning up short.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _wanted_day(text: str, settings: Settings) -> date:
+    if not text:
+        return latest_due_day(datetime.now(UTC), settings)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"DATE must be a date such as 2026-11-20, not {text!r}.") from None
+
+
+def _run(day: date, settings: Settings, *, stay: bool) -> int:
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="social-analytics-")))
+        started = time.monotonic()
+        print("Starting Postgres ...")
+        postgres = stack.enter_context(embedded_postgres())
+        postgres.create_database("airflow")
+        environment = {
+            # The run that was asked for and no other, whatever catch-up would add.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "SOCIAL_ANALYTICS_START_DATE": min(day, settings.start_date).isoformat(),
+            **stack.enter_context(_world(postgres)),
+        }
+        print("Starting Airflow ...")
+        airflow = stack.enter_context(
+            LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment)
+        )
+        print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAG_ID} for {day} ...")
+        run_id = airflow.trigger({"date": day.isoformat()})
+        state = _follow(airflow, run_id)
+        _report(airflow, run_id, day)
+        print(f"\nThe run ended: {state}.")
+        if stay:
+            print(f"Airflow's UI: {airflow.url}  user {USER}, password {airflow.password}  (Ctrl-C ends it)")
+            signal.pause()
+        return 0 if state == "success" else 1
+
+
+@contextmanager
+def _world(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
+    """The connections to run on: the caller's own where given, else a demo and its sandbox."""
+    given = [name for name in OWN_DATABASES if os.environ.get(name)]
+    if len(given) == len(OWN_DATABASES):
+        print(f"Running on the databases of {' and '.join(OWN_DATABASES)}.")
+        yield {}
+        return
+    if given:
+        missing = next(name for name in OWN_DATABASES if name not in given)
+        raise UsageError(f"{given[0]} is set but {missing} is not: set both, or neither for the demo.")
+    from include.sandbox.graph_api import serve
+    from include.sandbox.postiz_db import create_tables, populate_demo
+    from include.sandbox.world import demo_world
+
+    world = demo_world()
+    postgres.create_database("postiz")
+    postgres.create_database("analytics")
+    with psycopg.connect(postgres.dsn("postiz")) as connection:
+        create_tables(connection)
+        populate_demo(connection, world)
+    print("Demo: a made-up Postiz database, and a sandbox that answers in the Graph API's place.")
+    with serve(world) as sandbox:
+        yield {
+            "AIRFLOW_CONN_POSTIZ_DB": postgres.airflow_connection("postiz"),
+            "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("analytics"),
+            "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": sandbox.url}),
+        }
+
+
+def _follow(airflow: LocalAirflow, run_id: str) -> str:
+    """Print the run's progress until it has ended; returns its state."""
+    shown = ""
+    while True:
+        state = airflow.run_state(run_id)
+        tasks = airflow.task_instances(run_id)
+        progress = ", ".join(_progress(tasks)) or "waiting for the scheduler"
+        if progress != shown:
+            print(f"  {progress}", flush=True)
+            shown = progress
+        if state in ("success", "failed"):
+            return state
+        time.sleep(1)
+
+
+def _progress(tasks: list[dict[str, Any]]) -> Iterator[str]:
+    for task_id in dict.fromkeys(task["task_id"] for task in tasks):
+        states = [task["state"] for task in tasks if task["task_id"] == task_id]
+        mapped = any(task["map_index"] >= 0 for task in tasks if task["task_id"] == task_id)
+        if mapped:
+            ended = sum(state in ("success", "failed") for state in states)
+            failed = states.count("failed")
+            yield f"{task_id} {ended} of {len(states)}" + (f" ({failed} failed)" if failed else "")
+        elif states[0] not in (None, "scheduled", "queued"):
+            yield f"{task_id} {states[0]}"
+
+
+def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
+    """Print the day's figures, coverage, and what failed with its reason and cure."""
+    # Airflow reads its configuration when it is imported, so not before it is known.
+    os.environ.update(airflow.environment)
+    from include.social_analytics.connections import open_analytics
+    from include.social_analytics.coverage import assess
+    from include.social_analytics.discovery import integrations_of
+    from include.social_analytics.jobs import IngestJob
+    from include.social_analytics.warehouse import ledger
+
+    tasks = airflow.task_instances(run_id)
+    listed = next(task for task in tasks if task["task_id"] == "list_active_integrations")
+    if listed["state"] != "success":
+        print(f"\nlist_active_integrations failed: {airflow.failure_of(run_id, listed)}")
+        return
+    batches = airflow.xcom(run_id, "list_active_integrations")
+    integrations: list[Integration] = [one for batch in batches for one in integrations_of(batch)]
+    with open_analytics() as analytics:
+        job_ids = [IngestJob(one, day, is_backfill=False).job_id for one in integrations]
+        coverage = assess(integrations, ledger.states(analytics, job_ids))
+        figures = analytics.execute(_FIGURES, [day]).fetchall()
+
+    print(f"\nFigures of {day}, by organization (reported by / integrations)")
+    organization = None
+    for organization_id, metric, value, reported, expected in figures:
+        if organization_id != organization:
+            organization = organization_id
+            print(f"  {organization}")
+        shown = "-" if value is None else f"{value:,}"
+        print(f"    {metric:<16}{shown:>14}   {reported}/{expected}")
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(coverage.by_status.items()))
+    print(f"\nCoverage {coverage.ratio:.0%} of {coverage.jobs - len(coverage.for_owner)}: {counts or 'no jobs'}")
+    for title, failures in (
+        ("To be cured by the page's owner", coverage.for_owner),
+        ("To be looked at by whoever runs Airflow", coverage.for_operator),
+    ):
+        if failures:
+            print(f"\n{title}")
+            for failure in failures:
+                print(f"  {failure}")
+    for task in tasks:
+        if task["state"] == "failed" and task["map_index"] < 0:
+            print(f"\n{task['task_id']} failed: {airflow.failure_of(run_id, task)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Airflow's connections, opened for the package: two databases and the Graph API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.warehouse.storage import storage_errors
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from include.social_analytics.graph_api import GraphConnection
+    from include.social_analytics.graph_api.cooldown import Cooldown
+
+POSTIZ_DB = "postiz_db"
+ANALYTICS_DB = "analytics_db"
+FACEBOOK_GRAPH = "facebook_graph"
+ANALYTICS_REDIS = "analytics_redis"
+
+DEFAULT_GRAPH_HOST = "graph.facebook.com"
+DEFAULT_GRAPH_VERSION = "v25.0"
+
+
+def find_connection(conn_id: str) -> Connection | None:
+    """Airflow's connection ``conn_id``, or ``None`` where there is none."""
+    try:
+        return Connection.get(conn_id)
+    except AirflowNotFoundException:
+        return None
+
+
+@contextmanager
+def open_postiz() -> Iterator[psycopg.Connection]:
+    """Postiz's database. Autocommit, and every explicit transaction is read-only.
+
+    :raises JobError: ``config_invalid`` or ``storage_unavailable``, also for what fails inside the block.
+    """
+    with _open_postgres(POSTIZ_DB) as connection:
+        connection.read_only = True
+        yield connection
+
+
+@contextmanager
+def open_analytics() -> Iterator[psycopg.Connection]:
+    """The analytics database, its schema migrated. Autocommit: each transaction is explicit and short.
+
+    :raises JobError: ``config_invalid`` or ``storage_unavailable``, also for what fails inside the block.
+    """
+    from include.social_analytics.warehouse.migrate import migrate
+
+    with _open_postgres(ANALYTICS_DB) as connection:
+        migrate(connection)
+        yield connection
+
+
+@contextmanager
+def _open_postgres(conn_id: str) -> Iterator[psycopg.Connection]:
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    known = find_connection(conn_id)
+    if known is None:
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"The Airflow connection {conn_id!r} is missing: set AIRFLOW_CONN_{conn_id.upper()}, "
+            "or add it under Admin, Connections.",
+        )
+    if known.conn_type not in ("postgres", "postgresql"):
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"The Airflow connection {conn_id!r} must be of type postgres, not {known.conn_type!r}.",
+        )
+    with storage_errors(conn_id):
+        connection: psycopg.Connection = PostgresHook(connection=known).get_conn()
+        try:
+            connection.autocommit = True
+            yield connection
+        finally:
+            connection.close()
+
+
+def graph_connection() -> GraphConnection:
+    """Where and how to call the Graph API; the defaults are Meta's own host and no app secret.
+
+    :raises JobError: ``config_invalid`` when the connection's extra names no usable API version.
+    """
+    from include.social_analytics.graph_api import GraphConnection
+
+    known = find_connection(FACEBOOK_GRAPH)
+    host = (known.host if known else None) or DEFAULT_GRAPH_HOST
+    scheme = (known.schema if known else None) or "https"
+    port = f":{known.port}" if known and known.port else ""
+    version = (known.extra_dejson.get("api_version") if known else None) or DEFAULT_GRAPH_VERSION
+    base_url = host.rstrip("/") if "://" in host else f"{scheme}://{host}{port}"
+    return GraphConnection(
+        base_url=base_url,
+        api_version=version,
+        app_secret=(known.password if known else None) or None,
+        cooldown=_cooldown(base_url),
+    )
+
+
+def _cooldown(base_url: str) -> Cooldown:
+    """Shared by all workers through Redis where that connection exists, else this process's own."""
+    from include.social_analytics.graph_api.cooldown import LocalCooldown, RedisCooldown, cooldown_key
+
+    if find_connection(ANALYTICS_REDIS) is None:
+        return LocalCooldown()
+    from airflow.providers.redis.hooks.redis import RedisHook
+
+    return RedisCooldown(RedisHook(redis_conn_id=ANALYTICS_REDIS).get_conn(), cooldown_key(base_url))

@@ -1,0 +1,92 @@
+"""Judging a run by its jobs: what is missing, why, and who can cure it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from include.social_analytics.errors import CuredBy, ErrorCode
+from include.social_analytics.jobs import Integration
+from include.social_analytics.warehouse.ledger import SETTLED_WELL, JobState
+
+#: Enough names for a person to start with; the ledger has them all.
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One integration's failed day."""
+
+    integration: Integration
+    code: ErrorCode
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {self.reason} {self.code.cure}"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How complete a day is. Numbers are jobs, that is integrations.
+
+    ``unsettled`` holds the integrations whose job is still queued or running, or unknown to the ledger.
+    """
+
+    jobs: int
+    by_status: Mapping[str, int]
+    for_owner: Sequence[Failure]
+    for_operator: Sequence[Failure]
+    unsettled: Sequence[Integration]
+
+    @property
+    def ratio(self) -> float:
+        """Well settled jobs / (jobs - failures that only the page's owner can cure), in 0..1."""
+        expected = self.jobs - len(self.for_owner)
+        if expected <= 0:
+            return 1.0
+        return sum(self.by_status.get(status, 0) for status in SETTLED_WELL) / expected
+
+    def complaints(self, min_coverage: float) -> list[str]:
+        """Why the run is not good enough, in sentences; empty when it is."""
+        found = []
+        if self.unsettled:
+            found.append(f"{len(self.unsettled)} jobs never ended: {_names(self.unsettled)}.")
+        if self.for_operator:
+            found.append(
+                f"{len(self.for_operator)} integrations failed for a reason that whoever runs Airflow can cure: "
+                + " | ".join(str(failure) for failure in self.for_operator[:_NAMED])
+            )
+        if self.ratio < min_coverage:
+            found.append(
+                f"Coverage {self.ratio:.0%} is under SOCIAL_ANALYTICS_MIN_COVERAGE ({min_coverage:.0%})."
+            )
+        return found
+
+
+def assess(integrations: Sequence[Integration], states: Sequence[JobState]) -> Coverage:
+    """The coverage of a run that listed ``integrations``, whose ledger rows are ``states``."""
+    by_id = {state.integration_id: state for state in states}
+    owner: list[Failure] = []
+    operator: list[Failure] = []
+    unsettled: list[Integration] = []
+    for integration in integrations:
+        state = by_id.get(integration.id)
+        if state is None or state.status in ("queued", "running"):
+            unsettled.append(integration)
+        elif state.status == "failed":
+            code = ErrorCode(state.error_code or ErrorCode.UNEXPECTED)
+            failure = Failure(integration, code, state.reason or "")
+            (owner if code.cured_by is CuredBy.OWNER else operator).append(failure)
+    return Coverage(
+        jobs=len(integrations),
+        by_status=Counter(state.status for state in states),
+        for_owner=owner,
+        for_operator=operator,
+        unsettled=unsettled,
+    )
+
+
+def _names(integrations: Sequence[Integration]) -> str:
+    named = ", ".join(repr(integration.name) for integration in integrations[:_NAMED])
+    return named + (", …" if len(integrations) > _NAMED else "")

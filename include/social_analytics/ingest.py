@@ -1,0 +1,242 @@
+"""Ingesting a batch: read each integration from its provider, store it, and keep the ledger true.
+
+Threads only talk to the providers. The databases are used by the calling thread alone, in short
+transactions: a batch holds two connections whatever its size, and no transaction spans HTTP.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+import structlog
+
+from include.social_analytics import postiz
+from include.social_analytics.connectors import PROVIDERS
+from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
+from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
+from include.social_analytics.jobs import IngestJob
+from include.social_analytics.settings import Settings
+from include.social_analytics.warehouse import ledger, writer
+from include.social_analytics.warehouse.storage import storage_errors
+
+log = structlog.get_logger(__name__)
+
+#: Integrations of one batch that are read at once. A page's calls follow one another and nearly
+#: all of their time is waiting, so a few threads keep one task's core busy.
+CONCURRENCY = 8
+
+#: A job that has waited this long for quota in one run fails.
+LONGEST_WAIT_FOR_QUOTA = timedelta(hours=6)
+
+
+class ThrottledError(Exception):
+    """Some jobs wait for the API's quota. All else that the batch could do is done."""
+
+    def __init__(self, due: datetime) -> None:
+        """:param due: when the API may be asked again, by the analytics database's clock."""
+        self.due = due
+        super().__init__(f"The API wants to be left alone until {due.isoformat(timespec='seconds')}.")
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A job whose ledger row says ``running``."""
+
+    job: IngestJob
+    reader: Reader
+    start: ledger.Start
+
+
+@dataclass(frozen=True)
+class Ingester:
+    """What ingesting needs: two open autocommit connections, the connectors by provider, the settings.
+
+    ``mask`` is called with each token as soon as it is read.
+    """
+
+    postiz_db: psycopg.Connection
+    analytics_db: psycopg.Connection
+    connector: Callable[[str], Connector]
+    mask: Callable[[str], None]
+    settings: Settings
+
+    def ingest(self, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool) -> dict[str, int]:
+        """Do all jobs of a batch, or those that this run has not settled yet.
+
+        One job's failure of any kind touches no other; a database that is gone ends the batch.
+
+        :param redo_all: do all of them, whatever the ledger says.
+        :returns: how many jobs have each status.
+        :raises ThrottledError: when some wait for quota.
+        :raises JobError: transient when something is left that another try may bring, else permanent.
+        """
+        failures: list[JobError] = []
+        todo = list(jobs)
+        if redo_all:
+            ledger.requeue(self.analytics_db, jobs, run_id)
+        else:
+            settled = self._settled(jobs, run_id)
+            todo = [job for job in jobs if job.job_id not in settled]
+            failures = [error for error in settled.values() if error is not None]
+        due: list[datetime] = []
+
+        accounts = self._accounts(todo)
+        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ingest") as pool:
+            waiting = iter(todo)
+            in_flight: dict[Future[Reading], _Started] = {}
+            while True:
+                while len(in_flight) < CONCURRENCY and (job := next(waiting, None)) is not None:
+                    with job.log_context():
+                        started = self._start(job, accounts[job.integration.id], run_id)
+                        in_flight[pool.submit(_read, started, self._window(job))] = started
+                if not in_flight:
+                    break
+                for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                    started = in_flight.pop(future)
+                    with started.job.log_context():
+                        try:
+                            self._store(started, future.result())
+                        except JobError as error:
+                            quota_due = self._record(started, error)
+                            if quota_due is None:
+                                failures.append(error)
+                            else:
+                                due.append(quota_due)
+        if due:
+            raise ThrottledError(max(due))
+        if failures:
+            raise _summary(failures, len(jobs))
+        states = ledger.states(self.analytics_db, [job.job_id for job in jobs])
+        return dict(Counter(state.status for state in states))
+
+    def _settled(self, jobs: Sequence[IngestJob], run_id: str) -> dict[str, JobError | None]:
+        """Jobs that this run has brought to an end that no retry changes; with the error, if it was one."""
+        settled: dict[str, JobError | None] = {}
+        for state in ledger.states(self.analytics_db, [job.job_id for job in jobs]):
+            if state.dag_run_id != run_id:
+                continue
+            if state.status in ledger.SETTLED_WELL:
+                settled[state.job_id] = None
+            elif state.error_class == ErrorClass.PERMANENT and state.error_code is not None:
+                settled[state.job_id] = JobError(ErrorCode(state.error_code), state.reason or "")
+        return settled
+
+    def _accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
+        """Each job's account as Postiz has it now, or why it has none any more."""
+        ids = [job.integration.id for job in jobs]
+        with storage_errors("postiz_db"), self.postiz_db.transaction():
+            active = postiz.accounts(self.postiz_db, ids, PROVIDERS, mask=self.mask)
+            gone = [one for one in ids if one not in active]
+            reasons = postiz.inactive_reasons(self.postiz_db, gone, PROVIDERS) if gone else {}
+        return active | {
+            one: JobError(
+                ErrorCode.OBJECT_NOT_FOUND, f"No longer active in Postiz: {reasons.get(one, 'changing')}."
+            )
+            for one in gone
+        }
+
+    def _window(self, job: IngestJob) -> Window:
+        return Window(job.date, self.settings.lookback_days, self.settings.post_window_days)
+
+    def _start(self, job: IngestJob, account: Account | JobError, run_id: str) -> _Started:
+        start = ledger.start(self.analytics_db, job, run_id)
+        log.info("ingest started", attempt=start.attempts)
+        reader = _Absent(account) if isinstance(account, JobError) else self._reader(job, account)
+        return _Started(job, reader, start)
+
+    def _reader(self, job: IngestJob, account: Account) -> Reader:
+        return self.connector(job.integration.provider).reader(account)
+
+    def _store(self, started: _Started, reading: Reading) -> None:
+        job = started.job
+        releases = {
+            alias: content.content_id
+            for content in reading.content
+            for alias in (*content.also_known_as, content.content_id)
+        }
+        with storage_errors("postiz_db"), self.postiz_db.transaction():
+            found = postiz.published_posts(self.postiz_db, job.integration.id, list(releases))
+        try:
+            with storage_errors("analytics_db"):
+                stored = writer.store(
+                    self.analytics_db,
+                    job,
+                    reading,
+                    observed_at=started.start.observed_at,
+                    http_calls=started.reader.http_calls,
+                    postiz_posts={releases[release_id]: post_id for release_id, post_id in found.items()},
+                    snapshot_zone=self.connector(job.integration.provider).timezone,
+                )
+        except psycopg.Error as error:
+            # Not the database's state but what was to be written: this job's own trouble.
+            raise JobError(ErrorCode.UNEXPECTED, f"{type(error).__name__} while storing: {error}") from error
+        log.info(
+            "ingest finished",
+            status=stored.status,
+            metricRows=stored.metric_rows,
+            contentRows=stored.content_rows,
+            httpCalls=started.reader.http_calls,
+        )
+
+    def _record(self, started: _Started, error: JobError) -> datetime | None:
+        """Write a failure to the ledger. Returns when the job is due again if it only waits for quota."""
+        calls = started.reader.http_calls
+        if error.code is ErrorCode.RATE_LIMITED:
+            pause = error.retry_after or self.settings.max_retry_delay
+            if started.start.observed_at + pause < started.start.working_since + LONGEST_WAIT_FOR_QUOTA:
+                due = ledger.throttle(
+                    self.analytics_db, started.job, started.start.observed_at, error, pause, calls
+                )
+                log.warning("ingest throttled", errorCode=error.code, due=due.isoformat(), reason=error.reason)
+                return due
+        ledger.fail(self.analytics_db, started.job, started.start.observed_at, error, calls)
+        log.error(
+            "ingest failed",
+            errorClass=error.error_class,
+            errorCode=error.code,
+            reason=error.reason,
+            providerCode=error.provider_code,
+            providerSubcode=error.provider_subcode,
+            traceId=error.trace_id,
+            httpCalls=calls,
+        )
+        return None
+
+
+@dataclass(frozen=True)
+class _Absent:
+    """The reader of an integration that Postiz no longer has active."""
+
+    error: JobError
+    http_calls: int = 0
+
+    def read(self, window: Window) -> Reading:
+        raise self.error
+
+
+def _read(started: _Started, window: Window) -> Reading:
+    """Run by a pool's thread, which binds the job's log fields itself: context does not follow into it."""
+    with started.job.log_context():
+        try:
+            return started.reader.read(window)
+        except JobError:
+            raise
+        except Exception as error:
+            # Whatever a connector did not foresee stays this one job's failure.
+            log.exception("ingest met something unexpected")
+            raise JobError(ErrorCode.UNEXPECTED, f"{type(error).__name__}, see the log.") from None
+
+
+def _summary(failures: Sequence[JobError], jobs: int) -> JobError:
+    """One error for the batch: transient if any is, so that what is left is tried again."""
+    transient = [error for error in failures if error.error_class is ErrorClass.TRANSIENT]
+    leading = (transient or failures)[0]
+    if jobs == 1:
+        return leading
+    codes = ", ".join(f"{count} {code}" for code, count in Counter(error.code for error in failures).items())
+    return JobError(leading.code, f"{len(failures)} of {jobs} integrations failed: {codes}.")

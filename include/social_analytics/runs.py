@@ -1,0 +1,77 @@
+"""The DAG run that a task belongs to, as far as the package cares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from airflow.sdk import get_current_context
+
+from include.social_analytics.days import day_of_run
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.settings import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One DAG run: the day it covers and what it was narrowed to."""
+
+    run_id: str
+    day: date
+    is_backfill: bool
+    organization_id: str | None
+    integration_ids: tuple[str, ...] | None
+
+    def jobs(self, integrations: Iterable[Integration]) -> list[IngestJob]:
+        """One ingest job for each integration."""
+        return [IngestJob(integration, self.day, self.is_backfill) for integration in integrations]
+
+
+def current_run(settings: Settings) -> Run:
+    """The run of the task that is executing.
+
+    :raises JobError: ``config_invalid`` when the run's date or configuration cannot be used.
+    """
+    context: Any = get_current_context()
+    dag_run, params = context["dag_run"], context["params"]
+    run_type = str(dag_run.run_type)
+    day = day_of_run(
+        run_type=run_type,
+        logical_date=dag_run.logical_date,
+        run_after=dag_run.run_after,
+        params=params,
+        conf=dag_run.conf,
+        now=datetime.now(UTC),
+        settings=settings,
+    )
+    ids = params.get("integration_ids")
+    return Run(
+        run_id=dag_run.run_id,
+        day=day,
+        is_backfill=run_type == "backfill",
+        organization_id=params.get("organization_id"),
+        integration_ids=tuple(ids) if ids is not None else None,
+    )
+
+
+def is_first_start() -> bool:
+    """Whether this is the task's first start in the run or since it was cleared.
+
+    A retry has a higher try number; a start after a wait for quota has the same one.
+    """
+    context: Any = get_current_context()
+    ti = context["ti"]
+    first_try = ti.max_tries - (ti.task.retries or 0) + 1
+    return bool(ti.try_number == first_try and context.get("task_reschedule_count", 0) == 0)
+
+
+def task_states(*task_ids: str) -> dict[str, str]:
+    """The states of unmapped tasks of this run, by task id; one that has none yet is absent."""
+    context: Any = get_current_context()
+    ti = context["ti"]
+    states: dict[str, dict[str, str]] = ti.get_task_states(
+        dag_id=ti.dag_id, task_ids=list(task_ids), run_ids=[ti.run_id]
+    )
+    return states.get(ti.run_id, {})

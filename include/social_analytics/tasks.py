@@ -1,0 +1,149 @@
+"""The DAG's four tasks: the edge where the package meets Airflow.
+
+Nothing else knows of Airflow's context and exceptions. Each function takes what the DAG file hands
+it, finds its run, opens its connections and says what Airflow is to make of the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import structlog
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
+from airflow.sdk.log import mask_secret
+
+from include.social_analytics import postiz
+from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+from include.social_analytics.connectors import PROVIDERS, open_connector
+from include.social_analytics.connectors.base import Connector, Window
+from include.social_analytics.coverage import assess
+from include.social_analytics.discovery import Batch, deal_out, integrations_of
+from include.social_analytics.errors import ErrorClass, JobError
+from include.social_analytics.ingest import Ingester, ThrottledError
+from include.social_analytics.jobs import AggregateJob, Integration
+from include.social_analytics.runs import current_run, is_first_start, task_states
+from include.social_analytics.settings import Settings
+from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse.aggregate import aggregate_day
+
+log = structlog.get_logger(__name__)
+
+LIST_TASK = "list_active_integrations"
+AGGREGATE_TASK = "analytics_aggregate"
+
+
+@contextmanager
+def airflow_outcome() -> Iterator[None]:
+    """Tell Airflow which failures are final: it retries whatever else a task raises."""
+    try:
+        yield
+    except JobError as error:
+        if error.error_class is ErrorClass.PERMANENT:
+            raise AirflowFailException(str(error)) from None
+        raise
+
+
+def list_active_integrations() -> list[Batch]:
+    """Register a job for each active integration; return what to ingest, dealt out for mapping."""
+    settings = Settings.from_environment()
+    with airflow_outcome():
+        run = current_run(settings)
+        graph_connection()
+        integrations: list[Integration] = []
+        with open_analytics() as analytics, open_postiz() as source:
+            with source.transaction():
+                postiz.require_known(
+                    source,
+                    PROVIDERS,
+                    organization_id=run.organization_id,
+                    integration_ids=run.integration_ids,
+                )
+                pages = postiz.active_integrations(
+                    source,
+                    PROVIDERS,
+                    organization_id=run.organization_id,
+                    integration_ids=run.integration_ids,
+                )
+                for page in pages:
+                    integrations += page
+                left_out = postiz.left_out(source, PROVIDERS)
+            ledger.register(analytics, run.jobs(integrations), run.run_id)
+        log.info(
+            "integrations listed",
+            date=run.day.isoformat(),
+            active=len(integrations),
+            leftOut=left_out,
+        )
+        return deal_out(integrations, settings.max_mapped_tasks)
+
+
+def analytics_ingest(batch: Batch) -> dict[str, int]:
+    """Ingest a batch; returns how many of its jobs have each status."""
+    settings = Settings.from_environment()
+    with airflow_outcome():
+        run = current_run(settings)
+        graph = graph_connection()
+
+        @cache
+        def connector(provider: str) -> Connector:
+            return open_connector(provider, settings=settings, graph=graph)
+
+        with open_postiz() as source, open_analytics() as analytics:
+            ingester = Ingester(source, analytics, connector, mask_secret, settings)
+            try:
+                return ingester.ingest(
+                    run.jobs(integrations_of(batch)), run.run_id, redo_all=is_first_start()
+                )
+            except ThrottledError as throttled:
+                # Not a failure: it costs no try, and no slot while it waits.
+                raise AirflowRescheduleException(throttled.due) from None
+
+
+def analytics_aggregate() -> dict[str, int]:
+    """Roll the run's day and its look-back up per organization; returns rows written by day."""
+    settings = Settings.from_environment()
+    if task_states(LIST_TASK).get(LIST_TASK) != "success":
+        raise AirflowSkipException(f"{LIST_TASK} did not succeed, so what to aggregate is not known.")
+    with airflow_outcome():
+        run = current_run(settings)
+        written: dict[str, int] = {}
+        with open_analytics() as analytics:
+            for day in Window(run.day, settings.lookback_days, settings.post_window_days).days:
+                job = AggregateJob(day, run.organization_id)
+                with job.log_context():
+                    rows = aggregate_day(analytics, day)
+                    log.info("aggregate finished", rows=rows)
+                written[day.isoformat()] = rows
+        return written
+
+
+def check_coverage() -> dict[str, Any]:
+    """Fail the run when something that someone operating Airflow can cure is missing from the day."""
+    settings = Settings.from_environment()
+    with airflow_outcome():
+        run = current_run(settings)
+        states = task_states(LIST_TASK, AGGREGATE_TASK)
+        broken = [task for task in (LIST_TASK, AGGREGATE_TASK) if states.get(task) != "success"]
+        if broken:
+            raise AirflowFailException(f"{' and '.join(broken)} did not succeed: see the log of that task.")
+        batches: list[Batch] = get_current_context()["ti"].xcom_pull(task_ids=LIST_TASK)
+        integrations = [one for batch in batches for one in integrations_of(batch)]
+        with open_analytics() as analytics:
+            jobs = run.jobs(integrations)
+            coverage = assess(integrations, ledger.states(analytics, [job.job_id for job in jobs]))
+    for failure in coverage.for_owner:
+        log.warning("for the page's owner to cure", integration=str(failure))
+    log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
+    complaints = coverage.complaints(settings.min_coverage)
+    if complaints:
+        raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
+    return {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
+

@@ -1,0 +1,92 @@
+"""The DAG as Airflow sees it: its shape is a contract, and each DAG of the project keeps the house rules."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def dag(airflow_home):
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=PROJECT / "dags")
+    assert not bag.import_errors
+    assert set(bag.dags) == {"social_analytics_daily"}
+    return bag.dags["social_analytics_daily"]
+
+
+def test_the_flow_is_list_ingest_aggregate_check(dag):
+    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == {
+        "list_active_integrations": {"analytics_ingest"},
+        "analytics_ingest": {"analytics_aggregate"},
+        "analytics_aggregate": {"check_coverage"},
+        "check_coverage": set(),
+    }
+    assert [task.task_id for task in dag.tasks if task.is_mapped] == ["analytics_ingest"]
+
+
+def test_ingests_are_retried_three_times_with_exponential_backoff_spread_by_a_policy(dag):
+    ingest = dag.get_task("analytics_ingest")
+    assert ingest.retries == 3
+    assert ingest.retry_exponential_backoff == 2.0
+    assert ingest.max_active_tis_per_dag == 16
+    assert type(ingest.partial_kwargs["retry_policy"]).__name__ == "SpreadRetryPolicy"
+
+
+def test_the_aggregate_runs_whatever_became_of_the_ingests_and_tries_twice_five_seconds_apart(dag):
+    aggregate = dag.get_task("analytics_aggregate")
+    assert aggregate.trigger_rule == "all_done"
+    assert (aggregate.retries, aggregate.retry_delay.total_seconds()) == (1, 5)
+    assert aggregate.retry_exponential_backoff == 0
+    assert [asset.name for asset in aggregate.outlets] == ["social_analytics_organization_daily"]
+
+
+def test_the_check_judges_also_a_run_whose_aggregate_failed(dag):
+    assert dag.get_task("check_coverage").trigger_rule == "all_done"
+
+
+def test_catch_up_is_on_and_runs_are_bounded(dag):
+    assert dag.catchup is True
+    assert dag.max_active_runs == 3
+    assert dag.start_date == dag.default_args["start_date"]
+
+
+def test_every_dag_says_what_it_is_and_whose(dag):
+    assert dag.doc_md.strip(), f"{dag.dag_id}: give the module a docstring and pass doc_md=__doc__"
+    assert dag.tags, f"{dag.dag_id}: add tags"
+    for task in dag.tasks:
+        assert task.owner != "airflow", f"{task.task_id}: set an owner in default_args"
+        assert task.retries >= 1, f"{task.task_id}: set retries"
+
+
+def test_the_dag_survives_serialisation_and_shows_its_schedule_readably(dag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert stored.timetable.summary == dag.timetable.summary
+    assert "02:00" in stored.timetable.summary
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS", "three"), ("SOCIAL_ANALYTICS_RUN_AT", "2 am")],
+)
+def test_a_setting_that_cannot_be_is_an_import_error_of_one_sentence(variable, value, airflow_home):
+    answer = subprocess.run(
+        [sys.executable, str(PROJECT / "dags" / "social_analytics_daily.py")],
+        env={**os.environ, "PYTHONPATH": str(PROJECT), variable: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.strip().splitlines()[-1].startswith(
+        f"include.social_analytics.settings.SettingError: {variable} must be"
+    )
