@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 PREFIX = "SOCIAL_ANALYTICS_"
 
+#: Where the calendar day of Meta's figures ends.
+LOS_ANGELES = ZoneInfo("America/Los_Angeles")
+
 
 class SettingError(ValueError):
     """A setting has a value that it cannot have; the message is one sentence that names it."""
@@ -19,7 +22,7 @@ class SettingError(ValueError):
 class Settings:
     """What the README's settings table lists, with its defaults."""
 
-    timezone: ZoneInfo = ZoneInfo("America/Los_Angeles")
+    timezone: ZoneInfo = LOS_ANGELES
     run_at: time = time(2, 0)
     start_date: date = date(2026, 11, 1)
     lookback_days: int = 3
@@ -97,7 +100,8 @@ def _whole_number(lowest: int, highest: int | None = None) -> Callable[[str], in
     )
 
     def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit():
+        # Nine digits: far above any sensible number, far below what Python refuses to read.
+        if not (text.isascii() and text.isdigit() and len(text) <= 9):
             raise ValueError(wanted)
         value = int(text)
         if value < lowest or (highest is not None and value > highest):

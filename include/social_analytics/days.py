@@ -1,0 +1,149 @@
+"""Which day a run covers, when a day has ended and when its run is due: the one home of this arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.settings import LOS_ANGELES, PREFIX, Settings
+
+_ONE_DAY = timedelta(days=1)
+
+
+def day_ended_at(day: date, zone: ZoneInfo = LOS_ANGELES) -> datetime:
+    """The moment, in UTC, at which ``day`` ends in ``zone``.
+
+    Los Angeles unless told otherwise: the day of Meta's figures is the calendar day there.
+    """
+    return datetime.combine(day + _ONE_DAY, time.min, zone).astimezone(UTC)
+
+
+def label_of(day: date) -> datetime:
+    """The logical date of the run that covers ``day``: 00:00 UTC, whatever the zone."""
+    return datetime.combine(day, time.min, UTC)
+
+
+@dataclass(frozen=True)
+class DaySchedule:
+    """Every day has one run: at the first ``run_at`` in ``timezone`` once the day ended in Los Angeles."""
+
+    timezone: ZoneInfo
+    run_at: time
+
+    def run_time(self, day: date) -> datetime:
+        """The moment, in UTC, at which the run for ``day`` is due.
+
+        A ``run_at`` that the clock change skips moves forward by as much as the clock; of one that
+        comes twice, the first that is not before the day's end counts.
+        """
+        ended = day_ended_at(day)
+        local_date = ended.astimezone(self.timezone).date()
+        while True:
+            for moment in self._occurrences(local_date):
+                if moment >= ended:
+                    return moment
+            local_date += _ONE_DAY
+
+    def latest_due_day(self, moment: datetime) -> date:
+        """The latest day whose run time is not after ``moment``."""
+        # Any day's run is due on a later UTC date, for Los Angeles is behind UTC.
+        day = moment.astimezone(UTC).date() - _ONE_DAY
+        while self.run_time(day) > moment:
+            day -= _ONE_DAY
+        return day
+
+    def day_meant_by(self, logical_date: datetime) -> date:
+        """The day that a manual run's logical date means.
+
+        00:00 UTC is a day's label; any other moment means the latest day due then.
+        """
+        in_utc = logical_date.astimezone(UTC)
+        return in_utc.date() if in_utc.time() == time.min else self.latest_due_day(in_utc)
+
+    def _occurrences(self, local_date: date) -> list[datetime]:
+        # In UTC, because datetimes that share a tzinfo are compared by their wall clocks.
+        first, second = (
+            datetime.combine(local_date, self.run_at.replace(fold=fold), self.timezone).astimezone(UTC)
+            for fold in (0, 1)
+        )
+        # Later: the time comes twice. Earlier: it is skipped, and only the first reading moves it forward.
+        return [first, second] if second > first else [first]
+
+
+def day_of_run(
+    *,
+    run_type: str,
+    logical_date: datetime | None,
+    run_after: datetime,
+    params: Mapping[str, object],
+    conf: Mapping[str, object] | None,
+    now: datetime,
+    settings: Settings,
+) -> date:
+    """Which day a DAG run covers.
+
+    A scheduled or backfill run: the day of its logical date. It equals the data interval's start,
+    except where a backfill reprocesses a manual run: then only the logical date is right.
+    Any other run: the param ``date``; else what its logical date means, or, without one,
+    ``run_after`` (see :meth:`DaySchedule.day_meant_by`). Never its data interval, which the command
+    line infers from the time of the call.
+
+    :param run_type: ``DagRun.run_type``: scheduled, backfill, manual, …
+    :param params: the run's params, ``conf`` already merged in.
+    :param conf: the run's own configuration.
+    :raises JobError: ``config_invalid`` when the day is malformed or has not ended in Los Angeles; when
+        any other run than a scheduled or backfill one asks for a day before the start date; when a
+        backfill's configuration has ``date``.
+    """
+    # A tuple, not a set: Airflow's run types equal their values and yet hash differently.
+    if run_type in ("scheduled", "backfill") and logical_date is not None:
+        if run_type == "backfill" and (conf or {}).get("date") is not None:
+            raise _invalid(
+                "date must not be in the configuration of a backfill: each of its runs covers its own day, "
+                "from --from-date to --to-date."
+            )
+        day = logical_date.astimezone(UTC).date()
+        _require_ended(day, now, "logical date")
+        return day
+
+    schedule = DaySchedule(settings.timezone, settings.run_at)
+    if params.get("date") is not None:
+        field, day = "date", _parse_day(params["date"])
+    elif logical_date is not None:
+        field, day = "logical date", schedule.day_meant_by(logical_date)
+    else:
+        field, day = "run after", schedule.latest_due_day(run_after)
+    _require_ended(day, now, field)
+    if day < settings.start_date:
+        raise _invalid(
+            f"{field} asks for {day}, which lies before {PREFIX}START_DATE ({settings.start_date}): "
+            f"use `airflow backfill create --from-date {day} --to-date {day}` for earlier days."
+        )
+    return day
+
+
+def _require_ended(day: date, now: datetime, field: str) -> None:
+    ended = day_ended_at(day)
+    if ended > now:
+        raise _invalid(
+            f"{field} asks for {day}, which has not ended: it ends at {ended:%Y-%m-%d %H:%M} UTC, "
+            f"midnight in {LOS_ANGELES}."
+        )
+
+
+def _parse_day(value: object) -> date:
+    try:
+        day = date.fromisoformat(str(value))
+    except ValueError:
+        day = None
+    # Python also reads 20261101 and 2026-W44-7; the form and the API take the one spelling.
+    if day is None or day.isoformat() != value:
+        raise _invalid(f"date must be a day such as 2026-11-01, not {value!r}.")
+    return day
+
+
+def _invalid(sentence: str) -> JobError:
+    return JobError(ErrorCode.CONFIG_INVALID, sentence)

@@ -1,0 +1,212 @@
+"""Reading Postiz: which integrations there are, their tokens, and the posts it published.
+
+Every function takes a connection that the caller opened read-only, and reads no column but those
+named here. Names are Prisma's, which are case-sensitive, hence the quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, LiteralString
+
+import psycopg
+
+from include.social_analytics.connectors.base import Account
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.jobs import Integration
+
+# Why an integration is left out, under its first reason; NULL when it is active. First what is gone,
+# then what this package cannot read, then what the channel's owner can change. "tokenExpiration" has
+# no say: for Facebook it is the user token's, while the page token that is stored goes on working.
+_LEFT_OUT: LiteralString = """
+    CASE
+        WHEN integration."deletedAt" IS NOT NULL THEN 'deleted'
+        WHEN organization."deletedAt" IS NOT NULL THEN 'organization_deleted'
+        WHEN integration."type" <> 'social' THEN 'not_social'
+        WHEN integration."providerIdentifier" <> ALL (%(providers)s::text[]) THEN 'no_connector'
+        WHEN integration."disabled" THEN 'disabled'
+        WHEN integration."inBetweenSteps" THEN 'in_between_steps'
+        WHEN integration."refreshNeeded" THEN 'refresh_needed'
+    END
+"""
+_FROM: LiteralString = """
+    FROM "Integration" AS integration
+    JOIN "Organization" AS organization ON organization."id" = integration."organizationId"
+"""
+
+# COLLATE "C": the same order in every database, and the one in which Python sorts.
+_PAGE: LiteralString = f"""
+    SELECT integration."id", integration."name",
+        integration."organizationId", integration."providerIdentifier"
+    {_FROM}
+    WHERE integration."id" COLLATE "C" > %(after)s
+      AND (%(organization_id)s::text IS NULL OR integration."organizationId" = %(organization_id)s::text)
+      AND (%(integration_ids)s::text[] IS NULL OR integration."id" = ANY (%(integration_ids)s::text[]))
+      AND {_LEFT_OUT} IS NULL
+    ORDER BY integration."id" COLLATE "C"
+    LIMIT %(page_size)s
+"""
+
+_STATES: LiteralString = f"""
+    SELECT integration."id", integration."organizationId", {_LEFT_OUT}
+    {_FROM}
+    WHERE integration."id" = ANY (%(integration_ids)s::text[])
+"""
+
+_COUNTS: LiteralString = f"""
+    SELECT reason, count(*)
+    FROM (SELECT {_LEFT_OUT} AS reason {_FROM}) AS integrations
+    WHERE reason IS NOT NULL
+    GROUP BY reason
+    ORDER BY reason
+"""
+
+_ACCOUNTS: LiteralString = f"""
+    SELECT integration."id", integration."internalId", integration."token"
+    {_FROM}
+    WHERE integration."id" = ANY (%(integration_ids)s::text[])
+      AND {_LEFT_OUT} IS NULL
+"""
+
+# Served by Postiz's index on "integrationId". A comment is a post with a parent.
+_POSTS: LiteralString = """
+    SELECT DISTINCT ON ("releaseId") "releaseId", "id"
+    FROM "Post"
+    WHERE "integrationId" = %(integration_id)s
+      AND "releaseId" = ANY (%(release_ids)s::text[])
+      AND "releaseId" <> 'missing'
+      AND "state" = 'PUBLISHED'
+      AND "deletedAt" IS NULL
+      AND "parentPostId" IS NULL
+    ORDER BY "releaseId", "id" COLLATE "C"
+"""
+
+
+def active_integrations(
+    connection: psycopg.Connection[Any],
+    providers: Sequence[str],
+    *,
+    organization_id: str | None = None,
+    integration_ids: Sequence[str] | None = None,
+    page_size: int = 1000,
+) -> Iterator[list[Integration]]:
+    """Every active integration of the providers, sorted by id, a page of at most ``page_size`` at a time.
+
+    :param organization_id: only this organization's; ``None`` does not narrow.
+    :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
+    """
+    after = ""
+    while True:
+        rows = connection.execute(
+            _PAGE,
+            {
+                "after": after,
+                "providers": list(providers),
+                "organization_id": organization_id,
+                "integration_ids": None if integration_ids is None else list(integration_ids),
+                "page_size": page_size,
+            },
+        ).fetchall()
+        if rows:
+            yield [Integration(*row) for row in rows]
+            after = rows[-1][0]
+        if len(rows) < page_size:
+            return
+
+
+def require_known(
+    connection: psycopg.Connection[Any],
+    providers: Sequence[str],
+    *,
+    organization_id: str | None = None,
+    integration_ids: Sequence[str] | None = None,
+) -> None:
+    """Check that what a run is narrowed to exists and is active.
+
+    :raises JobError: ``config_invalid``, naming every id that does not fit, and why.
+    """
+    faults: list[str] = []
+    if organization_id is not None:
+        organization = connection.execute(
+            'SELECT "deletedAt" IS NOT NULL FROM "Organization" WHERE "id" = %s', [organization_id]
+        ).fetchone()
+        if organization is None:
+            faults.append(f"organization_id {organization_id!r} is unknown")
+        elif organization[0]:
+            faults.append(f"organization_id {organization_id!r} is deleted")
+    if integration_ids is not None and not faults:
+        states = _states(connection, integration_ids, providers)
+        for integration_id in integration_ids:
+            owner, reason = states.get(integration_id, (None, "unknown"))
+            if reason is None and organization_id is not None and owner != organization_id:
+                reason = f"not one of organization {organization_id!r}"
+            if reason is not None:
+                faults.append(f"integration_ids {integration_id!r} is {reason}")
+    if faults:
+        raise JobError(ErrorCode.CONFIG_INVALID, f"Not active in Postiz: {'; '.join(faults)}.")
+
+
+def inactive_reasons(
+    connection: psycopg.Connection[Any], integration_ids: Sequence[str], providers: Sequence[str]
+) -> dict[str, str]:
+    """Why ids are not active: a reason as in :func:`left_out`, or ``unknown``. Active ids are absent."""
+    states = _states(connection, integration_ids, providers)
+    reasons = {id_: states[id_][1] if id_ in states else "unknown" for id_ in integration_ids}
+    return {id_: reason for id_, reason in reasons.items() if reason is not None}
+
+
+def left_out(connection: psycopg.Connection[Any], providers: Sequence[str]) -> dict[str, int]:
+    """How many integrations are not active, by reason, each counted under its first.
+
+    The reasons, in this order: ``deleted``, ``organization_deleted``, ``not_social``, ``no_connector``,
+    ``disabled``, ``in_between_steps`` (the page is not chosen yet), ``refresh_needed`` (to be reconnected).
+    One that nobody has is absent.
+    """
+    return dict(connection.execute(_COUNTS, {"providers": list(providers)}).fetchall())
+
+
+def accounts(
+    connection: psycopg.Connection[Any],
+    integration_ids: Sequence[str],
+    providers: Sequence[str],
+    *,
+    mask: Callable[[str], object],
+) -> dict[str, Account]:
+    """The accounts of those of the ids that are active now; the only place where tokens are read.
+
+    A token that cannot be one, such as an empty one, is returned like any other: the API says what
+    is wrong with it.
+
+    :param mask: called with each token as soon as it is read, to keep it out of logs.
+    """
+    found: dict[str, Account] = {}
+    for integration_id, internal_id, token in connection.execute(
+        _ACCOUNTS, {"integration_ids": list(integration_ids), "providers": list(providers)}
+    ):
+        mask(token)
+        found[integration_id] = Account(integration_id, internal_id, token)
+    return found
+
+
+def published_posts(
+    connection: psycopg.Connection[Any], integration_id: str, release_ids: Sequence[str]
+) -> dict[str, str]:
+    """Which of the provider's ids of posts Postiz published through the integration, with its post's id.
+
+    Where several posts have the same release id, it is the one whose id sorts first.
+    """
+    return dict(
+        connection.execute(
+            _POSTS, {"integration_id": integration_id, "release_ids": list(release_ids)}
+        ).fetchall()
+    )
+
+
+def _states(
+    connection: psycopg.Connection[Any], integration_ids: Sequence[str], providers: Sequence[str]
+) -> dict[str, tuple[str, str | None]]:
+    """Organization and reason for being left out, by id; ids that Postiz does not have are absent."""
+    rows = connection.execute(
+        _STATES, {"integration_ids": list(integration_ids), "providers": list(providers)}
+    )
+    return {id_: (organization_id, reason) for id_, organization_id, reason in rows}

@@ -1,0 +1,115 @@
+"""When the daily run takes place and which day it is about, as Airflow wants it told."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pendulum
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+from airflow.utils.types import DagRunType
+
+from include.social_analytics.days import DaySchedule, label_of
+
+_ONE_DAY = timedelta(days=1)
+
+
+class CalendarDayTimetable(Timetable):
+    """One run for every day, labelled with the day and due once the day has ended in Los Angeles.
+
+    Day D's logical date is D 00:00 UTC and its data interval [D 00:00 UTC, D+1 00:00 UTC), so that
+    ``airflow backfill create``, which reads dates as UTC, includes both ends. The run is due at the
+    first ``run_at`` in ``timezone`` at or after D's end in Los Angeles, where Meta's days end.
+    """
+
+    def __init__(self, timezone: ZoneInfo, run_at: time) -> None:
+        self._schedule = DaySchedule(timezone, run_at)
+        self.description = (
+            f"Every day, at the first {self._clock_time} in {timezone} after the day has ended in Los Angeles"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CalendarDayTimetable) and self._schedule == other._schedule
+
+    def __hash__(self) -> int:
+        return hash(self._schedule)
+
+    @property
+    def summary(self) -> str:
+        """What the lists of DAGs show as the schedule."""
+        return f"Daily, {self._clock_time} {self._schedule.timezone}"
+
+    @property
+    def _clock_time(self) -> str:
+        return self._schedule.run_at.isoformat().removesuffix(":00")
+
+    def serialize(self) -> dict[str, Any]:
+        """What :meth:`deserialize` needs, as JSON."""
+        return {"timezone": self._schedule.timezone.key, "run_at": self._schedule.run_at.isoformat()}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> CalendarDayTimetable:
+        """The timetable that :meth:`serialize` described."""
+        return cls(ZoneInfo(data["timezone"]), time.fromisoformat(data["run_at"]))
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The day after the last one, within the restriction; without catch-up not before the latest due."""
+        candidates: list[date] = []
+        if last_automated_data_interval is not None:
+            candidates.append(_utc_date(last_automated_data_interval.start) + _ONE_DAY)
+        if restriction.earliest is not None:
+            candidates.append(_first_day_from(restriction.earliest))
+        if not restriction.catchup:
+            candidates.append(self._schedule.latest_due_day(datetime.now(UTC)))
+        if not candidates:
+            return None
+        day = max(candidates)
+        if restriction.latest is not None and label_of(day) > restriction.latest:
+            return None
+        return DagRunInfo(
+            run_after=pendulum.instance(self._schedule.run_time(day)), data_interval=_interval(day)
+        )
+
+    def infer_manual_data_interval(self, *, run_after: pendulum.DateTime) -> DataInterval:
+        """The day that a manual run given this moment as its logical date covers.
+
+        For show only: the command line passes the time of the call whatever the logical date, so
+        nothing may rely on a manual run's interval (see ``days.day_of_run``).
+        """
+        return _interval(self._schedule.day_meant_by(run_after))
+
+    def generate_run_id(
+        self,
+        *,
+        run_type: DagRunType,
+        run_after: pendulum.DateTime,
+        data_interval: DataInterval | None,
+        **extra: Any,
+    ) -> str:
+        """Name the day, not the moment: ``scheduled__2026-11-22``.
+
+        Unique because a day has at most one run with a logical date. Other runs keep Airflow's way: a
+        day may have many, and their params, which name it, are not known here.
+        """
+        if run_type in {DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB} and data_interval is not None:
+            return run_type.generate_run_id(suffix=_utc_date(data_interval.start).isoformat())
+        return super().generate_run_id(
+            run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
+        )
+
+
+def _interval(day: date) -> DataInterval:
+    return DataInterval(pendulum.instance(label_of(day)), pendulum.instance(label_of(day + _ONE_DAY)))
+
+
+def _utc_date(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()
+
+
+def _first_day_from(moment: datetime) -> date:
+    """The first day whose logical date is not before ``moment``."""
+    day = _utc_date(moment)
+    return day if label_of(day) == moment else day + _ONE_DAY

@@ -1,0 +1,316 @@
+"""Reading Postiz, on a real Postgres with Postiz's tables."""
+
+from __future__ import annotations
+
+import itertools
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from include.social_analytics.connectors.base import Account
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.jobs import Integration
+from include.social_analytics.postiz import (
+    accounts,
+    active_integrations,
+    inactive_reasons,
+    left_out,
+    published_posts,
+    require_known,
+)
+
+FACEBOOK = ["facebook"]
+LATER = "2026-11-20 10:00:00"
+_numbers = itertools.count()
+
+
+def insert(connection: psycopg.Connection, table: str, **columns: object) -> None:
+    connection.execute(
+        sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+        ),
+        list(columns.values()),
+    )
+
+
+def organization(connection: psycopg.Connection, id_: str, **columns: object) -> None:
+    insert(connection, "Organization", id=id_, name=f"Organization {id_}", updatedAt=LATER, **columns)
+
+
+def integration(connection: psycopg.Connection, id_: str, **columns: object) -> None:
+    standard: dict[str, object] = {
+        "organizationId": "acme",
+        "internalId": f"page-{next(_numbers)}",
+        "name": f"Page {id_}",
+        "providerIdentifier": "facebook",
+        "type": "social",
+        "token": f"token-of-{id_}",
+        "postingTimes": "[]",
+    }
+    insert(connection, "Integration", id=id_, **standard | columns)
+
+
+def post(connection: psycopg.Connection, id_: str, release_id: str | None, **columns: object) -> None:
+    standard: dict[str, object] = {
+        "state": "PUBLISHED",
+        "publishDate": LATER,
+        "organizationId": "acme",
+        "integrationId": "a",
+        "content": "Hello",
+        "group": id_,
+        "releaseId": release_id,
+        "updatedAt": LATER,
+    }
+    insert(connection, "Post", id=id_, **standard | columns)
+
+
+@pytest.fixture
+def acme(postiz: psycopg.Connection) -> psycopg.Connection:
+    """A Postiz with the organization acme, and nothing in it."""
+    organization(postiz, "acme")
+    return postiz
+
+
+def listed(connection: psycopg.Connection, providers: list[str] = FACEBOOK, **narrowed: object) -> list[str]:
+    return [found.id for page in active_integrations(connection, providers, **narrowed) for found in page]
+
+
+#: One integration for each reason to leave one out.
+INACTIVE: dict[str, dict[str, object]] = {
+    "deleted": {"deletedAt": LATER},
+    "organization_deleted": {"organizationId": "gone"},
+    "not_social": {"type": "article"},
+    "no_connector": {"providerIdentifier": "linkedin"},
+    "disabled": {"disabled": True},
+    "in_between_steps": {"inBetweenSteps": True},
+    "refresh_needed": {"refreshNeeded": True},
+}
+
+
+@pytest.fixture
+def mixed(acme: psycopg.Connection) -> psycopg.Connection:
+    """Two active integrations, ``a`` of acme and ``b`` of bolt, and an inactive one of every kind."""
+    organization(acme, "bolt")
+    organization(acme, "gone", deletedAt=LATER)
+    integration(acme, "a")
+    integration(acme, "b", organizationId="bolt")
+    for reason, columns in INACTIVE.items():
+        integration(acme, f"is-{reason}", **columns)
+    return acme
+
+
+def test_an_empty_postiz_has_no_page(postiz):
+    assert list(active_integrations(postiz, FACEBOOK)) == []
+    assert left_out(postiz, FACEBOOK) == {}
+
+
+def test_only_active_integrations_are_listed_and_without_their_token(mixed):
+    assert list(active_integrations(mixed, FACEBOOK)) == [
+        [
+            Integration(id="a", name="Page a", organization_id="acme", provider="facebook"),
+            Integration(id="b", name="Page b", organization_id="bolt", provider="facebook"),
+        ]
+    ]
+
+
+def test_providers_are_those_asked_for(mixed):
+    assert listed(mixed, ["facebook", "linkedin"]) == ["a", "b", "is-no_connector"]
+    assert listed(mixed, []) == []
+
+
+def test_a_token_said_to_be_expired_is_no_reason_to_leave_one_out(acme):
+    integration(acme, "a", tokenExpiration="2020-01-01 00:00:00")
+    assert listed(acme) == ["a"]
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 5, 6, 1000])
+def test_every_page_size_gives_the_same_sorted_list(acme, page_size):
+    # In most collations these sort otherwise, and some are equal to the eye.
+    ids = ["B", "a", "_c", "-d", "Ä", "a b"]
+    for id_ in ids:
+        integration(acme, id_)
+    pages = list(active_integrations(acme, FACEBOOK, page_size=page_size))
+    assert [found.id for page in pages for found in page] == sorted(ids)
+    assert all(0 < len(page) <= page_size for page in pages)
+
+
+def test_pages_are_read_one_at_a_time(acme):
+    for number in range(5):
+        integration(acme, f"i{number}")
+    pages = active_integrations(acme, FACEBOOK, page_size=2)
+    assert [found.id for found in next(pages)] == ["i0", "i1"]
+    integration(acme, "i9")
+    assert [found.id for page in pages for found in page] == ["i2", "i3", "i4", "i9"]
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "ids"),
+    [
+        ({"organization_id": "acme"}, ["a"]),
+        ({"organization_id": "nobody"}, []),
+        ({"integration_ids": ["b", "is-disabled", "unknown"]}, ["b"]),
+        ({"integration_ids": []}, []),
+        ({"organization_id": "acme", "integration_ids": ["a", "b"]}, ["a"]),
+    ],
+)
+def test_the_list_can_be_narrowed(mixed, narrowed, ids):
+    assert listed(mixed, **narrowed) == ids
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        {},
+        {"organization_id": "bolt"},
+        {"integration_ids": ["b", "a"]},
+        {"organization_id": "bolt", "integration_ids": ["b"]},
+    ],
+)
+def test_what_exists_and_is_active_is_known(mixed, narrowed):
+    require_known(mixed, FACEBOOK, **narrowed)
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "fault"),
+    [
+        ({"organization_id": "nobody"}, "organization_id 'nobody' is unknown"),
+        ({"organization_id": "gone"}, "organization_id 'gone' is deleted"),
+        ({"organization_id": "nobody", "integration_ids": ["a"]}, "organization_id 'nobody' is unknown"),
+        (
+            {"integration_ids": ["a", "x", "y"]},
+            "integration_ids 'x' is unknown; integration_ids 'y' is unknown",
+        ),
+        (
+            {"organization_id": "acme", "integration_ids": ["a", "b"]},
+            "integration_ids 'b' is not one of organization 'acme'",
+        ),
+        *[
+            ({"integration_ids": [f"is-{reason}"]}, f"integration_ids 'is-{reason}' is {reason}")
+            for reason in INACTIVE
+        ],
+    ],
+)
+def test_what_is_unknown_or_inactive_is_named_with_the_reason(mixed, narrowed, fault):
+    with pytest.raises(JobError) as raised:
+        require_known(mixed, FACEBOOK, **narrowed)
+    assert raised.value.code is ErrorCode.CONFIG_INVALID
+    assert raised.value.reason == f"Not active in Postiz: {fault}."
+
+
+def test_left_out_integrations_are_counted_by_reason(mixed):
+    integration(mixed, "another", disabled=True)
+    assert left_out(mixed, FACEBOOK) == dict.fromkeys(INACTIVE, 1) | {"disabled": 2}
+
+
+def test_one_with_several_reasons_counts_once_under_the_first(acme):
+    everything = INACTIVE["disabled"] | INACTIVE["refresh_needed"] | INACTIVE["in_between_steps"]
+    integration(acme, "a", **everything)
+    integration(acme, "b", **everything | INACTIVE["no_connector"])
+    integration(acme, "c", **everything | INACTIVE["deleted"])
+    assert left_out(acme, FACEBOOK) == {"disabled": 1, "no_connector": 1, "deleted": 1}
+
+
+def test_accounts_are_those_still_active_and_their_tokens_are_masked(mixed):
+    masked: list[str] = []
+    found = accounts(mixed, ["a", "b", "unknown", "is-disabled"], FACEBOOK, mask=masked.append)
+    assert sorted(found) == ["a", "b"]
+    assert found["a"].token == "token-of-a"
+    assert sorted(masked) == ["token-of-a", "token-of-b"]
+    assert "token-of-a" not in repr(found)
+
+
+def test_a_token_is_masked_before_the_next_one_is_touched(mixed):
+    def mask(token: str) -> None:
+        raise RuntimeError(token)
+
+    with pytest.raises(RuntimeError, match="token-of-"):
+        accounts(mixed, ["a", "b"], FACEBOOK, mask=mask)
+
+
+@pytest.mark.parametrize("token", ["", "undefined"])
+def test_a_token_that_cannot_be_one_is_left_to_the_api_to_judge(acme, token):
+    integration(acme, "a", token=token, internalId="1234")
+    assert accounts(acme, ["a"], FACEBOOK, mask=id) == {"a": Account("a", "1234", token)}
+
+
+def test_why_an_integration_is_no_longer_active(mixed):
+    ids = ["a", "unknown", *(f"is-{reason}" for reason in INACTIVE)]
+    expected = {f"is-{reason}": reason for reason in INACTIVE} | {"unknown": "unknown"}
+    assert inactive_reasons(mixed, ids, FACEBOOK) == expected
+
+
+def test_posts_are_matched_by_release_id(acme):
+    integration(acme, "a")
+    integration(acme, "b")
+    post(acme, "feed", "1_2")
+    post(acme, "video", "345")
+    post(acme, "unasked", "999")
+    post(acme, "other-page", "777", integrationId="b")
+    asked = ["1_2", "345", "777", "unknown"]
+    assert published_posts(acme, "a", asked) == {"1_2": "feed", "345": "video"}
+    assert published_posts(acme, "a", []) == {}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"state": "QUEUE"},
+        {"state": "ERROR"},
+        {"state": "DRAFT"},
+        {"deletedAt": LATER},
+        {"parentPostId": "feed"},
+    ],
+    ids=str,
+)
+def test_what_is_not_a_published_post_is_not_matched(acme, columns):
+    integration(acme, "a")
+    post(acme, "feed", None)
+    post(acme, "x", "1_2", **columns)
+    assert published_posts(acme, "a", ["1_2"]) == {}
+
+
+def test_missing_is_no_release_id(acme):
+    integration(acme, "a")
+    post(acme, "x", "missing")
+    assert published_posts(acme, "a", ["missing"]) == {}
+
+
+def test_of_several_posts_with_one_release_id_the_first_by_id_counts(acme):
+    integration(acme, "a")
+    for id_ in ("z", "a", "M"):
+        post(acme, id_, "1_2")
+    assert published_posts(acme, "a", ["1_2"]) == {"1_2": "M"}
+
+
+#: The columns that the package needs, for a database role with the least rights.
+READ = {
+    "Integration": (
+        "id, internalId, organizationId, name, providerIdentifier, type, token, disabled, deletedAt, "
+        "refreshNeeded, inBetweenSteps"
+    ),
+    "Organization": "id, deletedAt",
+    "Post": "id, integrationId, state, releaseId, parentPostId, deletedAt",
+}
+
+
+def test_a_role_that_may_read_only_these_columns_is_enough_and_nothing_is_written(mixed):
+    role = sql.Identifier(f"reader_{next(_numbers)}_{mixed.info.dbname}")
+    mixed.execute(sql.SQL("CREATE ROLE {}").format(role))
+    for table, columns in READ.items():
+        mixed.execute(
+            sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(
+                sql.SQL(", ").join(map(sql.Identifier, columns.split(", "))), sql.Identifier(table), role
+            )
+        )
+    mixed.execute(sql.SQL("SET LOCAL ROLE {}").format(role))
+    mixed.execute("SET LOCAL transaction_read_only = on")
+
+    assert listed(mixed, organization_id="acme", integration_ids=["a"]) == ["a"]
+    require_known(mixed, FACEBOOK, organization_id="acme", integration_ids=["a"])
+    assert left_out(mixed, FACEBOOK)
+    assert inactive_reasons(mixed, ["b"], FACEBOOK) == {}
+    assert accounts(mixed, ["a"], FACEBOOK, mask=id)
+    assert published_posts(mixed, "a", ["1_2"]) == {}

@@ -1,0 +1,105 @@
+"""Settings: every variable is read, and a bad value gives one sentence that names it."""
+
+from __future__ import annotations
+
+from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from include.social_analytics.settings import SettingError, Settings
+
+
+def test_without_variables_the_defaults_of_the_readme_hold():
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_an_empty_variable_keeps_its_default():
+    assert Settings.from_environment({"SOCIAL_ANALYTICS_RUN_AT": "  "}) == Settings()
+
+
+def test_the_process_environment_is_read_when_asked_not_at_import(monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_LOOKBACK_DAYS", "7")
+    assert Settings.from_environment().lookback_days == 7
+
+
+def test_every_variable_is_read():
+    environment = {
+        "SOCIAL_ANALYTICS_TIMEZONE": "Europe/Berlin",
+        "SOCIAL_ANALYTICS_RUN_AT": "05:30",
+        "SOCIAL_ANALYTICS_START_DATE": "2026-01-31",
+        "SOCIAL_ANALYTICS_LOOKBACK_DAYS": "0",
+        "SOCIAL_ANALYTICS_POST_WINDOW_DAYS": "1",
+        "SOCIAL_ANALYTICS_MAX_MAPPED_TASKS": "10",
+        "SOCIAL_ANALYTICS_MAX_CONCURRENT_TASKS": "5",
+        "SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS": "2",
+        "SOCIAL_ANALYTICS_RETRY_DELAY": "0",
+        "SOCIAL_ANALYTICS_MAX_RETRY_DELAY": "0.5",
+        "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
+        "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": " 12.5 ",
+        "SOCIAL_ANALYTICS_MIN_COVERAGE": "1",
+    }
+    assert Settings.from_environment(environment) == Settings(
+        timezone=ZoneInfo("Europe/Berlin"),
+        run_at=time(5, 30),
+        start_date=date(2026, 1, 31),
+        lookback_days=0,
+        post_window_days=1,
+        max_mapped_tasks=10,
+        max_concurrent_tasks=5,
+        max_active_runs=2,
+        retry_delay=timedelta(0),
+        max_retry_delay=timedelta(seconds=0.5),
+        request_backoff=0.0,
+        request_timeout=12.5,
+        min_coverage=1.0,
+    )
+
+
+WHOLE_NUMBERS = (
+    "LOOKBACK_DAYS",
+    "POST_WINDOW_DAYS",
+    "MAX_MAPPED_TASKS",
+    "MAX_CONCURRENT_TASKS",
+    "MAX_ACTIVE_RUNS",
+)
+NUMBERS = ("RETRY_DELAY", "MAX_RETRY_DELAY", "REQUEST_BACKOFF", "REQUEST_TIMEOUT", "MIN_COVERAGE")
+NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "1,5", "9" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(name, text) for name in WHOLE_NUMBERS + NUMBERS for text in NEVER_A_NUMBER]
+    + [(name, text) for name in WHOLE_NUMBERS for text in ("1.0", "1_0", "+1", "³")]
+    + [
+        ("LOOKBACK_DAYS", "90"),
+        ("POST_WINDOW_DAYS", "0"),
+        ("POST_WINDOW_DAYS", "91"),
+        ("MAX_MAPPED_TASKS", "0"),
+        ("MAX_MAPPED_TASKS", "1001"),
+        ("MAX_CONCURRENT_TASKS", "0"),
+        ("MAX_ACTIVE_RUNS", "0"),
+        ("REQUEST_TIMEOUT", "0"),
+        ("MIN_COVERAGE", "1.01"),
+        ("TIMEZONE", "Mars/Olympus"),
+        ("TIMEZONE", "../etc/passwd"),
+        ("TIMEZONE", "/etc/localtime"),
+        ("TIMEZONE", "America"),
+        ("TIMEZONE", "x" * 5000),
+        ("TIMEZONE", "MOCKED_SOCIAL_ANALYTICS_TIMEZONE_VALUE"),
+        ("RUN_AT", "24:00"),
+        ("RUN_AT", "2 am"),
+        ("RUN_AT", "02:00+01:00"),
+        ("RUN_AT", "02:00Z"),
+        ("START_DATE", "2026-02-30"),
+        ("START_DATE", "01.11.2026"),
+        ("START_DATE", "2026-11-01T00:00"),
+    ],
+)
+def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
+    variable = f"SOCIAL_ANALYTICS_{name}"
+    with pytest.raises(SettingError) as raised:
+        Settings.from_environment({variable: text})
+    assert str(raised.value).startswith(f"{variable} must be ")
+    assert str(raised.value).endswith(f", not {text!r}.")
+    assert raised.value.__cause__ is None
