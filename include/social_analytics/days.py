@@ -34,18 +34,17 @@ class DaySchedule:
     run_at: time
 
     def run_time(self, day: date) -> datetime:
-        """The moment, in UTC, at which the run for ``day`` is due.
+        """The moment, in UTC, at which the run for ``day`` is due; later than that for the day before.
 
         A ``run_at`` that the clock change skips moves forward by as much as the clock; of one that
         comes twice, the first that is not before the day's end counts.
         """
-        ended = day_ended_at(day)
-        local_date = ended.astimezone(self.timezone).date()
-        while True:
-            for moment in self._occurrences(local_date):
-                if moment >= ended:
-                    return moment
-            local_date += _ONE_DAY
+        due = self._first_run_at(day_ended_at(day))
+        # With a zone whose clock does not change as the one in Los Angeles does, two days can fall due
+        # at one moment. Airflow names backfill runs by this moment, and would drop the second.
+        if due == self._first_run_at(day_ended_at(day - _ONE_DAY)):
+            due += timedelta(seconds=1)
+        return due
 
     def latest_due_day(self, moment: datetime) -> date:
         """The latest day whose run time is not after ``moment``."""
@@ -62,6 +61,15 @@ class DaySchedule:
         """
         in_utc = logical_date.astimezone(UTC)
         return in_utc.date() if in_utc.time() == time.min else self.latest_due_day(in_utc)
+
+    def _first_run_at(self, moment: datetime) -> datetime:
+        """The first occurrence of ``run_at`` at or after ``moment``, in UTC."""
+        local_date = moment.astimezone(self.timezone).date()
+        while True:
+            for occurrence in self._occurrences(local_date):
+                if occurrence >= moment:
+                    return occurrence
+            local_date += _ONE_DAY
 
     def _occurrences(self, local_date: date) -> list[datetime]:
         # In UTC, because datetimes that share a tzinfo are compared by their wall clocks.

@@ -89,12 +89,13 @@ class CalendarDayTimetable(Timetable):
         data_interval: DataInterval | None,
         **extra: Any,
     ) -> str:
-        """Name the day, not the moment: ``scheduled__2026-11-22``.
+        """Name the day of a scheduled run, not the moment it is due: ``scheduled__2026-11-22``.
 
-        Unique because a day has at most one run with a logical date. Other runs keep Airflow's way: a
-        day may have many, and their params, which name it, are not known here.
+        Unique because a day has at most one. Manual runs keep Airflow's way: a day may have many, and
+        their params, which name it, are not known here. Backfills name their runs without asking,
+        by the moment at which they are due.
         """
-        if run_type in {DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB} and data_interval is not None:
+        if run_type == DagRunType.SCHEDULED and data_interval is not None:
             return run_type.generate_run_id(suffix=_utc_date(data_interval.start).isoformat())
         return super().generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
