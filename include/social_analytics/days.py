@@ -81,6 +81,11 @@ class DaySchedule:
         return [first, second] if second > first else [first]
 
 
+def latest_due_day(moment: datetime, settings: Settings) -> date:
+    """The latest day whose run time is not after ``moment``."""
+    return DaySchedule(settings.timezone, settings.run_at).latest_due_day(moment)
+
+
 def day_of_run(
     *,
     run_type: str,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.utils.types import DagRunType
 
-from include.social_analytics.days import DaySchedule, day_ended_at, day_of_run, label_of
+from include.social_analytics.days import DaySchedule, day_ended_at, day_of_run, label_of, latest_due_day
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.settings import LOS_ANGELES, Settings
 
@@ -107,6 +107,13 @@ def test_the_latest_due_day_changes_exactly_when_a_run_falls_due(schedule):
         assert schedule.latest_due_day(due) >= day
         assert schedule.latest_due_day(due - timedelta(microseconds=1)) < day
         assert schedule.run_time(schedule.latest_due_day(due)) == due
+
+
+def test_the_latest_due_day_follows_the_settings():
+    moment = utc("2026-11-23T12:00")
+    assert latest_due_day(moment, Settings()) == date(2026, 11, 22)
+    assert latest_due_day(moment, Settings(run_at=time(5, 0))) == date(2026, 11, 21)
+    assert latest_due_day(moment, Settings(timezone=ZoneInfo("UTC"), run_at=time(2, 0))) == date(2026, 11, 21)
 
 
 # --- which day a run covers ---
