@@ -104,15 +104,15 @@ def day_of_run(
     ``run_after`` (see :meth:`DaySchedule.day_meant_by`). Never its data interval, which the command
     line infers from the time of the call.
 
-    :param run_type: ``DagRun.run_type``: scheduled, backfill, manual, …
+    :param run_type: ``DagRun.run_type`` as it is: scheduled, backfill, manual, … Not its ``str()``,
+        which in a worker is ``DagRunType.BACKFILL``.
     :param params: the run's params, ``conf`` already merged in.
     :param conf: the run's own configuration.
     :raises JobError: ``config_invalid`` when the day is malformed or has not ended in Los Angeles; when
         any other run than a scheduled or backfill one asks for a day before the start date; when a
         backfill's configuration has ``date``.
     """
-    # A tuple, not a set: Airflow's run types equal their values and yet hash differently.
-    if run_type in ("scheduled", "backfill") and logical_date is not None:
+    if run_type in {"scheduled", "backfill"} and logical_date is not None:
         if run_type == "backfill" and (conf or {}).get("date") is not None:
             raise _invalid(
                 "date must not be in the configuration of a backfill: each of its runs covers its own day, "

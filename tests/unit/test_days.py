@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.sdk.api.datamodels._generated import DagRunType as WorkersRunType
 from airflow.utils.types import DagRunType
 
 from include.social_analytics.days import DaySchedule, day_ended_at, day_of_run, label_of, latest_due_day
@@ -141,10 +142,20 @@ def refusal(run_type: str = "manual", **given: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "run_type", ["scheduled", "backfill", DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB], ids=repr
+    "run_type",
+    [
+        "scheduled",
+        "backfill",
+        DagRunType.SCHEDULED,
+        DagRunType.BACKFILL_JOB,
+        WorkersRunType.SCHEDULED,
+        WorkersRunType.BACKFILL,
+    ],
+    ids=repr,
 )
 def test_a_scheduled_or_backfill_run_covers_the_day_it_is_labelled_with(run_type):
-    assert covered(run_type, logical_date=utc("2026-11-05T00:00"), params={"date": None}) == date(2026, 11, 5)
+    before_the_start_date = utc("2026-10-05T00:00")
+    assert covered(run_type, logical_date=before_the_start_date, params={"date": None}) == date(2026, 10, 5)
 
 
 def test_a_manual_run_covers_the_day_of_its_param():
