@@ -1,0 +1,107 @@
+"""A page's daily metrics: https://developers.facebook.com/docs/graph-api/reference/page/insights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+import structlog
+
+from include.social_analytics.connectors.base import UnsupportedMetric, Window
+from include.social_analytics.connectors.facebook.values import amount, midnight, moment, objects, pacific_day
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.graph_api.client import GraphClient
+from include.social_analytics.graph_api.paging import items_of
+from include.social_analytics.metrics import COUNTED_FROM_CONTENT, metrics_of
+
+log = structlog.get_logger(__name__)
+
+#: Seconds; the API refuses a longer range.
+MAX_RANGE = 90 * 24 * 60 * 60
+
+#: Meta's name -> ours.
+SOURCES: Mapping[str, str] = {
+    metric.sources["facebook"]: metric.name
+    for metric in metrics_of("facebook")
+    if metric.sources["facebook"] != COUNTED_FROM_CONTENT
+}
+
+Series = dict[str, dict[date, Decimal | None]]
+
+
+@dataclass(frozen=True)
+class PageInsights:
+    """Our metrics' values by day; a metric that was refused or is not in the answer is absent."""
+
+    series: Series
+    unsupported: tuple[UnsupportedMetric, ...] = ()
+
+
+def read_insights(client: GraphClient, page_id: str, window: Window) -> PageInsights:
+    """Every catalogue metric for the window's days: one call, unless the API refuses a metric.
+
+    One metric that the API no longer has fails the whole call, so then each is asked for alone.
+
+    :raises JobError: ``request_invalid`` when it refuses every single one, else what a request raises.
+    """
+    try:
+        return PageInsights(_request(client, page_id, window, tuple(SOURCES)))
+    except JobError as error:
+        if error.code is not ErrorCode.REQUEST_INVALID or error.provider_code != 100:
+            raise
+        log.warning("insights refused, asking metric by metric", reason=error.reason)
+    series: Series = {}
+    refusals: dict[str, JobError] = {}
+    for source in SOURCES:
+        try:
+            series |= _request(client, page_id, window, (source,))
+        except JobError as error:
+            if error.code is not ErrorCode.REQUEST_INVALID:
+                raise
+            refusals[source] = error
+    if len(refusals) == len(SOURCES):
+        raise next(iter(refusals.values()))
+    return PageInsights(
+        series,
+        tuple(
+            UnsupportedMetric(client.api_version, source, error.reason) for source, error in refusals.items()
+        ),
+    )
+
+
+def _request(client: GraphClient, page_id: str, window: Window, sources: Sequence[str]) -> Series:
+    since, end = midnight(window.days[0]), midnight(window.day + timedelta(days=1))
+    # The value of D bears the end of D; a day more, so that no reading of "until" leaves it out.
+    until = max(end, min(midnight(window.day + timedelta(days=2)), since + MAX_RANGE))
+    body = client.get(
+        page_id,
+        "insights",
+        metric=",".join(sources),
+        period="day",
+        since=max(since, until - MAX_RANGE),
+        until=until,
+    )
+    # paging.next is always there and walks into the future: never followed.
+    return _parse(items_of(body), window)
+
+
+def _parse(items: list[object], window: Window) -> Series:
+    """The values under the day they are about: the one before the Pacific date of ``end_time``."""
+    series: Series = {}
+    wanted = frozenset(window.days)
+    for item in objects(items):
+        name = SOURCES.get(str(item.get("name")))
+        values = item.get("values")
+        if name is None or item.get("period", "day") != "day" or not isinstance(values, list):
+            continue
+        days = series.setdefault(name, {})
+        for value in objects(values):
+            end = moment(value.get("end_time"))
+            if end is None:
+                continue
+            day = pacific_day(end) - timedelta(days=1)
+            if day in wanted and days.get(day) is None:
+                days[day] = amount(value.get("value"))
+    return series

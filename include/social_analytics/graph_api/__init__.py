@@ -1,0 +1,24 @@
+"""Meta's Graph API, as its Facebook, Instagram and Threads connectors need it: reading, politely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from include.social_analytics.graph_api.cooldown import Cooldown
+
+
+@dataclass(frozen=True)
+class GraphConnection:
+    """Where the API is and how to speak to it; holds no account's token.
+
+    ``base_url`` is scheme and host (``https://graph.facebook.com``), ``api_version`` like ``v25.0``.
+    With an ``app_secret`` each request proves that it comes from the app (``appsecret_proof``).
+    ``cooldown`` is shared by everyone who spends the same app's quota.
+    """
+
+    base_url: str
+    api_version: str
+    cooldown: Cooldown
+    app_secret: str | None = field(default=None, repr=False)

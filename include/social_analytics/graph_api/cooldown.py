@@ -1,0 +1,91 @@
+"""Leaving the API alone for a while, together: once the app's quota is spent, each call prolongs that."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+# Two workers may learn of two waits at once: comparing and setting must be one step.
+_SET_UNLESS_LONGER = """
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
+    redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
+end
+"""
+
+
+class Cooldown(Protocol):
+    """A time in which nobody calls. Thread-safe."""
+
+    def remaining(self) -> timedelta | None:
+        """How much of it is left; None when calling is fine."""
+
+    def start(self, duration: timedelta) -> None:
+        """Begin one; never shortens a longer one."""
+
+
+class LocalCooldown:
+    """A cooldown that this process alone knows of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends = 0.0
+
+    def remaining(self) -> timedelta | None:
+        """How much of it is left; None when calling is fine."""
+        with self._lock:
+            left = self._ends - time.monotonic()
+        return timedelta(seconds=left) if left > 0 else None
+
+    def start(self, duration: timedelta) -> None:
+        """Begin one; never shortens a longer one."""
+        with self._lock:
+            self._ends = max(self._ends, time.monotonic() + duration.total_seconds())
+
+
+class RedisCooldown:
+    """A cooldown that every worker knows of: a key with a time to live.
+
+    Without Redis the jobs go on with what this process knows. Give the client short socket
+    timeouts: it is asked before each request.
+    """
+
+    def __init__(self, redis_client: Redis, key: str) -> None:
+        self._redis = redis_client
+        self._key = key
+        self._local = LocalCooldown()
+
+    def remaining(self) -> timedelta | None:
+        """How much of it is left; None when calling is fine."""
+        milliseconds: Any = 0
+        try:
+            milliseconds = self._redis.pttl(self._key)
+        except RedisError as error:
+            self._warn(error)
+        shared = timedelta(milliseconds=max(milliseconds, 0))
+        return max(shared, self._local.remaining() or timedelta()) or None
+
+    def start(self, duration: timedelta) -> None:
+        """Begin one; never shortens a longer one."""
+        self._local.start(duration)
+        try:
+            milliseconds = max(int(duration / timedelta(milliseconds=1)), 1)
+            self._redis.eval(_SET_UNLESS_LONGER, 1, self._key, str(milliseconds))
+        except RedisError as error:
+            self._warn(error)
+
+    def _warn(self, error: RedisError) -> None:
+        log.warning("shared cooldown not reachable", key=self._key, error=type(error).__name__)
+
+
+def cooldown_key(base_url: str) -> str:
+    """The key under which all workers that call the same API share a cooldown."""
+    return f"social_analytics:cooldown:{urlsplit(base_url).hostname}"

@@ -1,0 +1,78 @@
+"""Reading a listing to its end: https://developers.facebook.com/docs/graph-api/results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.graph_api.client import GraphClient
+from include.social_analytics.graph_api.errors import TooMuchData
+
+log = structlog.get_logger(__name__)
+
+#: The most that the API allows.
+PAGE_SIZE = 100
+#: No page's four weeks come near it; a server that never ends does.
+MAX_PAGES = 500
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The items, as they came; ``complete`` says whether the listing was read to its end."""
+
+    items: tuple[object, ...]
+    complete: bool
+
+
+def items_of(body: dict[str, Any]) -> list[object]:
+    """A list answer's ``data``.
+
+    :raises JobError: ``response_invalid`` when there is none.
+    """
+    items = body.get("data")
+    if not isinstance(items, list):
+        raise JobError(ErrorCode.RESPONSE_INVALID, "The API answered a list without its data.")
+    return items
+
+
+def read_listing(
+    client: GraphClient, path: Sequence[str], *, max_pages: int = MAX_PAGES, **params: str | int
+) -> Listing:
+    """Every item of a listing, page by page.
+
+    Short and even empty pages may have a next one, so only a missing ``paging.next`` is the end. It
+    is never followed as a URL: it holds a token, and could name any host. A server that cannot bear
+    the page's size is asked for half, and for no more on the pages after.
+
+    :raises JobError: what any of the requests raises.
+    """
+    items: list[object] = []
+    limit = PAGE_SIZE
+    position: dict[str, str] = {}
+    seen: set[str] = set()
+    for _ in range(max_pages):
+        while True:
+            try:
+                body = client.get(*path, limit=limit, **params, **position)
+                break
+            except TooMuchData:
+                if limit == 1:
+                    raise
+                limit //= 2
+        items += items_of(body)
+        paging = body.get("paging") or {}
+        if isinstance(paging, dict) and paging.get("next") is None:
+            return Listing(tuple(items), complete=True)
+        cursors = paging.get("cursors") if isinstance(paging, dict) else None
+        after = cursors.get("after") if isinstance(cursors, dict) else None
+        if not isinstance(after, str) or after in seen:
+            log.warning("listing broken off", reason="the next page has no cursor, or an earlier one's")
+            return Listing(tuple(items), complete=False)
+        seen.add(after)
+        position = {"after": after}
+    log.warning("listing broken off", reason="too many pages", pages=max_pages)
+    return Listing(tuple(items), complete=False)

@@ -1,0 +1,458 @@
+"""The Facebook connector against a scripted Graph API on a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from structlog.testing import capture_logs
+
+from include.social_analytics.connectors import open_connector
+from include.social_analytics.connectors.base import Account, Content, DayStatus, Reader, Reading, Window
+from include.social_analytics.connectors.facebook.insights import SOURCES
+from include.social_analytics.connectors.facebook.posts import SOURCES as POST_SOURCES
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.graph_api.cooldown import LocalCooldown
+from include.social_analytics.metrics import CONTENT_METRICS
+from include.social_analytics.settings import Settings
+from tests.scripted_http import Answer, Request, ScriptedServer, Step, scripted_server
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+DAY = date(2026, 11, 20)
+WINDOW = Window(DAY, lookback_days=3, post_window_days=28)
+INVALID_METRIC = "(#100) The value must be a valid insights metric"
+NO_INSIGHTS = "(#100) Tried accessing nonexisting field (insights) on node type (Video)"
+
+Answering = Callable[[Request], Step]
+
+
+def graph_error(code: int, message: str = "No.", status: int = 400, **fields: Any) -> Answer:
+    return Answer({"error": {"message": message, "code": code, **fields}}, status)
+
+
+def end_of(day: date) -> str:
+    """The ``end_time`` that Meta gives the value of ``day``."""
+    end = datetime.combine(day + timedelta(days=1), datetime.min.time(), PACIFIC)
+    return end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+
+def metric(name: str, values: dict[date, Any], period: str = "day") -> dict[str, Any]:
+    return {
+        "name": name,
+        "period": period,
+        "values": [{"value": value, "end_time": end_of(day)} for day, value in values.items()],
+    }
+
+
+def insights(values: dict[date, Any] | None = None) -> Answering:
+    """Every metric asked for, with the same values; ``next`` walks into the future as Meta's does."""
+    values = dict.fromkeys(WINDOW.days, 5) if values is None else values
+
+    def answer(request: Request) -> Step:
+        names = request.query["metric"].split(",")
+        paging = {"previous": "https://graph.facebook.com/p", "next": "https://graph.facebook.com/n"}
+        return Answer({"data": [metric(name, values) for name in names], "paging": paging})
+
+    return answer
+
+
+def post(post_id: str = "1001_1", created: str = "2026-11-20T20:00:00+0000", **fields: Any) -> dict[str, Any]:
+    return {"id": post_id, "created_time": created, **fields}
+
+
+def post_insights(value: Any = 9, names: Any = tuple(POST_SOURCES)) -> dict[str, Any]:
+    return {"data": [{"name": name, "period": "lifetime", "values": [{"value": value}]} for name in names]}
+
+
+def posts(*items: Any) -> Answering:
+    return lambda request: Answer({"data": list(items)})
+
+
+def without_nesting(*items: Any, error: Step | None = None) -> Answering:
+    """A listing that fails when asked for insights."""
+
+    def answer(request: Request) -> Step:
+        if "insights" in request.query["fields"]:
+            return error or graph_error(100, NO_INSIGHTS)
+        return Answer({"data": list(items)})
+
+    return answer
+
+
+@contextmanager
+def graph(**answers: Answering | Step) -> Iterator[tuple[ScriptedServer, Reader]]:
+    """A Graph API: ``insights`` of the page, ``posts``, and ``post`` for a single post's insights."""
+    answers = {"insights": insights(), "posts": posts(), "post": graph_error(100, NO_INSIGHTS), **answers}
+
+    def script(request: Request) -> Step:
+        kind = {
+            "/v25.0/1001/insights": "insights",
+            "/v25.0/1001/published_posts": "posts",
+        }.get(request.path, "post")
+        answer = answers[kind]
+        return answer(request) if callable(answer) else answer  # type: ignore[return-value]
+
+    with scripted_server(script) as server:
+        settings = Settings(request_backoff=0, request_timeout=5)
+        connection = GraphConnection(server.base_url, "v25.0", LocalCooldown())
+        connector = open_connector("facebook", settings=settings, graph=connection)
+        yield server, connector.reader(Account("integration-1", "1001", "page-token"))
+
+
+def read(window: Window = WINDOW, **answers: Answering | Step) -> Reading:
+    with graph(**answers) as (_, reader):
+        return reader.read(window)
+
+
+def read_one(item: dict[str, Any], **answers: Answering | Step) -> Content:
+    (content,) = read(posts=posts(item), **answers).content
+    return content
+
+
+def failure(**answers: Answering | Step) -> tuple[JobError, int]:
+    with graph(**answers) as (_, reader):
+        with pytest.raises(JobError) as caught:
+            reader.read(WINDOW)
+        return caught.value, reader.http_calls
+
+
+def test_an_ordinary_day_costs_two_requests() -> None:
+    item = post(
+        message="Hello",
+        permalink_url="https://www.facebook.com/1001/posts/1",
+        status_type="added_photos",
+        shares={"count": 4},
+        attachments={"data": [{"media_type": "photo", "target": {"id": "77"}}]},
+        comments={"data": [], "summary": {"total_count": 3}},
+        reactions={"data": [], "summary": {"total_count": 8}},
+        insights=post_insights(9),
+    )
+    with graph(posts=posts(item)) as (server, reader):
+        assert reader.http_calls == 0
+        reading = reader.read(WINDOW)
+        assert reader.http_calls == len(server.requests) == 2
+    assert reading.status is DayStatus.SUCCEEDED
+    assert set(reading.series) == set(SOURCES.values())
+    assert reading.series["views"] == dict.fromkeys(WINDOW.days, Decimal(5))
+    assert reading.posts_published == {**dict.fromkeys(WINDOW.days, 0), DAY: 1}
+    assert reading.unsupported == ()
+    assert reading.content == (
+        Content(
+            content_id="1001_1",
+            published_at=datetime(2026, 11, 20, 20, tzinfo=UTC),
+            kind="photo",
+            message="Hello",
+            permalink="https://www.facebook.com/1001/posts/1",
+            also_known_as=("77",),
+            metrics={
+                "views": Decimal(9),
+                "reach": Decimal(9),
+                "clicks": Decimal(9),
+                "reactions": Decimal(9),
+                "comments": Decimal(3),
+                "shares": Decimal(4),
+            },
+        ),
+    )
+    assert set(reading.content[0].metrics) == set(CONTENT_METRICS)
+
+
+@pytest.mark.parametrize(
+    ("day", "since", "until"),
+    [
+        (date(2026, 11, 20), "2026-11-17T08:00:00+00:00", "2026-11-22T08:00:00+00:00"),
+        (date(2026, 3, 8), "2026-03-05T08:00:00+00:00", "2026-03-10T07:00:00+00:00"),
+        (date(2026, 11, 1), "2026-10-29T07:00:00+00:00", "2026-11-03T08:00:00+00:00"),
+    ],
+)
+def test_days_are_asked_for_from_pacific_midnight_to_midnight(day: date, since: str, until: str) -> None:
+    with graph() as (server, reader):
+        reader.read(Window(day, 3, 28))
+    query = server.requests[0].query
+    assert query["period"] == "day"
+    assert int(query["since"]) == datetime.fromisoformat(since).timestamp()
+    assert int(query["until"]) == datetime.fromisoformat(until).timestamp()
+    listing = server.requests[1].query
+    assert int(listing["until"]) == int(query["until"]) - 86400
+    first_post_day = datetime.fromtimestamp(int(listing["since"]), PACIFIC)
+    assert first_post_day.date() == day - timedelta(days=27)
+    assert first_post_day.hour == 0
+
+
+@pytest.mark.parametrize("day", [date(2026, 1, 31), date(2026, 4, 1), date(2026, 11, 20)])
+def test_the_longest_look_back_stays_within_what_the_api_allows(day: date) -> None:
+    with graph() as (server, reader):
+        reader.read(Window(day, 89, 28))
+    since, until = int(server.requests[0].query["since"]), int(server.requests[0].query["until"])
+    assert until - since <= 90 * 86400
+    assert datetime.fromtimestamp(until, PACIFIC).date() == day + timedelta(days=1)
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 8), date(2026, 3, 9), date(2026, 11, 1), date(2026, 11, 2)])
+def test_a_value_belongs_to_the_day_before_its_end_time_also_when_clocks_change(day: date) -> None:
+    window = Window(day, 3, 28)
+    values = {day + timedelta(days=n): 100 + n for n in range(-5, 2)}
+    series = read(window, insights=insights(values)).series
+    assert series["followers"] == {d: Decimal(values[d]) for d in window.days}
+
+
+def test_a_value_is_never_taken_for_the_day_by_its_position() -> None:
+    reading = read(insights=insights({DAY - timedelta(days=1): 7}))
+    assert reading.series["views"] == {DAY - timedelta(days=1): Decimal(7)}
+    assert reading.status is DayStatus.PENDING
+
+
+def test_a_page_without_insights_has_no_data() -> None:
+    reading = read(insights=Answer({"data": [], "paging": {"next": "https://graph.facebook.com/n"}}))
+    assert reading.series == {}
+    assert reading.status is DayStatus.NO_DATA
+
+
+def test_series_that_name_no_day_are_pending() -> None:
+    assert read(insights=insights({})).status is DayStatus.PENDING
+
+
+def test_hostile_insights_give_numbers_or_none_and_no_error() -> None:
+    items = [
+        metric("page_media_view", {DAY: {"paid": 2, "organic": 3}}),
+        metric("page_media_view", {DAY: 400}),
+        metric("page_follows", {DAY: float("nan")}),
+        metric("page_follows", {DAY: 999}, period="week"),
+        metric("page_views_total", {DAY: "12"}),
+        metric("page_brand_new", {DAY: 1}),
+        {
+            "name": "page_post_engagements",
+            "values": [None, 5, {"value": 1}, {"value": 1, "end_time": "soon"}],
+        },
+        {"name": "page_daily_follows", "values": "none"},
+        {"name": ["page_follows"], "values": []},
+        None,
+        "text",
+    ]
+    body = Answer(json.dumps({"data": items}))
+    assert read(insights=body).series == {
+        "views": {DAY: Decimal(5)},
+        "followers": {DAY: None},
+        "page_views": {DAY: None},
+        "engagements": {},
+    }
+
+
+def test_a_retired_metric_costs_its_own_figure_only() -> None:
+    def answer(request: Request) -> Step:
+        if "page_views_total" in request.query["metric"]:
+            return graph_error(100, INVALID_METRIC)
+        return insights()(request)
+
+    with graph(insights=answer) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls == 1 + 7 + 1
+    assert set(reading.series) == set(SOURCES.values()) - {"page_views"}
+    (refused,) = reading.unsupported
+    assert (refused.api_version, refused.source_metric) == ("v25.0", "page_views_total")
+    assert "valid insights metric" in refused.reason
+    assert reading.status is DayStatus.SUCCEEDED
+
+
+def test_an_outage_while_asking_metric_by_metric_is_no_verdict_on_the_metric() -> None:
+    def answer(request: Request) -> Step:
+        return graph_error(2, status=503) if request.query["metric"] == "page_follows" else graph_error(100)
+
+    assert failure(insights=answer)[0].code is ErrorCode.API_UNAVAILABLE
+
+
+def test_a_request_of_which_nothing_is_valid_is_invalid() -> None:
+    caught, calls = failure(insights=graph_error(100, INVALID_METRIC))
+    assert (caught.code, caught.provider_code) == (ErrorCode.REQUEST_INVALID, 100)
+    assert calls == 8
+
+
+@pytest.mark.parametrize("code", [190, 10, 200, 803, 368, 4, 80001])
+def test_what_concerns_the_whole_page_stops_it_at_the_first_request(code: int) -> None:
+    caught, calls = failure(insights=graph_error(code))
+    assert caught.provider_code == code
+    assert calls == 1
+
+
+@pytest.mark.parametrize(("code", "calls"), [(190, 2), (32, 2), (2, 4), (10, 3), (3, 3)])
+def test_a_listing_that_is_refused_outright_fails_the_read(code: int, calls: int) -> None:
+    caught, made = failure(posts=graph_error(code))
+    assert (caught.provider_code, made) == (code, calls)
+
+
+def test_a_post_without_insights_leaves_the_others_theirs() -> None:
+    def single(request: Request) -> Step:
+        if request.path == "/v25.0/1001_2/insights":
+            return graph_error(100, NO_INSIGHTS)
+        if request.path == "/v25.0/1001_3/insights":
+            return graph_error(100, error_subcode=33)
+        if request.path == "/v25.0/1001_4/insights":
+            return graph_error(10)
+        return Answer(post_insights(6))
+
+    items = [post(f"1001_{n}", comments={"summary": {"total_count": n}}) for n in range(1, 5)]
+    with graph(posts=without_nesting(*items), post=single) as (_, reader):
+        content = {c.content_id: c for c in reader.read(WINDOW).content}
+        assert reader.http_calls == 1 + 2 + 4
+    assert content["1001_1"].metrics["views"] == 6
+    for n in (2, 3, 4):
+        metrics = content[f"1001_{n}"].metrics
+        assert "views" not in metrics
+        assert metrics["comments"] == n
+
+
+def test_a_retired_post_metric_is_found_out_once_not_for_each_post() -> None:
+    def single(request: Request) -> Step:
+        asked = request.query["metric"].split(",")
+        return graph_error(100, INVALID_METRIC) if "post_clicks" in asked else Answer(post_insights(6, asked))
+
+    listing = without_nesting(*(post(f"1001_{n}") for n in range(5)), error=graph_error(100, INVALID_METRIC))
+    with graph(posts=listing, post=single) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls == 1 + 2 + (1 + 4) + 4
+    assert all(c.metrics["views"] == 6 and "clicks" not in c.metrics for c in reading.content)
+    assert [refused.source_metric for refused in reading.unsupported] == ["post_clicks"]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(190, "token_invalid"), (32, "rate_limited"), (2, "api_unavailable")]
+)
+def test_what_is_not_about_one_post_fails_the_read(code: int, expected: str) -> None:
+    assert failure(posts=without_nesting(post()), post=graph_error(code))[0].code == expected
+
+
+def test_absent_shares_are_zero_and_other_absent_totals_are_unknown() -> None:
+    assert read_one(post()).metrics == {"reactions": None, "comments": None, "shares": Decimal(0)}
+    assert read_one(post(shares={"count": "many"})).metrics["shares"] is None
+
+
+def test_insights_that_lack_a_metric_leave_it_unknown() -> None:
+    metrics = read_one(post(insights=post_insights(9, ["post_media_view"]))).metrics
+    assert (metrics["views"], metrics["reach"], metrics["clicks"]) == (9, None, None)
+
+
+def test_reactions_are_summed_by_type_or_taken_from_the_summary() -> None:
+    by_type = {"name": "post_reactions_by_type_total", "values": [{"value": {"like": 3, "love": 2}}]}
+    none_named = {"name": "post_reactions_by_type_total", "values": [{"value": {}}]}
+    summary = {"summary": {"total_count": 0}}
+    assert read_one(post(insights={"data": [by_type]}, reactions=summary)).metrics["reactions"] == 5
+    assert read_one(post(insights={"data": [none_named]}, reactions=summary)).metrics["reactions"] == 0
+    assert read_one(post(insights={"data": [none_named]})).metrics["reactions"] is None
+
+
+@pytest.mark.parametrize(
+    ("permalink", "expected"),
+    [
+        ("https://www.facebook.com/reel/889", ("889",)),
+        ("https://www.facebook.com/reel/889/?s=1", ("889",)),
+        ("https://www.facebook.com/page/videos/889/", ("889",)),
+        ("https://www.facebook.com/page/videos/a-title/889/", ("889",)),
+        ("https://www.facebook.com/1001/posts/889", ()),
+        (None, ()),
+        (7, ()),
+    ],
+)
+def test_a_video_is_also_known_by_the_id_in_its_permalink(
+    permalink: object, expected: tuple[str, ...]
+) -> None:
+    assert read_one(post(permalink_url=permalink)).also_known_as == expected
+
+
+def test_attachments_name_other_ids_once() -> None:
+    attachments = {"data": [{"target": {"id": "889"}}, {"target": {"id": "1001_1"}}, {"target": 5}, None]}
+    content = read_one(post(attachments=attachments, permalink_url="https://www.facebook.com/reel/889"))
+    assert content.also_known_as == ("889",)
+
+
+def test_malformed_posts_are_counted_and_skipped() -> None:
+    items = [
+        None,
+        "x",
+        {},
+        {"id": "1"},
+        post(7),
+        post("", "2026-11-20T20:00:00+0000"),
+        post("2", "soon"),
+        post("3", 5),
+    ]  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        reading = read(posts=posts(*items, post("fine")))
+    assert [content.content_id for content in reading.content] == ["fine"]
+    assert next(line for line in lines if line["event"] == "malformed posts skipped")["posts"] == 8
+
+
+def test_hostile_fields_never_cost_a_post() -> None:
+    content = read_one(
+        post(
+            message="a\x00b\ud800" + "x" * 100_000,
+            permalink_url=["x"],
+            status_type=5,
+            attachments="none",
+            comments=[],
+            reactions={"summary": 5},
+            insights=[1],
+        )
+    )
+    assert content.message is not None
+    assert content.message.startswith("ab?")
+    assert len(content.message) == 63_206
+    assert content.permalink is None
+    assert content.kind == "post"
+
+
+def test_posts_are_kept_once_and_within_the_window_and_counted_by_pacific_day() -> None:
+    pages = [
+        [post("a", "2026-11-20T07:59:59+0000"), post("b", "2026-11-20T08:00:00+0000")],
+        [post("b", "2026-11-20T08:00:00+0000"), post("c", "2026-11-21T07:59:59+0000")],
+        [post("too-late", "2026-11-21T08:00:00+0000"), post("too-old", "2026-10-24T06:59:59+0000")],
+        [post("oldest", "2026-10-24T07:00:00+0000")],
+    ]
+
+    def answer(request: Request) -> Step:
+        number = int(request.query.get("after", "0"))
+        paging = {"cursors": {"after": str(number + 1)}, "next": "x"} if number < 3 else {}
+        return Answer({"data": pages[number], "paging": paging})
+
+    reading = read(posts=answer)
+    assert [content.content_id for content in reading.content] == ["a", "b", "c", "oldest"]
+    assert reading.posts_published == {
+        **dict.fromkeys(WINDOW.days, 0),
+        DAY - timedelta(days=1): 1,
+        DAY: 2,
+    }
+
+
+def test_a_look_back_longer_than_the_post_window_still_counts_all_its_posts() -> None:
+    items = [post("old", "2026-11-17T20:00:00+0000"), post("new")]
+    with graph(posts=posts(*items)) as (server, reader):
+        reading = reader.read(Window(DAY, lookback_days=3, post_window_days=2))
+    assert int(server.requests[1].query["since"]) == datetime(2026, 11, 17, 8, tzinfo=UTC).timestamp()
+    assert [content.content_id for content in reading.content] == ["new"]
+    assert reading.posts_published is not None
+    assert reading.posts_published[date(2026, 11, 17)] == 1
+
+
+def test_a_listing_that_breaks_off_counts_no_posts_but_keeps_what_it_brought() -> None:
+    endless = Answer({"data": [post()], "paging": {"cursors": {"after": "same"}, "next": "x"}})
+    reading = read(posts=endless)
+    assert reading.posts_published is None
+    assert len(reading.content) == 1
+
+
+def test_too_many_posts_at_once_are_asked_for_in_smaller_pages() -> None:
+    def answer(request: Request) -> Step:
+        if int(request.query["limit"]) > 25:
+            return graph_error(1, "Please reduce the amount of data you're asking for", 500)
+        return Answer({"data": [post()]})
+
+    with graph(posts=answer) as (server, reader):
+        assert reader.read(WINDOW).posts_published is not None
+    assert [request.query.get("limit") for request in server.requests] == [None, "100", "50", "25"]
+    assert all("insights" in request.query["fields"] for request in server.requests[1:])

@@ -1,0 +1,110 @@
+"""Reading listings from a real server, to their end or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.graph_api.client import GraphApi, GraphClient
+from include.social_analytics.graph_api.cooldown import LocalCooldown
+from include.social_analytics.graph_api.paging import Listing, read_listing
+from tests.scripted_http import Answer, Request, Script, Step, scripted_server
+
+TOO_MUCH = Answer(
+    {"error": {"code": 1, "message": "Please reduce the amount of data you're asking for, then retry"}}, 500
+)
+
+
+def client(base_url: str) -> GraphClient:
+    connection = GraphConnection(base_url, "v25.0", LocalCooldown())
+    return GraphApi(connection, request_timeout=5, request_backoff=0).client("1", "token")
+
+
+def page(
+    items: list[Any], after: object = None, next_url: object = "https://graph.facebook.com/next"
+) -> Answer:
+    return Answer({"data": items, "paging": {"cursors": {"after": after}, "next": next_url}})
+
+
+def last_page(items: list[Any]) -> Answer:
+    return Answer({"data": items, "paging": {"cursors": {"after": "end"}}})
+
+
+def read(*script: Step | Script, **options: Any) -> tuple[Listing, list[Request]]:
+    with scripted_server(*script) as server:
+        return read_listing(client(server.base_url), ("1", "posts"), fields="id", **options), server.requests
+
+
+def test_empty_and_short_pages_are_not_the_end() -> None:
+    listing, requests = read(page([1], "a"), page([], "b"), page([2], "c"), last_page([3]))
+    assert listing == Listing((1, 2, 3), complete=True)
+    assert [request.query.get("after") for request in requests] == [None, "a", "b", "c"]
+    assert {request.query["fields"] for request in requests} == {"id"}
+    assert {request.query["limit"] for request in requests} == {"100"}
+
+
+def test_no_paging_at_all_is_the_end() -> None:
+    assert read(Answer({"data": []}))[0] == Listing((), complete=True)
+
+
+def test_a_next_page_on_another_host_is_asked_for_at_ours() -> None:
+    with scripted_server(last_page([])) as other:
+        listing, requests = read(page([1], "a", f"{other.base_url}/steal?access_token=x"), last_page([2]))
+        assert not other.requests
+    assert listing.complete
+    assert [request.path for request in requests] == ["/v25.0/1/posts"] * 2
+
+
+def test_a_cursor_that_comes_again_ends_the_reading_as_incomplete() -> None:
+    with capture_logs() as lines:
+        listing, requests = read(page([1], "a"), page([2], "b"), page([3], "a"))
+    assert listing == Listing((1, 2, 3), complete=False)
+    assert len(requests) == 3
+    assert "listing broken off" in [line["event"] for line in lines]
+
+
+@pytest.mark.parametrize("after", [None, 7, {}, ["a"]])
+def test_a_next_page_without_a_cursor_cannot_be_read(after: object) -> None:
+    assert read(page([1], after))[0] == Listing((1,), complete=False)
+
+
+@pytest.mark.parametrize("paging", ["x", [1], 7])
+def test_paging_of_a_wrong_shape_is_not_taken_for_the_end(paging: object) -> None:
+    assert not read(Answer({"data": [1], "paging": paging}))[0].complete
+
+
+def test_a_listing_without_end_is_left_after_so_many_pages() -> None:
+    counter = iter(range(1000))
+    listing, requests = read(lambda request: page([1], f"cursor-{next(counter)}"), max_pages=5)
+    assert listing == Listing((1,) * 5, complete=False)
+    assert len(requests) == 5
+
+
+@pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"a": 1}}])
+def test_a_list_without_data_is_an_invalid_answer(body: object) -> None:
+    with pytest.raises(JobError) as caught:
+        read(Answer(body))
+    assert caught.value.code is ErrorCode.RESPONSE_INVALID
+
+
+def test_too_much_data_halves_the_page_and_goes_on_from_the_same_place() -> None:
+    listing, requests = read(page([1], "a"), TOO_MUCH, TOO_MUCH, page([2], "b"), last_page([3]))
+    assert listing == Listing((1, 2, 3), complete=True)
+    assert [(request.query["limit"], request.query.get("after")) for request in requests] == [
+        ("100", None),
+        ("100", "a"),
+        ("50", "a"),
+        ("25", "a"),
+        ("25", "b"),
+    ]
+
+
+def test_too_much_data_in_a_single_item_fails_as_unavailable() -> None:
+    with scripted_server(TOO_MUCH) as server, pytest.raises(JobError) as caught:
+        read_listing(client(server.base_url), ("1", "posts"))
+    assert caught.value.code is ErrorCode.API_UNAVAILABLE
+    assert [request.query["limit"] for request in server.requests] == ["100", "50", "25", "12", "6", "3", "1"]

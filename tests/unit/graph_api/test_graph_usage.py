@@ -1,0 +1,94 @@
+"""Usage headers, well-formed and not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from requests.structures import CaseInsensitiveDict
+
+from include.social_analytics.graph_api.usage import MAX_WAIT, Usage, read_usage
+
+
+def usage(**headers: object) -> Usage:
+    return read_usage(
+        CaseInsensitiveDict(
+            {
+                name.replace("_", "-"): value if isinstance(value, str) else json.dumps(value)
+                for name, value in headers.items()
+            }
+        ),
+        "1001",
+    )
+
+
+def test_the_highest_of_each_load_counts() -> None:
+    answer = usage(
+        x_app_usage={"call_count": 28, "total_time": 25, "total_cputime": 96},
+        x_page_usage={"call_count": 85, "total_cputime": 56, "total_time": 60},
+    )
+    assert answer == Usage(app_percent=96, page_percent=85)
+    assert not answer.page_is_throttled
+
+
+def test_minutes_to_regain_access_throttle_the_page() -> None:
+    entry = {"type": "pages", "call_count": 100, "total_cputime": 25, "estimated_time_to_regain_access": 19}
+    answer = usage(x_business_use_case_usage={"1001": [entry]})
+    assert answer.regain_access == answer.wait == timedelta(minutes=19)
+    assert answer.page_percent == 100
+    assert answer.page_is_throttled
+
+
+def test_another_use_case_or_another_page_does_not_count_where_the_page_is_named() -> None:
+    answer = usage(
+        x_business_use_case_usage={
+            "1001": [{"type": "pages", "call_count": 3}, {"type": "instagram", "call_count": 99}],
+            "2002": [{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": 9}],
+        }
+    )
+    assert answer == Usage(page_percent=3)
+
+
+def test_a_page_may_go_by_its_business() -> None:
+    entry = {"type": "pages", "call_count": 7, "estimated_time_to_regain_access": 0}
+    assert usage(x_business_use_case_usage={"5": [entry]}) == Usage(page_percent=7)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "not json",
+        "[]",
+        "[" * 50_000,
+        '{"call_count": "many", "1001": 5}',
+        '{"call_count": NaN, "1001": [NaN]}',
+        '{"call_count": 1e999, "1001": [{"call_count": Infinity}]}',
+        '{"call_count": true, "1001": [{"estimated_time_to_regain_access": "soon"}]}',
+        '{"call_count": -5, "1001": [{"estimated_time_to_regain_access": -5}]}',
+        '{"call_count": ' + "9" * 400 + ', "1001": {"a": []}}',
+        '{"call_count": ' + "9" * 5000 + "}",
+        '{"1001": null}',
+    ],
+)
+def test_a_header_that_says_nothing_usable_says_nothing(header: str) -> None:
+    assert usage(x_app_usage=header, x_page_usage=header, x_business_use_case_usage=header) == Usage()
+
+
+def test_retry_after_in_seconds_or_as_a_date() -> None:
+    assert usage(retry_after="90").wait == timedelta(seconds=90)
+    assert usage(retry_after="0").wait is None
+    assert usage(retry_after="soon").wait is None
+    assert usage(retry_after="Wed, 99 Foo 2026").wait is None
+    in_an_hour = usage(retry_after=format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)).wait
+    assert in_an_hour is not None
+    assert timedelta(minutes=59) < in_an_hour <= timedelta(hours=1)
+    assert usage(retry_after="Thu, 01 Jan 2015 00:00:00 GMT").wait is None
+
+
+def test_no_wait_is_longer_than_a_quota_lasts() -> None:
+    entry = {"estimated_time_to_regain_access": 10**8}
+    assert usage(x_business_use_case_usage={"1001": [entry]}).wait == MAX_WAIT
+    assert usage(retry_after="9" * 30).wait == MAX_WAIT
