@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import structlog
@@ -32,6 +32,10 @@ class IngestJob:
     def job_id(self) -> str:
         """The same for every run that covers the same integration and day."""
         return f"analytics-ingest:{self.integration.id}:{self.date.isoformat()}"
+
+    def on(self, day: date) -> IngestJob:
+        """The same integration's job for another day."""
+        return replace(self, date=day)
 
     @contextmanager
     def log_context(self) -> Iterator[None]:

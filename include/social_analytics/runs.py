@@ -36,9 +36,8 @@ def current_run(settings: Settings) -> Run:
     """
     context: Any = get_current_context()
     dag_run, params = context["dag_run"], context["params"]
-    run_type = str(dag_run.run_type)
     day = day_of_run(
-        run_type=run_type,
+        run_type=dag_run.run_type,
         logical_date=dag_run.logical_date,
         run_after=dag_run.run_after,
         params=params,
@@ -50,7 +49,7 @@ def current_run(settings: Settings) -> Run:
     return Run(
         run_id=dag_run.run_id,
         day=day,
-        is_backfill=run_type == "backfill",
+        is_backfill=dag_run.run_type == "backfill",
         organization_id=params.get("organization_id"),
         integration_ids=tuple(ids) if ids is not None else None,
     )

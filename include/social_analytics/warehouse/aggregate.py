@@ -1,0 +1,40 @@
+"""Rolling a day up per organization. The only writer of ``organization_daily``."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from include.social_analytics.metrics import DAILY_METRICS
+
+_AGGREGATE = (Path(__file__).parent / "aggregate.sql").read_text()
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' || %s, 0))"
+# Finds its rows by organization_daily_by_date.
+_DELETE = "DELETE FROM analytics.organization_daily WHERE date = %s"
+
+
+def aggregate_day(connection: psycopg.Connection[Any], day: date) -> int:
+    """Compute ``day`` afresh from the tables, for all organizations.
+
+    :returns: rows written: one per organization, provider and catalogue metric.
+    """
+    catalogue = [
+        (provider, metric.name, metric.organization_name)
+        for metric in DAILY_METRICS
+        for provider in metric.sources
+    ]
+    with connection.transaction():
+        connection.execute(_LOCK, [day.isoformat()])
+        connection.execute(_DELETE, [day])
+        return connection.execute(
+            _AGGREGATE,
+            {
+                "day": day,
+                "providers": [provider for provider, _, _ in catalogue],
+                "metrics": [metric for _, metric, _ in catalogue],
+                "organization_names": [name for _, _, name in catalogue],
+            },
+        ).rowcount

@@ -1,0 +1,211 @@
+"""The ledger ``ingest_job``: what became of each integration's day. The only writer of its failures.
+
+A row belongs to the newest reading: whoever ends an older one leaves it alone (``observed_at``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from include.social_analytics.errors import JobError
+from include.social_analytics.jobs import IngestJob
+
+#: The statuses of a day that is as complete as the provider lets it be.
+SETTLED_WELL = ("succeeded", "recovered", "no_data", "pending")
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a job, by the database's clock.
+
+    ``working_since`` is the first start that only a wait for quota separates from this one.
+    """
+
+    observed_at: datetime
+    working_since: datetime
+    attempts: int
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A ledger row, as far as others decide by it."""
+
+    job_id: str
+    integration_id: str
+    date: date
+    status: str
+    error_class: str | None
+    error_code: str | None
+    reason: str | None
+    attempts: int
+    http_calls: int
+    dag_run_id: str
+
+
+_REGISTER = """
+INSERT INTO analytics.ingest_job AS job
+    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id)
+SELECT job_id, organization_id, integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s
+FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids)s::text[],
+            %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
+     AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
+-- In one order, so that two runs that register the same jobs do not wait for each other in a circle.
+ORDER BY job_id
+ON CONFLICT (job_id) DO UPDATE
+SET status = 'queued', dag_run_id = excluded.dag_run_id, is_backfill = excluded.is_backfill,
+    finished_at = NULL, error_class = NULL, error_code = NULL, provider_code = NULL,
+    provider_subcode = NULL, reason = NULL, trace_id = NULL
+WHERE job.status = ANY (%(replaceable)s)
+"""
+
+_UNFINISHED = ["queued", "running"]
+_ANY_STATUS = [*_UNFINISHED, *SETTLED_WELL, "failed"]
+
+_START = """
+INSERT INTO analytics.ingest_job AS job
+    (job_id, organization_id, integration_id, provider, date, status, attempts, is_backfill, dag_run_id,
+     observed_at, started_at)
+SELECT %(job_id)s, %(organization_id)s, %(integration_id)s, %(provider)s, %(date)s, 'running', 1,
+       %(is_backfill)s, %(dag_run_id)s, clock, clock
+FROM clock_timestamp() AS clock
+ON CONFLICT (job_id) DO UPDATE
+SET status = 'running', attempts = job.attempts + 1, organization_id = excluded.organization_id,
+    is_backfill = excluded.is_backfill, dag_run_id = excluded.dag_run_id,
+    observed_at = excluded.observed_at,
+    started_at = CASE
+        WHEN job.status = 'queued' AND job.error_code = 'rate_limited' AND job.dag_run_id = excluded.dag_run_id
+        THEN job.started_at ELSE excluded.started_at END,
+    finished_at = NULL, error_class = NULL, error_code = NULL, provider_code = NULL,
+    provider_subcode = NULL, reason = NULL, trace_id = NULL
+RETURNING observed_at, started_at, attempts
+"""
+
+_FAIL = """
+UPDATE analytics.ingest_job
+SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_code)s,
+    provider_code = %(provider_code)s, provider_subcode = %(provider_subcode)s, reason = %(reason)s,
+    trace_id = %(trace_id)s, http_calls = %(http_calls)s,
+    finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
+WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s
+"""
+
+_STATES = """
+SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls, dag_run_id
+FROM analytics.ingest_job
+WHERE job_id = ANY (%s)
+"""
+
+
+def register(connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str) -> None:
+    """Make the jobs known as ``queued``, so that one that never runs is missed. Finished rows stay."""
+    _queue(connection, jobs, dag_run_id, _UNFINISHED)
+
+
+def requeue(connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str) -> None:
+    """Make all of the jobs ``queued`` for this run, so that a later try can tell what is still to do."""
+    _queue(connection, jobs, dag_run_id, _ANY_STATUS)
+
+
+def _queue(
+    connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str, replaceable: list[str]
+) -> None:
+    connection.execute(
+        _REGISTER,
+        {
+            "dag_run_id": dag_run_id,
+            "replaceable": replaceable,
+            "job_ids": [job.job_id for job in jobs],
+            "organization_ids": [job.integration.organization_id for job in jobs],
+            "integration_ids": [job.integration.id for job in jobs],
+            "providers": [job.integration.provider for job in jobs],
+            "dates": [job.date for job in jobs],
+            "are_backfill": [job.is_backfill for job in jobs],
+        },
+    )
+
+
+def start(connection: psycopg.Connection[Any], job: IngestJob, dag_run_id: str) -> Start:
+    """Mark the job ``running`` and read the database's clock, before the job's first request."""
+    row = connection.execute(
+        _START,
+        {
+            "job_id": job.job_id,
+            "organization_id": job.integration.organization_id,
+            "integration_id": job.integration.id,
+            "provider": job.integration.provider,
+            "date": job.date,
+            "is_backfill": job.is_backfill,
+            "dag_run_id": dag_run_id,
+        },
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert without a condition returns its row
+    return Start(*row)
+
+
+def fail(
+    connection: psycopg.Connection[Any],
+    job: IngestJob,
+    observed_at: datetime,
+    error: JobError,
+    http_calls: int,
+) -> None:
+    """Record why the reading that began at ``observed_at`` failed. Figures of earlier readings stay."""
+    _record(connection, "failed", job, observed_at, error, error.reason, http_calls)
+
+
+def throttle(
+    connection: psycopg.Connection[Any],
+    job: IngestJob,
+    observed_at: datetime,
+    error: JobError,
+    pause: timedelta,
+    http_calls: int,
+) -> datetime:
+    """Put the job back to ``queued``, saying until when it waits for quota: throttled is not failed.
+
+    :returns: when it is due again, by the database's clock.
+    """
+    row = connection.execute("SELECT clock_timestamp() + %s", [pause]).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    due: datetime = row[0]
+    reason = f"Waits for the API's quota until {due.isoformat(timespec='seconds')}. {error.reason}"
+    _record(connection, "queued", job, observed_at, error, reason, http_calls)
+    return due
+
+
+def _record(
+    connection: psycopg.Connection[Any],
+    status: str,
+    job: IngestJob,
+    observed_at: datetime,
+    error: JobError,
+    reason: str,
+    http_calls: int,
+) -> None:
+    connection.execute(
+        _FAIL,
+        {
+            "status": status,
+            "error_class": error.error_class,
+            "error_code": error.code,
+            "provider_code": error.provider_code,
+            "provider_subcode": error.provider_subcode,
+            "reason": reason,
+            "trace_id": error.trace_id,
+            "http_calls": http_calls,
+            "job_id": job.job_id,
+            "observed_at": observed_at,
+        },
+    )
+
+
+def states(connection: psycopg.Connection[Any], job_ids: Sequence[str]) -> list[JobState]:
+    """The rows of those of the jobs that the ledger knows."""
+    with connection.cursor(row_factory=class_row(JobState)) as cursor:
+        return cursor.execute(_STATES, [list(job_ids)]).fetchall()

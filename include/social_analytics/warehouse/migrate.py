@@ -1,0 +1,69 @@
+"""Bringing the schema ``analytics`` up to date, by whichever process comes first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from include.social_analytics.errors import ErrorCode, JobError
+
+#: The newest revision in ``migrations/versions``. Here too, so that a look suffices to see that all is done.
+HEAD = "0001"
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate', 0))"
+
+
+def migrate(connection: psycopg.Connection[Any]) -> None:
+    """Apply the migrations that are missing; costs one query when none is.
+
+    Safe when several processes call it at once. The role needs to own the schema, or be allowed to
+    create it.
+
+    :raises JobError: ``config_invalid`` when the schema is newer than this package.
+    """
+    if _revision(connection) == HEAD:
+        return
+    with connection.transaction():
+        connection.execute(_LOCK)
+        current = _revision(connection)
+        if current != HEAD:
+            _upgrade(connection, current)
+
+
+def _revision(connection: psycopg.Connection[Any]) -> str | None:
+    with connection.transaction():
+        found = connection.execute("SELECT to_regclass('analytics.alembic_version') IS NOT NULL").fetchone()
+        if not found or not found[0]:
+            return None
+        row = connection.execute("SELECT version_num FROM analytics.alembic_version").fetchone()
+        return row[0] if row else None
+
+
+def _upgrade(connection: psycopg.Connection[Any], current: str | None) -> None:
+    # Here, because it is needed once in a deployment's life and costs every process half a second.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"The schema analytics is at revision {current}, newer than this package: upgrade the package.",
+        )
+    # A connection of its own, to the same place: SQLAlchemy ends transactions as it sees fit.
+    info = connection.info
+    parameters: dict[str, Any] = {**info.get_parameters(), "password": info.password or None}
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(**parameters), poolclass=NullPool
+    )
+    with engine.begin() as sqlalchemy_connection:
+        config.attributes["connection"] = sqlalchemy_connection
+        command.upgrade(config, "head")
