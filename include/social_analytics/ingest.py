@@ -123,7 +123,7 @@ class Ingester:
             if state.status in ledger.SETTLED_WELL:
                 settled[state.job_id] = None
             elif state.error_class == ErrorClass.PERMANENT and state.error_code is not None:
-                settled[state.job_id] = JobError(ErrorCode(state.error_code), state.reason or "")
+                settled[state.job_id] = JobError(ErrorCode.named(state.error_code), state.reason or "")
         return settled
 
     def _accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
@@ -192,7 +192,9 @@ class Ingester:
                 due = ledger.throttle(
                     self.analytics_db, started.job, started.start.observed_at, error, pause, calls
                 )
-                log.warning("ingest throttled", errorCode=error.code, due=due.isoformat(), reason=error.reason)
+                log.warning(
+                    "ingest throttled", errorCode=error.code, due=due.isoformat(), reason=error.reason
+                )
                 return due
         ledger.fail(self.analytics_db, started.job, started.start.observed_at, error, calls)
         log.error(

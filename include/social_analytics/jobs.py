@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
 
 import structlog
 
@@ -25,7 +25,7 @@ class IngestJob:
     """One integration's one day."""
 
     integration: Integration
-    date: date
+    date: datetime.date
     is_backfill: bool
 
     @property
@@ -33,7 +33,7 @@ class IngestJob:
         """The same for every run that covers the same integration and day."""
         return f"analytics-ingest:{self.integration.id}:{self.date.isoformat()}"
 
-    def on(self, day: date) -> IngestJob:
+    def on(self, day: datetime.date) -> IngestJob:
         """The same integration's job for another day."""
         return replace(self, date=day)
 
@@ -53,7 +53,7 @@ class IngestJob:
 class AggregateJob:
     """One day's roll-up over all organizations, or over one."""
 
-    date: date
+    date: datetime.date
     organization_id: str | None = None
 
     @property

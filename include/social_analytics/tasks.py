@@ -104,7 +104,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
                 )
             except ThrottledError as throttled:
                 # Not a failure: it costs no try, and no slot while it waits.
-                raise AirflowRescheduleException(throttled.due) from None
+                raise AirflowRescheduleException(throttled.due) from None  # type: ignore[no-untyped-call]
 
 
 def analytics_aggregate() -> dict[str, int]:
@@ -146,4 +146,3 @@ def check_coverage() -> dict[str, Any]:
     if complaints:
         raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
     return {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
-

@@ -21,16 +21,20 @@ class CalendarDayTimetable(Timetable):
     Day D's logical date is D 00:00 UTC and its data interval [D 00:00 UTC, D+1 00:00 UTC), so that
     ``airflow backfill create``, which reads dates as UTC, includes both ends. The run is due at the
     first ``run_at`` in ``timezone`` at or after D's end in Los Angeles, where Meta's days end.
+
+    :param first_day: where catch-up begins. Airflow's own ``start_date`` would also take the tasks from
+        manual runs before it, which then do nothing and succeed.
     """
 
-    def __init__(self, timezone: ZoneInfo, run_at: time) -> None:
+    def __init__(self, timezone: ZoneInfo, run_at: time, first_day: date) -> None:
         self._schedule = DaySchedule(timezone, run_at)
+        self._first_day = first_day
         self.description = (
             f"Every day, at the first {self._clock_time} in {timezone} after the day has ended in Los Angeles"
         )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CalendarDayTimetable) and self._schedule == other._schedule
+        return isinstance(other, CalendarDayTimetable) and self.serialize() == other.serialize()
 
     def __hash__(self) -> int:
         return hash(self._schedule)
@@ -46,18 +50,27 @@ class CalendarDayTimetable(Timetable):
 
     def serialize(self) -> dict[str, Any]:
         """What :meth:`deserialize` needs, as JSON."""
-        return {"timezone": self._schedule.timezone.key, "run_at": self._schedule.run_at.isoformat()}
+        return {
+            "timezone": self._schedule.timezone.key,
+            "run_at": self._schedule.run_at.isoformat(),
+            "first_day": self._first_day.isoformat(),
+        }
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> CalendarDayTimetable:
         """The timetable that :meth:`serialize` described."""
-        return cls(ZoneInfo(data["timezone"]), time.fromisoformat(data["run_at"]))
+        return cls(
+            ZoneInfo(data["timezone"]),
+            time.fromisoformat(data["run_at"]),
+            date.fromisoformat(data["first_day"]),
+        )
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         """The day after the last one, within the restriction; without catch-up not before the latest due."""
-        candidates: list[date] = []
+        # Only a backfill has an end, and it may begin before the first day.
+        candidates = [self._first_day] if restriction.latest is None else []
         if last_automated_data_interval is not None:
             candidates.append(_utc_date(last_automated_data_interval.start) + _ONE_DAY)
         if restriction.earliest is not None:

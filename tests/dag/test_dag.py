@@ -87,6 +87,8 @@ def test_a_setting_that_cannot_be_is_an_import_error_of_one_sentence(variable, v
         check=False,
     )
     assert answer.returncode == 1
-    assert answer.stderr.strip().splitlines()[-1].startswith(
-        f"include.social_analytics.settings.SettingError: {variable} must be"
+    assert (
+        answer.stderr.strip()
+        .splitlines()[-1]
+        .startswith(f"include.social_analytics.settings.SettingError: {variable} must be")
     )

@@ -25,7 +25,8 @@ from include.social_analytics.settings import LOS_ANGELES
 from include.social_analytics.timetable import CalendarDayTimetable
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-DAILY = CalendarDayTimetable(LOS_ANGELES, time(2, 0))
+FIRST_DAY = date(2020, 1, 1)
+DAILY = CalendarDayTimetable(LOS_ANGELES, time(2, 0), FIRST_DAY)
 
 
 def at(text: str) -> pendulum.DateTime:
@@ -90,7 +91,7 @@ def test_a_run_is_labelled_with_its_day_and_due_at_two_the_night_after():
     ],
 )
 def test_over_two_years_every_day_comes_exactly_once_and_never_before_it_has_ended(timezone, run_at):
-    timetable = CalendarDayTimetable(ZoneInfo(timezone), run_at)
+    timetable = CalendarDayTimetable(ZoneInfo(timezone), run_at, FIRST_DAY)
     restriction = TimeRestriction(at("2026-01-01"), at("2027-12-31"), catchup=True)
     runs: list[DagRunInfo] = []
     last = None
@@ -114,7 +115,7 @@ def test_over_two_years_every_day_comes_exactly_once_and_never_before_it_has_end
         ({"earliest": "2026-11-01", "last": "2026-10-05"}, "2026-11-01"),  # after a backfill before it
         ({"last": "2026-11-05", "latest": "2026-11-06"}, "2026-11-06"),
         ({"last": "2026-11-06", "latest": "2026-11-06T23:59"}, None),
-        ({}, None),
+        ({}, "2020-01-01"),
     ],
 )
 def test_catch_up_goes_on_from_the_last_day_within_start_and_end(given, day):
@@ -135,6 +136,11 @@ def test_catch_up_goes_on_from_the_last_day_within_start_and_end(given, day):
 def test_without_catch_up_missed_days_are_left_out(now, given, day):
     with freeze_time(now):
         assert next_day(**given, catchup=False) == day
+
+
+def test_catch_up_begins_on_the_first_day_and_a_backfill_may_go_before_it():
+    assert next_day(earliest="2019-12-01") == "2020-01-01"
+    assert next_day(earliest="2019-12-01", latest="2019-12-03") == "2019-12-01"
 
 
 def test_a_last_interval_from_another_schedule_is_no_hindrance():
@@ -195,7 +201,7 @@ def test_the_schedule_reads_well():
 
 @pytest.mark.parametrize(
     "timetable",
-    [DAILY, CalendarDayTimetable(ZoneInfo("Asia/Kolkata"), time(23, 59, 59, 5))],
+    [DAILY, CalendarDayTimetable(ZoneInfo("Asia/Kolkata"), time(23, 59, 59, 5), FIRST_DAY)],
     ids=["default", "other"],
 )
 def test_airflow_reads_back_what_it_wrote(plugin, timetable):
@@ -205,7 +211,7 @@ def test_airflow_reads_back_what_it_wrote(plugin, timetable):
     assert decoded == timetable
     assert hash(decoded) == hash(timetable)
     assert (decoded.summary, decoded.description) == (timetable.summary, timetable.description)
-    assert decoded != CalendarDayTimetable(ZoneInfo("UTC"), time(3, 0))
+    assert decoded != CalendarDayTimetable(ZoneInfo("UTC"), time(3, 0), FIRST_DAY)
 
 
 def test_the_plugin_is_what_makes_it_readable(plugin, monkeypatch, tmp_path):

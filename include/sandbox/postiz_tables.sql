@@ -1,0 +1,105 @@
+-- The part of Postiz's database that this package reads, as Prisma makes it: quoted names, timestamps
+-- without zone, and no defaults for ids and "updatedAt", which its client fills in.
+CREATE TYPE "State" AS ENUM ('QUEUE', 'PUBLISHED', 'ERROR', 'DRAFT');
+CREATE TYPE "ShortLinkPreference" AS ENUM ('ASK', 'YES', 'NO');
+CREATE TYPE "APPROVED_SUBMIT_FOR_ORDER" AS ENUM ('NO', 'WAITING_CONFIRMATION', 'YES');
+CREATE TYPE "CreationMethod" AS ENUM ('UNKNOWN', 'WEB', 'MCP', 'API', 'AUTOPOST', 'CLI');
+
+CREATE TABLE "Organization" (
+    "id" text NOT NULL,
+    "name" text NOT NULL,
+    "description" text,
+    "apiKey" text,
+    "paymentId" text,
+    "streakSince" timestamp(3),
+    "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "updatedAt" timestamp(3) NOT NULL,
+    "deletedAt" timestamp(3),
+    "allowTrial" boolean NOT NULL DEFAULT false,
+    "isTrailing" boolean NOT NULL DEFAULT false,
+    "shortlink" "ShortLinkPreference" NOT NULL DEFAULT 'ASK',
+    CONSTRAINT "Organization_pkey" PRIMARY KEY ("id")
+);
+
+CREATE TABLE "Customer" (
+    "id" text NOT NULL,
+    "name" text NOT NULL,
+    "orgId" text NOT NULL,
+    CONSTRAINT "Customer_pkey" PRIMARY KEY ("id"),
+    CONSTRAINT "Customer_orgId_fkey" FOREIGN KEY ("orgId") REFERENCES "Organization" ("id")
+);
+
+CREATE TABLE "Integration" (
+    "id" text NOT NULL,
+    "internalId" text NOT NULL,
+    "organizationId" text NOT NULL,
+    "name" text NOT NULL,
+    "picture" text,
+    "providerIdentifier" text NOT NULL,
+    "type" text NOT NULL,
+    "token" text NOT NULL,
+    "disabled" boolean NOT NULL DEFAULT false,
+    "tokenExpiration" timestamp(3),
+    "refreshToken" text,
+    "profile" text,
+    "deletedAt" timestamp(3),
+    "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "updatedAt" timestamp(3),
+    "inBetweenSteps" boolean NOT NULL DEFAULT false,
+    "refreshNeeded" boolean NOT NULL DEFAULT false,
+    "postingTimes" text NOT NULL DEFAULT '[{"time":120}, {"time":400}, {"time":700}]',
+    "customInstanceDetails" text,
+    "customerId" text,
+    "rootInternalId" text,
+    "additionalSettings" text DEFAULT '[]',
+    CONSTRAINT "Integration_pkey" PRIMARY KEY ("id"),
+    CONSTRAINT "Integration_organizationId_fkey" FOREIGN KEY ("organizationId") REFERENCES "Organization" ("id"),
+    CONSTRAINT "Integration_customerId_fkey" FOREIGN KEY ("customerId") REFERENCES "Customer" ("id")
+);
+CREATE UNIQUE INDEX "Integration_organizationId_internalId_key" ON "Integration" ("organizationId", "internalId");
+CREATE INDEX "Integration_rootInternalId_idx" ON "Integration" ("rootInternalId");
+CREATE INDEX "Integration_organizationId_idx" ON "Integration" ("organizationId");
+CREATE INDEX "Integration_providerIdentifier_idx" ON "Integration" ("providerIdentifier");
+CREATE INDEX "Integration_updatedAt_idx" ON "Integration" ("updatedAt");
+CREATE INDEX "Integration_createdAt_idx" ON "Integration" ("createdAt");
+CREATE INDEX "Integration_deletedAt_idx" ON "Integration" ("deletedAt");
+CREATE INDEX "Integration_customerId_idx" ON "Integration" ("customerId");
+CREATE INDEX "Integration_inBetweenSteps_idx" ON "Integration" ("inBetweenSteps");
+CREATE INDEX "Integration_refreshNeeded_idx" ON "Integration" ("refreshNeeded");
+CREATE INDEX "Integration_disabled_idx" ON "Integration" ("disabled");
+
+CREATE TABLE "Post" (
+    "id" text NOT NULL,
+    "state" "State" NOT NULL DEFAULT 'QUEUE',
+    "publishDate" timestamp(3) NOT NULL,
+    "organizationId" text NOT NULL,
+    "integrationId" text NOT NULL,
+    "content" text NOT NULL,
+    "delay" integer NOT NULL DEFAULT 0,
+    "group" text NOT NULL,
+    "title" text,
+    "description" text,
+    "parentPostId" text,
+    "releaseId" text,
+    "releaseURL" text,
+    "settings" text,
+    "image" text,
+    "submittedForOrderId" text,
+    "submittedForOrganizationId" text,
+    "approvedSubmitForOrder" "APPROVED_SUBMIT_FOR_ORDER" NOT NULL DEFAULT 'NO',
+    "creationMethod" "CreationMethod" NOT NULL DEFAULT 'UNKNOWN',
+    "lastMessageId" text,
+    "intervalInDays" integer,
+    "error" text,
+    "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "updatedAt" timestamp(3) NOT NULL,
+    "deletedAt" timestamp(3),
+    CONSTRAINT "Post_pkey" PRIMARY KEY ("id"),
+    CONSTRAINT "Post_organizationId_fkey" FOREIGN KEY ("organizationId") REFERENCES "Organization" ("id"),
+    CONSTRAINT "Post_integrationId_fkey" FOREIGN KEY ("integrationId") REFERENCES "Integration" ("id"),
+    CONSTRAINT "Post_parentPostId_fkey" FOREIGN KEY ("parentPostId") REFERENCES "Post" ("id")
+);
+CREATE INDEX "Post_releaseURL_idx" ON "Post" ("releaseURL");
+CREATE INDEX "Post_integrationId_idx" ON "Post" ("integrationId");
+CREATE INDEX "Post_publishDate_idx" ON "Post" ("publishDate");
+CREATE INDEX "Post_state_idx" ON "Post" ("state");

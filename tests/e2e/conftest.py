@@ -1,0 +1,153 @@
+"""One complete Airflow for all end-to-end tests; each test has an organization and pages of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from include.sandbox.graph_api import serve
+from include.sandbox.local_airflow import LocalAirflow
+from include.sandbox.postgres import EmbeddedPostgres
+from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.world import Fault, Page, World, make_page
+from include.social_analytics.days import latest_due_day
+from include.social_analytics.settings import Settings
+
+#: The latest day whose run is due: what a scheduler would run now.
+DAY = latest_due_day(datetime.now(UTC), Settings())
+
+
+@dataclass
+class Stage:
+    """Everything a test needs: Airflow, the databases, and the stand-in for the Graph API."""
+
+    airflow: LocalAirflow
+    world: World
+    sandbox: Any
+    postiz: psycopg.Connection
+    analytics: psycopg.Connection
+    home: Path
+    _pages: Iterator[Page]
+    _organizations: Iterator[int]
+
+    def organization(self, pages: int) -> tuple[str, list[Page]]:
+        """A new organization with so many healthy pages; the integration's id is the page's."""
+        organization_id = f"org-{next(self._organizations)}"
+        members = [next(self._pages) for _ in range(pages)]
+        insert_organization(self.postiz, organization_id)
+        for page in members:
+            insert_integration(self.postiz, page.id, organization_id, page)
+        return organization_id, members
+
+    def fault(self, page: Page, kind: str, **how: Any) -> None:
+        """Make the API answer wrongly for a page."""
+        self.world.faults.set(page.id, Fault(kind, **how))
+
+    def run(self, day: date = DAY, **conf: Any) -> Run:
+        """Trigger a manual run for ``day`` and wait for its end."""
+        run_id = self.airflow.trigger({"date": day.isoformat(), **conf})
+        return self.ended(run_id)
+
+    def ended(self, run_id: str, seconds: float = 120) -> Run:
+        """Wait for the end of a run."""
+        self.wait_for(lambda: self.airflow.run_state(run_id) in ("success", "failed"), seconds)
+        return Run(run_id, self.airflow.run_state(run_id), self.airflow.task_instances(run_id), self.airflow)
+
+    @staticmethod
+    def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Poll until a condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.2)
+
+    def job(self, page: Page, day: date = DAY) -> dict[str, Any]:
+        """The ledger's row of a page's day."""
+        [row] = self.rows(
+            "SELECT * FROM analytics.ingest_job WHERE integration_id = %s AND date = %s", page.id, day
+        )
+        return row
+
+    def figures(self, organization_id: str, day: date = DAY) -> dict[str, tuple[Any, int, int]]:
+        """An organization's day: metric -> value, integrations reported, integrations expected."""
+        rows = self.rows(
+            "SELECT * FROM analytics.organization_daily WHERE organization_id = %s AND date = %s",
+            organization_id,
+            day,
+        )
+        return {
+            row["metric"]: (row["value"], row["integrations_reported"], row["integrations_expected"])
+            for row in rows
+        }
+
+    def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a query on the analytics database."""
+        with self.analytics.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+            return cursor.execute(query, parameters).fetchall()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended."""
+
+    run_id: str
+    state: str
+    instances: list[dict[str, Any]]
+    airflow: LocalAirflow
+
+    def states(self, task_id: str) -> list[str]:
+        """The states of a task's instances, by map index."""
+        return [one["state"] for one in self.of(task_id)]
+
+    def of(self, task_id: str) -> list[dict[str, Any]]:
+        """A task's instances, by map index."""
+        found = [one for one in self.instances if one["task_id"] == task_id]
+        return sorted(found, key=lambda one: one["map_index"])
+
+    def failure(self, task_id: str) -> str:
+        """What ended an unmapped task."""
+        [instance] = self.of(task_id)
+        return self.airflow.failure_of(self.run_id, instance)
+
+
+@pytest.fixture(scope="session")
+def stage(
+    postgres: EmbeddedPostgres,
+    analytics_template: str,
+    postiz_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """A running Airflow whose scheduler has just caught up the latest two days, with one page."""
+    world = World([make_page(number) for number in range(1, 400)])
+    for name, template in (("e2e_postiz", postiz_template), ("e2e_analytics", "template1")):
+        postgres.create_database(name, template)
+    postgres.create_database("e2e_airflow")
+    home = tmp_path_factory.mktemp("airflow")
+    with (
+        psycopg.connect(postgres.dsn("e2e_postiz"), autocommit=True) as postiz,
+        psycopg.connect(postgres.dsn("e2e_analytics"), autocommit=True) as analytics,
+        serve(world) as sandbox,
+    ):
+        environment = {
+            "AIRFLOW_CONN_POSTIZ_DB": postgres.airflow_connection("e2e_postiz"),
+            "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("e2e_analytics"),
+            "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": sandbox.url}),
+            "SOCIAL_ANALYTICS_START_DATE": (DAY - timedelta(days=1)).isoformat(),
+            "SOCIAL_ANALYTICS_RETRY_DELAY": "0",
+            "SOCIAL_ANALYTICS_MAX_RETRY_DELAY": "1",
+            "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
+            "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
+        }
+        with LocalAirflow(home, postgres.sqlalchemy_url("e2e_airflow"), environment) as airflow:
+            yield Stage(
+                airflow, world, sandbox, postiz, analytics, home, iter(list(world.pages.values())), count(1)
+            )

@@ -1,0 +1,237 @@
+"""Ingesting batches: real databases, real HTTP, the stand-in for the API at its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import structlog
+
+from include.sandbox.graph_api import serve
+from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.world import Fault, World, make_page
+from include.social_analytics.connectors import open_connector
+from include.social_analytics.days import latest_due_day
+from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
+from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.graph_api.cooldown import LocalCooldown
+from include.social_analytics.ingest import Ingester, ThrottledError
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.settings import Settings
+from include.social_analytics.warehouse import ledger
+
+SETTINGS = Settings(request_backoff=0, request_timeout=5)
+DAY = latest_due_day(datetime.now(UTC), SETTINGS)
+
+
+class Bench:
+    """Pages, their integrations in a Postiz, and an ingester on them."""
+
+    def __init__(
+        self, world: World, url: str, postiz: psycopg.Connection, analytics: psycopg.Connection
+    ) -> None:
+        self.world, self.postiz, self.analytics = world, postiz, analytics
+        self.masked: list[str] = []
+        insert_organization(postiz, "acme")
+        for page in world.pages.values():
+            insert_integration(postiz, page.id, "acme", page)
+        graph = GraphConnection(url, "v25.0", LocalCooldown())
+        connector = open_connector("facebook", settings=SETTINGS, graph=graph)
+        self.ingester = Ingester(postiz, analytics, lambda _: connector, self.masked.append, SETTINGS)
+
+    @property
+    def jobs(self) -> list[IngestJob]:
+        return [
+            IngestJob(Integration(page.id, page.name, "acme", "facebook"), DAY, is_backfill=False)
+            for page in self.world.pages.values()
+        ]
+
+    def ingest(self, run_id: str = "run", *, redo_all: bool = True) -> dict[str, int]:
+        return self.ingester.ingest(self.jobs, run_id, redo_all=redo_all)
+
+    def states(self) -> list[tuple[str, str | None, int]]:
+        found = {
+            state.job_id: state for state in ledger.states(self.analytics, [job.job_id for job in self.jobs])
+        }
+        ordered = [found[job.job_id] for job in self.jobs]
+        return [(state.status, state.error_code, state.attempts) for state in ordered]
+
+    def fault(self, number: int, kind: str, **how: object) -> None:
+        page = list(self.world.pages.values())[number]
+        self.world.faults.set(page.id, Fault(kind, **how))
+
+
+@pytest.fixture
+def bench(postiz: psycopg.Connection, analytics: psycopg.Connection, request) -> Iterator[Bench]:
+    postiz.autocommit = analytics.autocommit = True
+    world = World([make_page(number) for number in range(1, getattr(request, "param", 3) + 1)])
+    with serve(world) as sandbox:
+        yield Bench(world, sandbox.url, postiz, analytics)
+
+
+@pytest.mark.parametrize("bench", [20], indirect=True)
+def test_a_batch_larger_than_the_pool_is_done_to_the_last_job(bench):
+    assert bench.ingest() == {"succeeded": 20}
+    assert bench.states() == [("succeeded", None, 1)] * 20
+
+
+def test_every_token_is_masked_as_it_is_read(bench):
+    bench.ingest()
+    assert sorted(bench.masked) == sorted(bench.world.tokens)
+
+
+def test_one_jobs_permanent_failure_touches_no_other_and_is_not_tried_again(bench):
+    bench.fault(1, "token_revoked")
+    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 token_invalid") as failure:
+        bench.ingest()
+    assert failure.value.error_class is ErrorClass.PERMANENT
+    assert bench.states() == [("succeeded", None, 1), ("failed", "token_invalid", 1), ("succeeded", None, 1)]
+
+    # A retry that something else caused finds nothing to do, and still says that one failed for good.
+    with pytest.raises(JobError, match="token_invalid"):
+        bench.ingest(redo_all=False)
+    assert [attempts for _, _, attempts in bench.states()] == [1, 1, 1]
+
+
+def test_a_retry_redoes_only_what_has_not_succeeded(bench):
+    bench.fault(0, "down", times=3)
+    with pytest.raises(JobError) as failure:
+        bench.ingest()
+    assert failure.value.error_class is ErrorClass.TRANSIENT
+    assert bench.ingest(redo_all=False) == {"succeeded": 3}
+    assert bench.states() == [("succeeded", None, 2), ("succeeded", None, 1), ("succeeded", None, 1)]
+
+
+def test_a_transient_failure_beside_a_permanent_one_asks_for_a_retry(bench):
+    bench.fault(0, "token_revoked")
+    bench.fault(1, "down")
+    with pytest.raises(JobError, match="2 of 3") as failure:
+        bench.ingest()
+    assert failure.value.error_class is ErrorClass.TRANSIENT
+
+
+def test_the_first_start_after_a_clear_redoes_all_and_another_runs_results_are_not_ours(bench):
+    bench.ingest()
+    bench.ingest()
+    assert bench.states() == [("succeeded", None, 2)] * 3
+    bench.ingest(run_id="another", redo_all=False)
+    assert bench.states() == [("succeeded", None, 3)] * 3
+
+
+def test_throttled_is_not_failed_and_says_when_it_is_due(bench):
+    bench.fault(2, "page_throttled", minutes=19, times=1)
+    with pytest.raises(ThrottledError) as throttled:
+        bench.ingest()
+    assert bench.states()[2][:2] == ("queued", "rate_limited")
+    [(now,)] = bench.analytics.execute("SELECT clock_timestamp()").fetchall()
+    assert timedelta(minutes=18) < throttled.value.due - now < timedelta(minutes=20)
+    assert bench.ingest(redo_all=False) == {"succeeded": 3}
+
+
+def test_six_hours_of_waiting_for_quota_are_enough(bench):
+    bench.fault(0, "page_throttled", minutes=19)
+    with pytest.raises(ThrottledError):
+        bench.ingest()
+    bench.analytics.execute(
+        "UPDATE analytics.ingest_job SET started_at = started_at - interval '5 hours 45 minutes'"
+        " WHERE error_code = 'rate_limited'"
+    )
+    with pytest.raises(JobError) as failure:
+        bench.ingest(redo_all=False)
+    assert failure.value.code is ErrorCode.RATE_LIMITED
+    assert bench.states()[0][:2] == ("failed", "rate_limited")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ('UPDATE "Integration" SET "disabled" = true', "disabled"),
+        ('UPDATE "Integration" SET "deletedAt" = now()', "deleted"),
+        ('DELETE FROM "Integration"', "unknown"),
+    ],
+)
+def test_a_channel_that_went_away_since_it_was_listed_fails_with_that_reason(bench, change, reason):
+    bench.postiz.execute(f"{change} WHERE id = %s", [bench.jobs[0].integration.id])
+    with pytest.raises(JobError, match="object_not_found"):
+        bench.ingest()
+    assert [status for status, _, _ in bench.states()] == ["failed", "succeeded", "succeeded"]
+    [state] = ledger.states(bench.analytics, [bench.jobs[0].job_id])
+    assert state.reason == f"No longer active in Postiz: {reason}."
+
+
+def test_what_cannot_be_stored_is_that_jobs_own_failure(bench):
+    bench.analytics.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF new.integration_id = TG_ARGV[0] THEN RAISE check_violation; END IF; RETURN new; END $$"
+    )
+    bench.analytics.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON analytics.integration_metric_daily"
+        f" FOR EACH ROW EXECUTE FUNCTION refuse('{bench.jobs[1].integration.id}')"
+    )
+    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
+        bench.ingest()
+    assert [status for status, _, _ in bench.states()] == ["succeeded", "failed", "succeeded"]
+
+
+def test_a_database_that_dies_ends_the_batch_and_the_next_try_settles_it(bench, postgres):
+    bench.ingest()
+    [(pid,)] = bench.analytics.execute("SELECT pg_backend_pid()").fetchall()
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+    with pytest.raises(psycopg.OperationalError):
+        bench.ingest()
+
+
+def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):
+    from include.sandbox.postiz_db import insert_post, release_id_of
+
+    page = next(iter(bench.world.pages.values()))
+    posts = bench.world.posts(page.id, DAY - timedelta(days=27), DAY)
+    assert {post.kind for post in posts} >= {"video", "photo"}
+    for post in posts:
+        insert_post(bench.postiz, f"postiz-{post.id}", page.id, "acme", release_id_of(post))
+    bench.ingest()
+    stored = dict(
+        bench.analytics.execute(
+            "SELECT content_id, postiz_post_id FROM analytics.content WHERE integration_id = %s", [page.id]
+        ).fetchall()
+    )
+    assert stored == {post.id: f"postiz-{post.id}" for post in posts}
+
+
+def test_every_line_of_a_job_carries_its_four_fields_also_from_the_pools_threads(bench):
+    bench.fault(1, "token_revoked")
+    lines: list[str] = []
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.JSONRenderer(default=str)],
+        logger_factory=lambda *_: _Recorder(lines),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        with pytest.raises(JobError):
+            bench.ingest()
+    finally:
+        structlog.reset_defaults()
+    events = [json.loads(line) for line in lines]
+    assert len(events) > 10
+    for job in bench.jobs:
+        mine = [event for event in events if event["jobId"] == job.job_id]
+        assert {event["event"] for event in mine} >= {"ingest started", "graph request"}
+        assert all(event["date"] == DAY.isoformat() for event in mine)
+        assert all(event["organizationId"] == "acme" for event in mine)
+        assert all(event["integrationId"] == job.integration.id for event in mine)
+    assert {event["event"] for event in events} >= {"ingest finished", "ingest failed"}
+    assert not [token for token in bench.world.tokens if token in "".join(lines)]
+
+
+class _Recorder:
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def msg(self, line: str) -> None:
+        self._lines.append(line)
+
+    debug = info = warning = error = critical = exception = msg
