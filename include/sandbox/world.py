@@ -1,0 +1,252 @@
+"""The sandbox's make-believe pages: figures and posts that are the same whenever they are asked for.
+
+Nothing is stored. Every figure is derived from what it is about, so any date of any page has one, and
+a test can compute what the warehouse must hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+
+#: Meta's page metrics with a typical size for a day; ``page_follows`` is a level, not a flow.
+PAGE_METRICS = {
+    "page_media_view": 4000,
+    "page_total_media_view_unique": 2500,
+    "page_post_engagements": 300,
+    "page_daily_follows": 20,
+    "page_daily_unfollows_unique": 6,
+    "page_follows": 12000,
+    "page_views_total": 150,
+    "page_total_actions": 40,
+}
+
+#: Meta's lifetime metrics of a post, with a typical size once it is old.
+POST_METRICS = {
+    "post_media_view": 900,
+    "post_total_media_view_unique": 600,
+    "post_clicks": 40,
+    "post_reactions_by_type_total": 60,
+}
+
+_KINDS = ("photo", "status", "video", "photo", "reel", "photo", "story", "video")
+_MESSAGES = (
+    "New in: autumn bread 🍞 - come by!",
+    'She said "hello" & <b>waved</b>',
+    "It's raining; DROP TABLE umbrellas;--",
+    "Öffnungszeiten: 9-18 Uhr\nWir freuen uns",
+    None,
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A Facebook page and the token that its owner gave Postiz."""
+
+    id: str
+    name: str
+    token: str = field(repr=False)
+    likes: int = 5000
+
+
+@dataclass(frozen=True)
+class Post:
+    """A page's post. ``video_id`` is the bare id that videos and reels also go by."""
+
+    id: str
+    page_id: str
+    created_at: datetime
+    kind: str
+    message: str | None
+    video_id: str | None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How the API misbehaves.
+
+    :param kind: see ``graph_api.FAULTS``.
+    :param times: for so many requests, then never again; for ever when ``None``.
+    :param every: at every so-manieth request only.
+    :param minutes: what a throttle says about when access is regained; 0 says nothing.
+    :param limit: what the fault is about: the largest listing for ``reduce_data``.
+    :param metric: what ``invalid_metric`` refuses.
+    """
+
+    kind: str
+    times: int | None = None
+    every: int = 1
+    minutes: int = 0
+    limit: int = 25
+    metric: str | None = None
+
+
+class Faults:
+    """The faults in force: at most one a page, and one for the whole app. Thread-safe."""
+
+    APP = "app"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: dict[str, Fault] = {}
+        self._asked: dict[str, int] = {}
+
+    def set(self, page_id: str, fault: Fault) -> None:
+        """Put a fault in force for a page, or for ``Faults.APP``."""
+        with self._lock:
+            self._faults[page_id] = fault
+            self._asked[page_id] = 0
+
+    def clear(self, page_id: str) -> None:
+        """End a fault."""
+        with self._lock:
+            self._faults.pop(page_id, None)
+
+    def strike(self, page_id: str) -> Fault | None:
+        """The fault that meets the next request about a page, if any: the app's before the page's."""
+        with self._lock:
+            for key in (self.APP, page_id):
+                fault = self._faults.get(key)
+                if fault is None:
+                    continue
+                self._asked[key] += 1
+                if self._asked[key] % fault.every:
+                    continue
+                if fault.times is not None:
+                    if fault.times <= 1:
+                        del self._faults[key]
+                    else:
+                        self._faults[key] = replace(fault, times=fault.times - 1)
+                return fault
+            return None
+
+
+class World:
+    """Pages by id, their figures, and the faults in force."""
+
+    def __init__(
+        self,
+        pages: Iterable[Page],
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        app_secret: str | None = None,
+    ) -> None:
+        self.pages = {page.id: page for page in pages}
+        self._by_token = {page.token: page for page in self.pages.values()}
+        self.now = now
+        self.app_secret = app_secret
+        self.faults = Faults()
+
+    @property
+    def tokens(self) -> list[str]:
+        """Every page's token: what must not be found anywhere."""
+        return [page.token for page in self.pages.values()]
+
+    def page_of(self, token: str) -> Page | None:
+        """The page whose token this is."""
+        return self._by_token.get(token)
+
+    def page_value(self, page_id: str, metric: str, day: date) -> int:
+        """A page's metric of ``PAGE_METRICS`` for a day."""
+        size = PAGE_METRICS[metric]
+        scale = 20 + _number("size", page_id) % 180
+        if metric == "page_follows":
+            return size * scale // 100 + (day - date(2024, 1, 1)).days
+        weekday = (80, 95, 100, 105, 110, 130, 120)[day.weekday()]
+        noise = 70 + _number("day", page_id, metric, day.isoformat()) % 60
+        return size * scale * weekday * noise // 1_000_000
+
+    def posts(self, page_id: str, first: date, last: date) -> list[Post]:
+        """What a page published from ``first`` to ``last`` (Pacific days) and before now, newest first."""
+        found = [
+            post
+            for offset in range((last - first).days + 1)
+            for post in _posts_of_day(page_id, first + timedelta(days=offset))
+            if post.created_at <= self.now()
+        ]
+        return sorted(found, key=lambda post: post.created_at, reverse=True)
+
+    def find_post(self, post_id: str) -> Post | None:
+        """The post with this id, or the video with this bare id."""
+        page_id, _, rest = post_id.partition("_")
+        if not rest:
+            page_id, rest = post_id[1:16], post_id[16:]
+        if page_id not in self.pages or len(rest) != 9 or not rest.isdigit():
+            return None
+        try:
+            day = datetime.strptime(rest[:8], "%Y%m%d").date()  # noqa: DTZ007 - a mere date
+        except ValueError:
+            return None
+        posts = self.posts(page_id, day, day)
+        return next((post for post in posts if post_id in (post.id, post.video_id)), None)
+
+    def post_value(self, post: Post, metric: str) -> int:
+        """A post's lifetime total now: it grows with age, ever more slowly."""
+        hours = max((self.now() - post.created_at).total_seconds() / 3600, 0)
+        final = POST_METRICS.get(metric, 12) * (20 + _number(post.id, metric) % 180) / 100
+        return int(final * hours / (hours + 24))
+
+
+def make_page(number: int, **overrides: object) -> Page:
+    """The ``number``-th page: a 15-digit id, a name, and a token that looks like a real one."""
+    page_id = f"1{number:014}"
+    parts = [hashlib.sha256(f"token:{page_id}:{n}".encode()).hexdigest() for n in range(2)]
+    names = (
+        "Café {}",
+        "Page & Söhne {}",
+        "O'Brien's {}",
+        '<script>alert("{}")</script>',
+        "{{{{ {} }}}}",
+        "Shop {}",
+    )
+    page = Page(page_id, names[number % len(names)].format(number), "EAAG" + "".join(parts).upper()[:120])
+    return replace(page, **overrides)  # type: ignore[arg-type]
+
+
+def demo_world() -> World:
+    """24 pages, some of them broken in the ways that one meets."""
+    pages = {number: make_page(number) for number in range(1, 25)}
+    pages[13] = replace(pages[13], likes=40)
+    world = World(pages.values())
+    for number, fault in {
+        3: Fault("token_revoked"),
+        7: Fault("permission_missing"),
+        11: Fault("object_gone"),
+        17: Fault("not_published"),
+        19: Fault("down", times=2),
+    }.items():
+        world.faults.set(pages[number].id, fault)
+    return world
+
+
+def _number(*parts: str) -> int:
+    return int.from_bytes(hashlib.blake2b("|".join(parts).encode(), digest_size=8).digest())
+
+
+@lru_cache(maxsize=200_000)
+def _posts_of_day(page_id: str, day: date) -> tuple[Post, ...]:
+    seed = _number("posts", page_id, day.isoformat())
+    posts = []
+    for n in range((0, 1, 1, 2, 2, 3)[seed % 6]):
+        chance = _number(str(seed), str(n))
+        kind = _KINDS[chance % len(_KINDS)]
+        rest = f"{day:%Y%m%d}{n}"
+        at = datetime.combine(day, time(6 + 5 * n, chance % 60), PACIFIC).astimezone(UTC)
+        posts.append(
+            Post(
+                id=f"{page_id}_{rest}",
+                page_id=page_id,
+                created_at=at,
+                kind=kind,
+                message=_MESSAGES[chance // 8 % len(_MESSAGES)],
+                video_id=f"9{page_id}{rest}" if kind in ("video", "reel") else None,
+            )
+        )
+    return tuple(posts)
