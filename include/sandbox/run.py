@@ -29,6 +29,7 @@ from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import Integration
 from include.social_analytics.settings import SettingError, Settings
 
+FLOW = ("list_active_integrations", "analytics_ingest", "analytics_aggregate", "check_coverage")
 OWN_DATABASES = ("AIRFLOW_CONN_POSTIZ_DB", "AIRFLOW_CONN_ANALYTICS_DB")
 
 _FIGURES = """
@@ -154,21 +155,21 @@ def _follow(airflow: LocalAirflow, run_id: str) -> str:
 
 
 def _progress(tasks: list[dict[str, Any]]) -> Iterator[str]:
-    for task_id in dict.fromkeys(task["task_id"] for task in tasks):
-        states = [task["state"] for task in tasks if task["task_id"] == task_id]
-        mapped = any(task["map_index"] >= 0 for task in tasks if task["task_id"] == task_id)
-        if mapped:
+    for task_id in FLOW:
+        instances = [task for task in tasks if task["task_id"] == task_id]
+        states = [task["state"] for task in instances]
+        if any(task["map_index"] >= 0 for task in instances):
             ended = sum(state in ("success", "failed") for state in states)
             failed = states.count("failed")
             yield f"{task_id} {ended} of {len(states)}" + (f" ({failed} failed)" if failed else "")
-        elif states[0] not in (None, "scheduled", "queued"):
+        elif states and states[0] not in (None, "scheduled", "queued"):
             yield f"{task_id} {states[0]}"
 
 
 def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     """Print the day's figures, coverage, and what failed with its reason and cure."""
     # Airflow reads its configuration when it is imported, so not before it is known.
-    os.environ.update(airflow.environment)
+    os.environ.update(airflow.environment, AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
     from include.social_analytics.connections import open_analytics
     from include.social_analytics.coverage import assess
     from include.social_analytics.discovery import integrations_of
@@ -176,11 +177,11 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     from include.social_analytics.warehouse import ledger
 
     tasks = airflow.task_instances(run_id)
-    listed = next(task for task in tasks if task["task_id"] == "list_active_integrations")
+    listed = next(task for task in tasks if task["task_id"] == FLOW[0])
     if listed["state"] != "success":
         print(f"\nlist_active_integrations failed: {airflow.failure_of(run_id, listed)}")
         return
-    batches = airflow.xcom(run_id, "list_active_integrations")
+    batches = airflow.xcom(run_id, FLOW[0])
     integrations: list[Integration] = [one for batch in batches for one in integrations_of(batch)]
     with open_analytics() as analytics:
         job_ids = [IngestJob(one, day, is_backfill=False).job_id for one in integrations]

@@ -128,12 +128,12 @@ def analytics_aggregate() -> dict[str, int]:
 def check_coverage() -> dict[str, Any]:
     """Fail the run when something that someone operating Airflow can cure is missing from the day."""
     settings = Settings.from_environment()
+    states = task_states(LIST_TASK, AGGREGATE_TASK)
+    broken = [task for task in (LIST_TASK, AGGREGATE_TASK) if states.get(task) != "success"]
+    if broken:
+        raise AirflowFailException(f"{' and '.join(broken)} did not succeed: see the log of the first.")
     with airflow_outcome():
         run = current_run(settings)
-        states = task_states(LIST_TASK, AGGREGATE_TASK)
-        broken = [task for task in (LIST_TASK, AGGREGATE_TASK) if states.get(task) != "success"]
-        if broken:
-            raise AirflowFailException(f"{' and '.join(broken)} did not succeed: see the log of that task.")
         batches: list[Batch] = get_current_context()["ti"].xcom_pull(task_ids=LIST_TASK)
         integrations = [one for batch in batches for one in integrations_of(batch)]
         with open_analytics() as analytics:

@@ -1,20 +1,15 @@
 -- One day's figures per organization. Reads the day's jobs by ingest_job_by_date and its figures by
 -- integration_metric_daily_by_date, so it costs what the day holds and not what the history does.
+-- An integration has at most one job and one figure of each metric for the day; a figure counts for
+-- the organization that the job names. sum() is null, not 0, when nobody reported.
 INSERT INTO analytics.organization_daily
     (organization_id, provider, metric, date, value, integrations_expected, integrations_reported, aggregated_at)
-SELECT jobs.organization_id, jobs.provider, catalogue.organization_name, %(day)s, figures.value,
-       jobs.expected, coalesce(figures.reported, 0), clock_timestamp()
-FROM (
-    SELECT organization_id, provider, count(*) AS expected
-    FROM analytics.ingest_job
-    WHERE date = %(day)s
-    GROUP BY organization_id, provider
-) AS jobs
+SELECT job.organization_id, job.provider, catalogue.organization_name, %(day)s, sum(figure.value),
+       count(*), count(figure.value), statement_timestamp()
+FROM analytics.ingest_job AS job
 JOIN unnest(%(providers)s::text[], %(metrics)s::text[], %(organization_names)s::text[])
-     AS catalogue (provider, metric, organization_name) USING (provider)
-LEFT JOIN (
-    SELECT organization_id, provider, metric, sum(value) AS value, count(value) AS reported
-    FROM analytics.integration_metric_daily
-    WHERE date = %(day)s
-    GROUP BY organization_id, provider, metric
-) AS figures USING (organization_id, provider, metric)
+     AS catalogue (provider, metric, organization_name) ON catalogue.provider = job.provider
+LEFT JOIN analytics.integration_metric_daily AS figure
+     ON figure.date = %(day)s AND figure.integration_id = job.integration_id AND figure.metric = catalogue.metric
+WHERE job.date = %(day)s
+GROUP BY job.organization_id, job.provider, catalogue.organization_name

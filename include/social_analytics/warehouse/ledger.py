@@ -56,16 +56,15 @@ FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids
             %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
      AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
 -- In one order, so that two runs that register the same jobs do not wait for each other in a circle.
-ORDER BY job_id
+ORDER BY integration_id, date
 ON CONFLICT (job_id) DO UPDATE
 SET status = 'queued', dag_run_id = excluded.dag_run_id, is_backfill = excluded.is_backfill,
-    finished_at = NULL, error_class = NULL, error_code = NULL, provider_code = NULL,
+    organization_id = excluded.organization_id,
+    started_at = CASE WHEN NOT %(anew)s THEN job.started_at END, finished_at = NULL,
+    error_class = NULL, error_code = NULL, provider_code = NULL,
     provider_subcode = NULL, reason = NULL, trace_id = NULL
-WHERE job.status = ANY (%(replaceable)s)
+WHERE %(anew)s OR job.status IN ('queued', 'running')
 """
-
-_UNFINISHED = ["queued", "running"]
-_ANY_STATUS = [*_UNFINISHED, *SETTLED_WELL, "failed"]
 
 _START = """
 INSERT INTO analytics.ingest_job AS job
@@ -79,20 +78,22 @@ SET status = 'running', attempts = job.attempts + 1, organization_id = excluded.
     is_backfill = excluded.is_backfill, dag_run_id = excluded.dag_run_id,
     observed_at = excluded.observed_at,
     started_at = CASE
-        WHEN job.status = 'queued' AND job.error_code = 'rate_limited' AND job.dag_run_id = excluded.dag_run_id
+        WHEN job.status = 'queued' AND job.error_code = 'rate_limited'
+            AND job.dag_run_id = excluded.dag_run_id
         THEN job.started_at ELSE excluded.started_at END,
     finished_at = NULL, error_class = NULL, error_code = NULL, provider_code = NULL,
     provider_subcode = NULL, reason = NULL, trace_id = NULL
 RETURNING observed_at, started_at, attempts
 """
 
-_FAIL = """
+# started_at is null when a run has asked for the job anew since: then it is that run's to end.
+_END_WITH_ERROR = """
 UPDATE analytics.ingest_job
 SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_code)s,
     provider_code = %(provider_code)s, provider_subcode = %(provider_subcode)s, reason = %(reason)s,
     trace_id = %(trace_id)s, http_calls = %(http_calls)s,
     finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
-WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s
+WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s AND started_at IS NOT NULL
 """
 
 _STATES = """
@@ -104,22 +105,25 @@ WHERE job_id = ANY (%s)
 
 def register(connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str) -> None:
     """Make the jobs known as ``queued``, so that one that never runs is missed. Finished rows stay."""
-    _queue(connection, jobs, dag_run_id, _UNFINISHED)
+    _queue(connection, jobs, dag_run_id, anew=False)
 
 
 def requeue(connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str) -> None:
-    """Make all of the jobs ``queued`` for this run, so that a later try can tell what is still to do."""
-    _queue(connection, jobs, dag_run_id, _ANY_STATUS)
+    """Make all of the jobs ``queued`` for this run, so that a later try can tell what is still to do.
+
+    A start that is under way elsewhere no longer decides what becomes of its job.
+    """
+    _queue(connection, jobs, dag_run_id, anew=True)
 
 
 def _queue(
-    connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str, replaceable: list[str]
+    connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str, *, anew: bool
 ) -> None:
     connection.execute(
         _REGISTER,
         {
             "dag_run_id": dag_run_id,
-            "replaceable": replaceable,
+            "anew": anew,
             "job_ids": [job.job_id for job in jobs],
             "organization_ids": [job.integration.organization_id for job in jobs],
             "integration_ids": [job.integration.id for job in jobs],
@@ -189,7 +193,7 @@ def _record(
     http_calls: int,
 ) -> None:
     connection.execute(
-        _FAIL,
+        _END_WITH_ERROR,
         {
             "status": status,
             "error_class": error.error_class,

@@ -17,12 +17,13 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate
 
 
 def migrate(connection: psycopg.Connection[Any]) -> None:
-    """Apply the migrations that are missing; costs one query when none is.
+    """Apply the migrations that are missing; costs two small queries when none is.
 
     Safe when several processes call it at once. The role needs to own the schema, or be allowed to
     create it.
 
     :raises JobError: ``config_invalid`` when the schema is newer than this package.
+    :raises psycopg.Error: what Postgres says, whichever connection it says it on.
     """
     if _revision(connection) == HEAD:
         return
@@ -48,6 +49,7 @@ def _upgrade(connection: psycopg.Connection[Any], current: str | None) -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
     config = Config()
@@ -64,6 +66,10 @@ def _upgrade(connection: psycopg.Connection[Any], current: str | None) -> None:
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(**parameters), poolclass=NullPool
     )
-    with engine.begin() as sqlalchemy_connection:
-        config.attributes["connection"] = sqlalchemy_connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as sqlalchemy_connection:
+            config.attributes["connection"] = sqlalchemy_connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        # As psycopg raised it: whoever calls knows nothing of SQLAlchemy.
+        raise (error.orig or error) from None

@@ -22,8 +22,16 @@ _CONFIGURATION = (
     errors.ReadOnlySqlTransaction,
 )
 
-#: What a server says while connecting carries no SQLSTATE through libpq, only its words.
-_REFUSED_FOR_GOOD = ("password authentication failed", "does not exist", "no pg_hba.conf entry")
+#: What is said while connecting carries no SQLSTATE through libpq, only words.
+_REFUSED_FOR_GOOD = (
+    "password authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "is not permitted to log in",
+    "permission denied for database",
+    "invalid connection option",
+    "invalid port number",
+)
 
 
 @contextmanager
@@ -36,14 +44,19 @@ def storage_errors(conn_id: str) -> Iterator[None]:
     """
     try:
         yield
-    except _CONFIGURATION as error:
-        raise JobError(ErrorCode.CONFIG_INVALID, _sentence(conn_id, error)) from None
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        for_good = error.sqlstate is None and any(words in str(error) for words in _REFUSED_FOR_GOOD)
-        code = ErrorCode.CONFIG_INVALID if for_good else ErrorCode.STORAGE_UNAVAILABLE
-        raise JobError(code, _sentence(conn_id, error)) from None
+    except psycopg.Error as error:
+        code = _code(error)
+        if code is None:
+            raise
+        words = error.diag.message_primary or str(error) or type(error).__name__
+        raise JobError(code, f"The database of the connection {conn_id!r} says: {words}") from None
 
 
-def _sentence(conn_id: str, error: psycopg.Error) -> str:
-    words = error.diag.message_primary or (str(error).strip().splitlines() or [""])[-1]
-    return f"The database of the connection {conn_id!r} says: {words or type(error).__name__}"
+def _code(error: psycopg.Error) -> ErrorCode | None:
+    if isinstance(error, _CONFIGURATION):
+        return ErrorCode.CONFIG_INVALID
+    if error.sqlstate is None and any(words in str(error) for words in _REFUSED_FOR_GOOD):
+        return ErrorCode.CONFIG_INVALID
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return ErrorCode.STORAGE_UNAVAILABLE
+    return None

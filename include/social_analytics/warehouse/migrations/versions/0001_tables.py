@@ -31,7 +31,8 @@ CREATE TABLE analytics.ingest_job (
     finished_at       timestamptz
 );
 COMMENT ON TABLE analytics.ingest_job IS 'One row for each integration and day that was ever to be ingested';
-COMMENT ON COLUMN analytics.ingest_job.observed_at IS 'When the latest reading began, by this database''s clock';
+COMMENT ON COLUMN analytics.ingest_job.observed_at IS
+    'When the latest reading began, by this database''s clock';
 -- For the aggregate, which counts a day's jobs.
 CREATE INDEX ingest_job_by_date ON analytics.ingest_job (date);
 
