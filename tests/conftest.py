@@ -75,15 +75,15 @@ def postiz_database(postgres: EmbeddedPostgres, postiz_template: str) -> Iterato
 
 @pytest.fixture
 def analytics(postgres: EmbeddedPostgres, analytics_database: str) -> Iterator[psycopg.Connection]:
-    """A connection to ``analytics_database``."""
-    with psycopg.connect(postgres.dsn(analytics_database)) as connection:
+    """A connection to ``analytics_database``, autocommit as in production."""
+    with psycopg.connect(postgres.dsn(analytics_database), autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
 def postiz(postgres: EmbeddedPostgres, postiz_database: str) -> Iterator[psycopg.Connection]:
-    """A connection to ``postiz_database``."""
-    with psycopg.connect(postgres.dsn(postiz_database)) as connection:
+    """A connection to ``postiz_database``, autocommit as in production."""
+    with psycopg.connect(postgres.dsn(postiz_database), autocommit=True) as connection:
         yield connection
 
 

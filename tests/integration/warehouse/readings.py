@@ -1,0 +1,132 @@
+"""What the warehouse's tests share: jobs, readings, and a look at the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg.rows import dict_row
+
+from include.social_analytics.connectors.base import Content, Reading, UnsupportedMetric, Window
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED
+from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse.writer import Stored, store
+
+DAY = date(2026, 11, 20)
+INSIGHTS = tuple(metric.name for metric in DAILY_METRICS if metric is not POSTS_PUBLISHED)
+PACIFIC = ZoneInfo("America/Los_Angeles")
+REVOKED = JobError(ErrorCode.TOKEN_INVALID, "Session has expired", provider_code=190, provider_subcode=463)
+DOWN = JobError(ErrorCode.API_UNAVAILABLE, "An unknown error occurred", trace_id="AbC")
+
+
+def before(days: int) -> date:
+    """The day that many days before ``DAY``."""
+    return DAY - timedelta(days=days)
+
+
+def job(
+    integration: str = "page", day: date = DAY, organization: str = "acme", provider: str = "facebook"
+) -> IngestJob:
+    """An integration's job."""
+    return IngestJob(Integration(integration, integration.title(), organization, provider), day, False)
+
+
+def post(content_id: str = "post", message: str | None = "Hello", **metrics: int | None) -> Content:
+    """A post of the window."""
+    values = {name: None if value is None else Decimal(value) for name, value in metrics.items()}
+    return Content(
+        content_id, datetime(2026, 11, 18, 12, tzinfo=UTC), "post", message, "https://x", metrics=values
+    )
+
+
+def reading(
+    values: Mapping[date, int | None] | None = None,
+    *,
+    day: date = DAY,
+    without: tuple[str, ...] = (),
+    series: Mapping[str, Mapping[date, Decimal | None]] | None = None,
+    posts: int | None = 0,
+    content: tuple[Content, ...] = (),
+    unsupported: tuple[UnsupportedMetric, ...] = (),
+    lookback: int = 3,
+) -> Reading:
+    """An answer in which each insight metric has ``values``, save those ``without`` any series."""
+    window = Window(day, lookback, 28)
+    if series is None:
+        given = {on: None if value is None else Decimal(value) for on, value in (values or {}).items()}
+        series = {name: given for name in INSIGHTS if name not in without} if values is not None else {}
+    published = None if posts is None else dict.fromkeys(window.days, posts)
+    return Reading(window, series, published, content, unsupported)
+
+
+@dataclass
+class Warehouse:
+    """A migrated database, as a run uses it; ``connect`` opens more connections to it."""
+
+    connection: psycopg.Connection
+    connect: Callable[[], psycopg.Connection]
+    run: str = field(default="run")
+
+    def start(self, one: IngestJob) -> datetime:
+        """Start the job; returns when its reading began."""
+        return ledger.start(self.connection, one, self.run).observed_at
+
+    def store(
+        self,
+        one: IngestJob,
+        answer: Reading,
+        observed_at: datetime | None = None,
+        *,
+        posts: Mapping[str, str] | None = None,
+        connection: psycopg.Connection | None = None,
+    ) -> Stored:
+        """Store an answer, of a start of its own unless one is given."""
+        return store(
+            connection or self.connection,
+            one,
+            answer,
+            observed_at=observed_at or self.start(one),
+            http_calls=4,
+            postiz_posts=posts or {},
+            snapshot_zone=PACIFIC,
+        )
+
+    def fail(self, one: IngestJob, error: JobError = REVOKED, observed_at: datetime | None = None) -> None:
+        """Fail the job, in a start of its own unless one is given."""
+        ledger.fail(self.connection, one, observed_at or self.start(one), error, 1)
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What a query returns."""
+        return self.connection.execute(query, parameters).fetchall()
+
+    def table(self, name: str, *without: str) -> list[dict[str, Any]]:
+        """All rows of a table in the order of their columns, without some columns."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(f"SELECT * FROM analytics.{name} AS t ORDER BY t::text").fetchall()
+        return sorted(({k: v for k, v in row.items() if k not in without} for row in rows), key=str)
+
+    def ledger_row(self, one: IngestJob) -> dict[str, Any]:
+        """The job's row."""
+        return next(row for row in self.table("ingest_job") if row["job_id"] == one.job_id)
+
+    def status(self, one: IngestJob) -> str:
+        """The job's status."""
+        return str(self.ledger_row(one)["status"])
+
+    def figures(self, day: date = DAY, integration: str = "page") -> dict[str, int | None]:
+        """The day's stored values by metric."""
+        return dict(
+            self.rows(
+                "SELECT metric, value FROM analytics.integration_metric_daily"
+                " WHERE date = %s AND integration_id = %s",
+                day,
+                integration,
+            )
+        )

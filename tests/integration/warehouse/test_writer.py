@@ -1,0 +1,518 @@
+"""Storing one integration-day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from threading import Barrier, Thread
+
+import psycopg
+import pytest
+
+from include.social_analytics.connectors.base import Content, Reading, UnsupportedMetric, Window
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse.storage import storage_errors
+from include.social_analytics.warehouse.writer import Stored
+from tests.integration.warehouse.readings import (
+    DAY,
+    DOWN,
+    INSIGHTS,
+    PACIFIC,
+    Warehouse,
+    before,
+    job,
+    post,
+    reading,
+)
+
+ERROR_COLUMNS = ("error_class", "error_code", "provider_code", "provider_subcode", "reason", "trace_id")
+FIGURES = ("integration_metric_daily", "content", "content_metric_snapshot")
+
+
+def everything(warehouse: Warehouse, *without: str) -> list[list[dict]]:
+    return [warehouse.table(table, *without) for table in (*FIGURES, "ingest_job", "unsupported_metric")]
+
+
+# What a run writes for its day
+
+
+def test_a_day_that_succeeded_has_one_row_for_each_metric(warehouse):
+    assert warehouse.store(job(), reading({DAY: 5}, posts=2)) == Stored("succeeded", 8, 0)
+    assert warehouse.figures() == {**dict.fromkeys(INSIGHTS, 5), "posts_published": 2}
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["http_calls"], row["metric_rows"]) == ("succeeded", 4, 8)
+    assert row["started_at"] == row["observed_at"] < row["finished_at"]
+
+
+def test_a_metric_row_says_where_its_value_is_from(warehouse):
+    seen = warehouse.start(job())
+    warehouse.store(job(), reading({DAY: 5}), seen)
+    [row] = [row for row in warehouse.table("integration_metric_daily") if row["metric"] == "reach"]
+    assert row == {
+        "integration_id": "page",
+        "metric": "reach",
+        "date": DAY,
+        "organization_id": "acme",
+        "provider": "facebook",
+        "value": 5,
+        "source_metric": "page_total_media_view_unique",
+        "observed_at": seen,
+        "job_id": job().job_id,
+    }
+
+
+@pytest.mark.parametrize("missing", [{"views": {DAY: None}}, {"views": {before(1): Decimal(1)}}, {}])
+def test_a_value_that_the_api_did_not_give_is_null_and_never_zero(warehouse, missing):
+    series = {"reach": {DAY: Decimal(0)}} | missing
+    warehouse.store(job(), reading(series=series, posts=None))
+    assert warehouse.figures() == {**dict.fromkeys((*INSIGHTS, "posts_published")), "reach": 0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(reading(), "no_data"), (reading({before(1): 5}), "pending")], ids=str
+)
+def test_a_day_without_insights_has_only_its_count_of_posts(warehouse, answer, status):
+    assert warehouse.store(job(), answer).status == status
+    assert warehouse.figures() == {"posts_published": 0}
+    assert warehouse.status(job()) == status
+
+
+def test_a_day_whose_posts_could_not_all_be_listed_has_no_count_of_them(warehouse):
+    warehouse.store(job(), reading(posts=None))
+    assert warehouse.figures() == {}
+
+
+# Look-back
+
+
+def test_look_back_writes_only_days_that_have_a_finished_job_and_makes_no_jobs(warehouse):
+    warehouse.store(job(day=before(1)), reading({before(1): 1}, day=before(1)))
+    ledger.register(warehouse.connection, [job(day=before(2))], "run")
+    warehouse.start(job(day=before(3)))
+    answer = reading({before(n): 7 for n in range(4)})
+    assert warehouse.store(job(), answer).metric_rows == 16
+    assert warehouse.figures(before(1)) == {**dict.fromkeys(INSIGHTS, 7), "posts_published": 0}
+    assert warehouse.figures(before(2)) == warehouse.figures(before(3)) == {}
+    found = {row["date"]: row["status"] for row in warehouse.table("ingest_job")}
+    assert found == {DAY: "succeeded", before(1): "succeeded", before(2): "queued", before(3): "running"}
+
+
+def test_another_integrations_job_does_not_open_a_day(warehouse):
+    warehouse.store(job("other", before(1)), reading({before(1): 1}, day=before(1)))
+    warehouse.store(job(), reading({DAY: 5, before(1): 5}))
+    assert warehouse.figures(before(1)) == {}
+    assert warehouse.figures(before(1), "other")["views"] == 1
+
+
+def test_a_row_names_the_job_of_its_own_date(warehouse):
+    warehouse.fail(job(day=before(2)))
+    warehouse.store(job(), reading({DAY: 5, before(2): 5}))
+    assert set(warehouse.rows("SELECT date, job_id FROM analytics.integration_metric_daily")) == {
+        (DAY, job().job_id),
+        (before(2), job(day=before(2)).job_id),
+    }
+
+
+def test_look_back_recovers_failed_and_pending_days_and_leaves_no_data(warehouse):
+    warehouse.fail(job(day=before(3)))
+    warehouse.store(job(day=before(2)), reading({before(4): 1}, day=before(2)))
+    warehouse.store(job(day=before(1)), reading(day=before(1)))
+    warehouse.store(job(), reading({before(n): 7 for n in range(4)}))
+    statuses = [warehouse.status(job(day=before(n))) for n in (3, 2, 1, 0)]
+    assert statuses == ["recovered", "recovered", "no_data", "succeeded"]
+    recovered = warehouse.ledger_row(job(day=before(3)))
+    assert {recovered[column] for column in ERROR_COLUMNS} == {None}
+    assert all(warehouse.figures(before(n))["views"] == 7 for n in (3, 2, 1))
+
+
+def test_a_failed_day_that_the_answer_does_not_name_stays_failed(warehouse):
+    warehouse.fail(job(day=before(1)))
+    warehouse.store(job(), reading({DAY: 7}))
+    assert warehouse.status(job(day=before(1))) == "failed"
+    assert warehouse.ledger_row(job(day=before(1)))["error_code"] == "token_invalid"
+    assert warehouse.figures(before(1)) == {"posts_published": 0}
+
+
+def test_a_job_that_ended_well_has_no_error_left(warehouse):
+    warehouse.fail(job())
+    warehouse.store(job(), reading({DAY: 5}))
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["attempts"], {row[column] for column in ERROR_COLUMNS}) == (
+        "succeeded",
+        2,
+        {None},
+    )
+
+
+def test_a_look_back_longer_than_the_window_of_posts_keeps_the_counts_beyond_it(warehouse):
+    warehouse.store(job(day=before(2)), reading({before(2): 1}, day=before(2), posts=3))
+    named = {DAY: Decimal(7), before(2): Decimal(7)}
+    answer = Reading(Window(DAY, 3, 1), dict.fromkeys(INSIGHTS, named), {DAY: 1}, ())
+    warehouse.store(job(), answer)
+    assert warehouse.figures(before(2))["posts_published"] == 3
+
+
+# Reading a day again
+
+
+def test_an_empty_answer_leaves_what_is_stored(warehouse):
+    warehouse.store(job(), reading({DAY: 5}, posts=2))
+    warehouse.store(job(), reading(posts=None))
+    assert warehouse.figures() == {**dict.fromkeys(INSIGHTS, 5), "posts_published": 2}
+    assert warehouse.status(job()) == "no_data"
+
+
+def test_a_metric_that_failed_or_is_absent_leaves_what_is_stored(warehouse):
+    first = warehouse.start(job())
+    warehouse.store(job(), reading({DAY: 5}), first)
+    warehouse.store(job(), reading({DAY: 6}, without=("views",)))
+    assert warehouse.figures() == {**dict.fromkeys(INSIGHTS, 6), "views": 5, "posts_published": 0}
+    [(observed_at,)] = warehouse.rows(
+        "SELECT observed_at FROM analytics.integration_metric_daily WHERE metric = 'views'"
+    )
+    assert observed_at == first
+
+
+def test_a_series_that_omits_a_day_takes_that_days_value_away(warehouse):
+    warehouse.store(job(), reading({DAY: 5}))
+    others = {name: {DAY: Decimal(6)} for name in INSIGHTS}
+    warehouse.store(job(), reading(series=others | {"views": {before(1): Decimal(4)}}))
+    assert warehouse.figures()["views"] is None
+    assert warehouse.figures()["reach"] == 6
+
+
+def test_a_day_that_all_series_omit_loses_its_values_and_a_day_never_stored_gets_none(warehouse):
+    warehouse.store(job(day=before(1)), reading({before(1): 5}, day=before(1)))
+    warehouse.fail(job(day=before(2)))
+    warehouse.store(job(), reading({before(3): 5}, posts=None))
+    assert warehouse.figures(before(1)) == {**dict.fromkeys(INSIGHTS), "posts_published": 0}
+    assert warehouse.figures(before(2)) == warehouse.figures() == {}
+    assert warehouse.status(job(day=before(2))) == "failed"
+
+
+def test_a_correction_replaces_the_value(warehouse):
+    warehouse.store(job(), reading({DAY: 5}))
+    warehouse.store(
+        job(day=DAY + timedelta(1)), reading({DAY: 4, DAY + timedelta(1): 1}, day=DAY + timedelta(1))
+    )
+    assert warehouse.figures()["views"] == 4
+
+
+@pytest.mark.parametrize("without", [(), ("views", "followers")])
+def test_storing_the_same_answer_again_changes_only_moments(warehouse, without):
+    warehouse.fail(job(day=before(1)))
+    answer = reading(
+        {DAY: 5, before(1): 4},
+        without=without,
+        content=(post(views=3, reach=None), post("other", clicks=1)),
+        unsupported=(UnsupportedMetric("v25.0", "page_x", "(#100) page_x"),),
+    )
+    moments = ("observed_at", "started_at", "finished_at", "updated_at", "last_seen_at", "attempts")
+    first_stored = warehouse.store(job(), answer)
+    first = everything(warehouse, *moments)
+    assert warehouse.store(job(), answer) == first_stored
+    assert everything(warehouse, *moments) == first
+
+
+# Readings that overtake each other
+
+
+def test_an_older_reading_that_ends_last_changes_nothing_of_the_newer_ones(warehouse):
+    older, newer = warehouse.start(job()), warehouse.start(job())
+    unsupported = (UnsupportedMetric("v25.0", "page_x", "new"),)
+    answer = reading({DAY: 5}, posts=2, content=(post(views=3),), unsupported=unsupported)
+    warehouse.store(job(), answer, newer)
+    stored = everything(warehouse)
+    late = reading(
+        {DAY: 1},
+        content=(post(message="Old", views=1),),
+        unsupported=(UnsupportedMetric("v25.0", "page_x", "old"),),
+    )
+    warehouse.store(job(), late, older)
+    warehouse.store(job(), reading({before(1): 1}, posts=None), older)
+    warehouse.fail(job(), DOWN, older)
+    assert everything(warehouse) == stored
+
+
+def test_an_older_reading_does_not_end_a_job_that_a_newer_start_is_working_on(warehouse):
+    older, _ = warehouse.start(job()), warehouse.start(job())
+    warehouse.store(job(), reading({DAY: 1}), older)
+    assert warehouse.status(job()) == "running"
+    assert warehouse.figures()["views"] == 1
+
+
+def test_a_look_back_that_is_older_than_the_failure_does_not_recover_it(warehouse):
+    older = warehouse.start(job())
+    warehouse.fail(job(day=before(1)))
+    warehouse.store(job(), reading({DAY: 1, before(1): 1}), older)
+    assert warehouse.status(job(day=before(1))) == "failed"
+
+
+def test_two_readings_stored_at_once_leave_the_newer_one_whatever_their_order(warehouse):
+    for turn in range(10):
+        one = job(f"page-{turn}")
+        starts = [warehouse.start(one), warehouse.start(one)]
+        together = Barrier(2)
+
+        def run(number, connection, one=one, starts=starts, together=together):
+            answer = reading({DAY: number}, content=(post(message=str(number), views=number),))
+            together.wait()
+            warehouse.store(one, answer, starts[number], connection=connection)
+
+        threads = [Thread(target=run, args=(number, warehouse.connect())) for number in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert warehouse.figures(integration=one.integration.id)["views"] == 1
+        assert warehouse.status(one) == "succeeded"
+    assert {row["message"] for row in warehouse.table("content")} == {"1"}
+    assert {row["value"] for row in warehouse.table("content_metric_snapshot")} == {1}
+
+
+def test_runs_of_neighbouring_days_on_many_pages_at_once_do_not_deadlock(warehouse):
+    pages = [f"page-{number}" for number in range(12)]
+    days = [before(2), before(1), DAY]
+    together = Barrier(2 * len(days))
+    failures = []
+
+    def run(day, order, connection):
+        try:
+            together.wait()
+            jobs = [job(page, day) for page in order]
+            ledger.register(connection, jobs, f"run-{day}")
+            ledger.requeue(connection, jobs, f"run-{day}")
+            for number, one in enumerate(jobs):
+                observed_at = ledger.start(connection, one, f"run-{day}").observed_at
+                if number % 4 == 3:
+                    ledger.fail(connection, one, observed_at, DOWN, 1)
+                else:
+                    unsupported = tuple(
+                        UnsupportedMetric("v25.0", name, "no")
+                        for name in (("a", "b") if number % 2 else ("b", "a"))
+                    )
+                    answer = reading(
+                        {day - timedelta(n): 1 for n in range(4)}, day=day, unsupported=unsupported
+                    )
+                    warehouse.store(one, answer, observed_at, connection=connection)
+        except psycopg.Error as error:
+            failures.append(error)
+
+    threads = [
+        Thread(target=run, args=(day, order, warehouse.connect()))
+        for day in days
+        for order in (pages, pages[::-1])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(warehouse.table("ingest_job")) == len(days) * len(pages)
+
+
+# Content
+
+
+def test_content_keeps_when_it_was_first_seen_and_takes_all_else_from_the_newer_reading(warehouse):
+    first = warehouse.start(job())
+    warehouse.store(job(), reading({DAY: 1}, content=(post(),)), first, posts={"post": "from-postiz"})
+    second = warehouse.start(job())
+    warehouse.store(job(), reading({DAY: 1}, content=(post(message=None),)), second)
+    [row] = warehouse.table("content")
+    assert (row["first_seen_at"], row["updated_at"], row["message"]) == (first, second, None)
+    assert row["postiz_post_id"] == "from-postiz"
+
+
+def test_content_that_was_not_made_in_postiz_has_no_post_there(warehouse):
+    answer = reading({DAY: 1}, content=(post("ours"), post("theirs")))
+    warehouse.store(job(), answer, posts={"ours": "p1"})
+    found = {row["content_id"]: row["postiz_post_id"] for row in warehouse.table("content")}
+    assert found == {"ours": "p1", "theirs": None}
+
+
+def test_a_snapshot_has_the_pacific_date_of_the_reading(warehouse):
+    # 07:59 UTC in November is still the evening before in Los Angeles; 08:00 is midnight there.
+    for minute, expected in ((59, date(2026, 11, 20)), (60, date(2026, 11, 21))):
+        one = job(f"page-{minute}")
+        observed_at = datetime(2026, 11, 21, 7, tzinfo=UTC) + timedelta(minutes=minute)
+        warehouse.start(one)
+        warehouse.store(one, reading({DAY: 1}, content=(post(views=1),)), observed_at)
+        [(found,)] = warehouse.rows(
+            "SELECT snapshot_date FROM analytics.content_metric_snapshot WHERE integration_id = %s",
+            one.integration.id,
+        )
+        assert found == expected
+
+
+def test_a_later_reading_replaces_that_dates_snapshot_and_no_other(warehouse):
+    evening = datetime(2026, 11, 21, 7, tzinfo=UTC)
+    warehouse.start(job())
+    for hours, views in ((-1, 1), (0, 2), (24, 3)):
+        answer = reading({DAY: 1}, content=(post(views=views, reach=None),))
+        warehouse.store(job(), answer, evening + timedelta(hours=hours))
+    assert warehouse.rows(
+        "SELECT snapshot_date, metric, value FROM analytics.content_metric_snapshot ORDER BY 1, 2"
+    ) == [
+        (date(2026, 11, 20), "reach", None),
+        (date(2026, 11, 20), "views", 2),
+        (date(2026, 11, 21), "reach", None),
+        (date(2026, 11, 21), "views", 3),
+    ]
+
+
+def test_a_reading_now_is_dated_by_the_databases_clock(warehouse):
+    observed_at = warehouse.start(job())
+    warehouse.store(job(), reading({DAY: 1}, content=(post(views=1),)), observed_at)
+    assert warehouse.rows("SELECT snapshot_date FROM analytics.content_metric_snapshot") == [
+        (observed_at.astimezone(PACIFIC).date(),)
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'; DROP TABLE analytics.content; --",
+        '<script>alert("x")</script>',
+        'back\\slash \\N \\. \\t {a,b} {"NULL"} NULL',
+        "tab\tline\nreturn\r\n\x01\x7f",
+        "emoji 👩‍👩‍👧 \N{RIGHT-TO-LEFT OVERRIDE}abc",
+        "",
+        "NULL",
+        "%s %(day)s %%",
+        "x" * 60_000,
+    ],
+    ids=range(9),
+)
+def test_text_is_stored_as_it_came(warehouse, message):
+    warehouse.store(job(), reading({DAY: 1}, content=(post(message=message), post("no text", message=None))))
+    assert {row["content_id"]: row["message"] for row in warehouse.table("content")} == {
+        "post": message,
+        "no text": None,
+    }
+
+
+def test_a_nul_character_is_an_error_of_the_value_and_not_of_the_database(warehouse):
+    seen = warehouse.start(job())
+    with pytest.raises(psycopg.DataError), storage_errors("analytics_db"):
+        warehouse.store(job(), reading({DAY: 1}, content=(post(message="a\x00b"),)), seen)
+    assert warehouse.status(job()) == "running"
+    assert [warehouse.table(table) for table in FIGURES] == [[], [], []]
+
+
+def test_large_and_fractional_values_keep_every_digit(warehouse):
+    value = Decimal("12345678901234567890.12")
+    warehouse.store(job(), reading(series={"views": {DAY: value}, "reach": {DAY: Decimal("1E+3")}}))
+    assert warehouse.figures()["views"] == value
+    assert warehouse.figures()["reach"] == 1000
+
+
+def test_a_page_with_thousands_of_snapshots_is_stored(warehouse):
+    names = ("views", "reach", "clicks", "reactions", "comments", "shares")
+    content = tuple(post(f"post-{n}", **dict.fromkeys(names, n)) for n in range(1000))
+    assert warehouse.store(job(), reading({DAY: 1}, content=content)).content_rows == 1000
+    assert warehouse.rows("SELECT count(*) FROM analytics.content_metric_snapshot") == [(6000,)]
+
+
+def test_content_without_metrics_is_stored(warehouse):
+    bare = Content("bare", datetime(2026, 11, 18, tzinfo=UTC), "post", None, None)
+    warehouse.store(job(), reading({DAY: 1}, content=(bare,)))
+    assert [len(warehouse.table(table)) for table in FIGURES] == [8, 1, 0]
+
+
+def test_an_unsupported_metric_is_recorded_once_with_when_it_was_first_and_last_refused(warehouse):
+    first, again = warehouse.start(job()), warehouse.start(job())
+    refusal = UnsupportedMetric("v25.0", "page_x", "first")
+    warehouse.store(job(), reading({DAY: 1}, unsupported=(refusal, refusal)), first)
+    warehouse.store(
+        job(), reading({DAY: 1}, unsupported=(UnsupportedMetric("v25.0", "page_x", "again"),)), again
+    )
+    assert warehouse.table("unsupported_metric") == [
+        {
+            "provider": "facebook",
+            "api_version": "v25.0",
+            "metric": "page_x",
+            "first_seen_at": first,
+            "last_seen_at": again,
+            "reason": "again",
+        }
+    ]
+
+
+# One transaction
+
+
+def test_an_error_in_the_middle_leaves_nothing_and_the_job_running(warehouse):
+    warehouse.fail(job(day=before(1)))
+    before_it = everything(warehouse)
+    warehouse.connection.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no more room' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON analytics.content_metric_snapshot
+            FOR EACH ROW EXECUTE FUNCTION refuse();
+    """)
+    seen = warehouse.start(job())
+    answer = reading({DAY: 5, before(1): 5}, content=(post(views=1),))
+    with pytest.raises(JobError, match="no more room") as failure, storage_errors("analytics_db"):
+        warehouse.store(job(), answer, seen)
+    assert failure.value.code is ErrorCode.STORAGE_UNAVAILABLE
+    assert warehouse.status(job()) == "running"
+    assert [warehouse.table(table) for table in FIGURES] == [[], [], []]
+    assert warehouse.ledger_row(job(day=before(1))) in before_it[3]
+
+    # The connection can still be used, and the rest of the batch comes in.
+    warehouse.connection.execute("DROP TRIGGER refuse ON analytics.content_metric_snapshot")
+    warehouse.store(job(), answer, seen)
+    assert [len(warehouse.table(table)) for table in FIGURES] == [16, 1, 1]
+
+
+def test_a_backend_that_is_ended_in_the_middle_leaves_nothing_and_the_job_running(warehouse):
+    warehouse.connection.execute("""
+        CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+        CREATE TRIGGER die BEFORE INSERT ON analytics.content_metric_snapshot
+            FOR EACH ROW EXECUTE FUNCTION die();
+    """)
+    seen = warehouse.start(job())
+    answer = reading({DAY: 5}, content=(post(views=1),))
+    with pytest.raises(JobError) as failure, storage_errors("analytics_db"):
+        warehouse.store(job(), answer, seen, connection=warehouse.connect())
+    assert failure.value.code is ErrorCode.STORAGE_UNAVAILABLE
+    assert warehouse.status(job()) == "running"
+    assert [warehouse.table(table) for table in FIGURES] == [[], [], []]
+
+
+def test_nobody_sees_figures_before_the_status_that_goes_with_them(warehouse):
+    # Hold the job's row: the store has written its figures by then, and waits to end the job.
+    seen = warehouse.start(job())
+    holder, writer = warehouse.connect(), warehouse.connect()
+    holder.execute("BEGIN")
+    holder.execute("SELECT FROM analytics.ingest_job FOR UPDATE")
+    thread = Thread(
+        target=warehouse.store, args=(job(), reading({DAY: 5}), seen), kwargs={"connection": writer}
+    )
+    thread.start()
+    pid = writer.info.backend_pid
+    while warehouse.rows("SELECT cardinality(pg_blocking_pids(%s))", pid) == [(0,)]:
+        pass
+    assert warehouse.figures() == {}
+    holder.execute("COMMIT")
+    thread.join()
+    assert (warehouse.status(job()), len(warehouse.figures())) == ("succeeded", 8)
+
+
+def test_storing_needs_no_right_to_make_temporary_tables(warehouse):
+    database = warehouse.connection.info.dbname
+    warehouse.connection.execute(f"""
+        CREATE ROLE "plain {database}";
+        REVOKE TEMPORARY ON DATABASE {database} FROM public;
+        GRANT USAGE ON SCHEMA analytics TO "plain {database}";
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA analytics TO "plain {database}";
+        SET ROLE "plain {database}";
+    """)
+    warehouse.store(job(), reading({DAY: 5}, content=(post(views=1),)))
+    assert warehouse.status(job()) == "succeeded"
+    warehouse.connection.execute(f"""
+        RESET ROLE; DROP OWNED BY "plain {database}"; DROP ROLE "plain {database}";
+    """)
