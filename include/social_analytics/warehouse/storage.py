@@ -30,6 +30,7 @@ _REFUSED_FOR_GOOD = (
     "is not permitted to log in",
     "permission denied for database",
     "invalid connection option",
+    "for connection option",
     "invalid port number",
 )
 

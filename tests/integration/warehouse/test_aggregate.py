@@ -1,0 +1,187 @@
+"""Rolling a day up per organization."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from threading import Barrier, Thread
+
+import psycopg
+
+from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.warehouse import aggregate, ledger
+from include.social_analytics.warehouse.aggregate import aggregate_day
+from tests.integration.warehouse.readings import DAY, REVOKED, Warehouse, before, job, reading
+
+
+def roll_up(warehouse: Warehouse, day=DAY) -> dict[tuple[str, str], tuple]:
+    """Aggregate the day; its figures with expected and reported counts, by organization and metric."""
+    written = aggregate_day(warehouse.connection, day)
+    rows = warehouse.rows(
+        "SELECT organization_id, metric, value, integrations_expected, integrations_reported"
+        " FROM analytics.organization_daily WHERE date = %s",
+        day,
+    )
+    assert len(rows) == written
+    return {(organization, metric): tuple(rest) for organization, metric, *rest in rows}
+
+
+def test_an_organizations_figure_is_the_sum_over_its_integrations(warehouse):
+    for page, value, posts in (("a", 5, 2), ("b", 7, 1)):
+        warehouse.store(job(page), reading({DAY: value}, posts=posts))
+    warehouse.store(job("c", organization="globex"), reading({DAY: 100}))
+    figures = roll_up(warehouse)
+    assert {
+        metric: figure for (organization, metric), figure in figures.items() if organization == "acme"
+    } == {
+        "views": (12, 2, 2),
+        "reach_summed": (12, 2, 2),
+        "engagements": (12, 2, 2),
+        "follows": (12, 2, 2),
+        "unfollows": (12, 2, 2),
+        "followers": (12, 2, 2),
+        "page_views": (12, 2, 2),
+        "posts_published": (3, 2, 2),
+    }
+    assert figures["globex", "views"] == (100, 1, 1)
+
+
+def test_a_failed_job_is_expected_and_never_counts_as_zero(warehouse):
+    warehouse.store(job("a"), reading({DAY: 5}))
+    warehouse.fail(job("b"))
+    ledger.register(warehouse.connection, [job("c")], "run")
+    assert roll_up(warehouse)["acme", "views"] == (5, 3, 1)
+
+
+def test_a_metric_that_nobody_reported_is_null(warehouse):
+    warehouse.fail(job("a"))
+    warehouse.store(job("b"), reading())
+    warehouse.store(job("c"), reading({DAY: None}))
+    figures = roll_up(warehouse)
+    assert len(figures) == len(DAILY_METRICS)
+    assert figures["acme", "followers"] == (None, 3, 0)
+    assert figures["acme", "posts_published"] == (0, 3, 2)
+
+
+def test_a_zero_that_was_reported_is_zero(warehouse):
+    warehouse.store(job("a"), reading({DAY: 0}))
+    assert roll_up(warehouse)["acme", "views"] == (0, 1, 1)
+
+
+def test_figures_of_an_earlier_run_count_though_the_rerun_failed(warehouse):
+    warehouse.store(job(), reading({DAY: 5}))
+    warehouse.fail(job(), REVOKED)
+    assert roll_up(warehouse)["acme", "views"] == (5, 1, 1)
+
+
+def test_an_organization_whose_jobs_are_gone_loses_its_rows(warehouse):
+    warehouse.store(job(), reading({DAY: 5}))
+    warehouse.store(job("b", organization="globex"), reading({DAY: 5}))
+    roll_up(warehouse)
+    warehouse.connection.execute("DELETE FROM analytics.ingest_job WHERE organization_id = 'acme'")
+    assert {organization for organization, _ in roll_up(warehouse)} == {"globex"}
+
+
+def test_a_figure_counts_for_the_organization_that_its_job_names(warehouse):
+    warehouse.store(job(day=before(1)), reading({before(1): 5}, day=before(1)))
+    # Its page has moved, and the look-back reads the day that it still had under the old one.
+    warehouse.store(job(organization="globex"), reading({DAY: 6, before(1): 4}))
+    assert roll_up(warehouse, before(1))["acme", "views"] == (4, 1, 1)
+    assert roll_up(warehouse)["globex", "views"] == (6, 1, 1)
+
+
+def test_a_provider_that_the_catalogue_does_not_know_gets_no_rows(warehouse):
+    warehouse.store(job("a"), reading({DAY: 5}))
+    warehouse.fail(job("b", provider="elsewhere"))
+    warehouse.fail(job("c", organization="globex", provider="elsewhere"))
+    figures = roll_up(warehouse)
+    assert {organization for organization, _ in figures} == {"acme"}
+    assert figures["acme", "views"] == (5, 1, 1)
+
+
+def test_only_the_day_is_touched(warehouse):
+    for n in (0, 1):
+        warehouse.store(job(day=before(n)), reading({before(n): 5}, day=before(n), lookback=0))
+        aggregate_day(warehouse.connection, before(n))
+    warehouse.connection.execute("UPDATE analytics.integration_metric_daily SET value = 9")
+    others = warehouse.rows(
+        "SELECT * FROM analytics.organization_daily WHERE date = %s ORDER BY metric", before(1)
+    )
+    assert roll_up(warehouse)["acme", "views"] == (9, 1, 1)
+    assert others == warehouse.rows(
+        "SELECT * FROM analytics.organization_daily WHERE date = %s ORDER BY metric", before(1)
+    )
+
+
+def test_doing_it_again_changes_nothing_but_the_moment(warehouse):
+    warehouse.store(job(), reading({DAY: 5}))
+    roll_up(warehouse)
+    first = warehouse.table("organization_daily", "aggregated_at")
+    roll_up(warehouse)
+    assert warehouse.table("organization_daily", "aggregated_at") == first
+    assert len({row["aggregated_at"] for row in warehouse.table("organization_daily")}) == 1
+
+
+def test_a_day_without_jobs_has_no_rows(warehouse):
+    assert roll_up(warehouse) == {}
+
+
+def test_two_runs_that_aggregate_overlapping_days_at_once_agree(warehouse):
+    days = [before(n) for n in range(4)]
+    for day in days:
+        for page in ("a", "b"):
+            warehouse.store(job(page, day), reading({day: 5}, day=day, lookback=0))
+    together, failures = Barrier(4), []
+
+    def run(order, connection):
+        try:
+            together.wait()
+            for _ in range(5):
+                for day in order:
+                    aggregate_day(connection, day)
+        except psycopg.Error as error:
+            failures.append(error)
+
+    threads = [Thread(target=run, args=(days[::step], warehouse.connect())) for step in (1, -1, 1, -1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    found = warehouse.rows(
+        "SELECT date, value FROM analytics.organization_daily WHERE metric = 'views' ORDER BY date DESC"
+    )
+    assert found == [(day, Decimal(10)) for day in days]
+
+
+def test_amid_months_of_history_the_day_is_found_by_its_index(warehouse):
+    warehouse.connection.execute(
+        """
+        INSERT INTO analytics.ingest_job
+            (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id)
+        SELECT page || ':' || day, 'o' || page %% 20, page, 'facebook', day, 'succeeded', false, 'run'
+        FROM generate_series(1, 200) AS page, generate_series(0, 59) AS n,
+            LATERAL (SELECT %s::date - n) AS dates (day)
+        """,
+        [DAY + timedelta(1)],
+    )
+    warehouse.connection.execute("""
+        INSERT INTO analytics.integration_metric_daily
+        SELECT integration_id, metric, date, organization_id, provider, 1, metric, clock_timestamp(), job_id
+        FROM analytics.ingest_job, unnest('{views,reach,follows,followers}'::text[]) AS metric;
+        ANALYZE analytics.ingest_job;
+        ANALYZE analytics.integration_metric_daily;
+    """)
+    parameters = {
+        "day": DAY,
+        "providers": ["facebook"],
+        "metrics": ["views"],
+        "organization_names": ["views"],
+    }
+    plan = "\n".join(
+        line for (line,) in warehouse.connection.execute("EXPLAIN " + aggregate._AGGREGATE, parameters)
+    )
+    for table in ("ingest_job", "integration_metric_daily"):
+        assert f"{table}_by_date" in plan, plan
+        assert f"Seq Scan on {table}" not in plan, plan
+    assert roll_up(warehouse)["o3", "views"] == (10, 10, 10)

@@ -1,0 +1,230 @@
+"""The ledger: what became of each job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from include.social_analytics.connectors.base import DayStatus
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.warehouse import ledger
+from tests.integration.warehouse.readings import DAY, DOWN, REVOKED, Warehouse, before, job, reading
+
+QUOTA = JobError(ErrorCode.RATE_LIMITED, "Too many calls", provider_code=32)
+HOUR = timedelta(hours=1)
+
+
+def finish(warehouse: Warehouse, status: str) -> None:
+    """Bring the job to that status in the way a run does."""
+    if status == "failed":
+        warehouse.fail(job())
+    elif status == "recovered":
+        warehouse.fail(job())
+        tomorrow = DAY + timedelta(1)
+        warehouse.store(job(day=tomorrow), reading({DAY: 1}, day=tomorrow))
+    else:
+        values = {DayStatus.SUCCEEDED: {DAY: 1}, DayStatus.PENDING: {before(1): 1}}
+        warehouse.store(job(), reading(values.get(DayStatus(status))))
+    assert warehouse.status(job()) == status
+
+
+def register(warehouse: Warehouse, run: str = "run", *jobs) -> None:
+    ledger.register(warehouse.connection, jobs or [job()], run)
+
+
+def test_a_registered_job_is_known_before_anything_works_on_it(warehouse):
+    register(warehouse)
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["attempts"], row["observed_at"], row["dag_run_id"]) == (
+        "queued",
+        0,
+        None,
+        "run",
+    )
+    assert (row["organization_id"], row["integration_id"], row["provider"], row["date"]) == (
+        "acme",
+        "page",
+        "facebook",
+        DAY,
+    )
+
+
+@pytest.mark.parametrize("status", ["succeeded", "no_data", "pending", "failed", "recovered"])
+def test_registering_leaves_a_finished_row_as_it_is(warehouse, status):
+    finish(warehouse, status)
+    row = warehouse.ledger_row(job())
+    register(warehouse, "another")
+    assert warehouse.ledger_row(job()) == row
+
+
+def test_registering_queues_what_an_earlier_run_left_unfinished(warehouse):
+    register(warehouse, "run", job("a"), job("b"))
+    warehouse.start(job("b"))
+    register(warehouse, "another", job("a"), job("b"))
+    assert {(row["status"], row["dag_run_id"]) for row in warehouse.table("ingest_job")} == {
+        ("queued", "another")
+    }
+
+
+def test_a_start_that_another_run_registers_over_still_ends_its_job(warehouse):
+    seen = warehouse.start(job())
+    register(warehouse, "another")
+    warehouse.store(job(), reading({DAY: 1}), seen)
+    assert warehouse.status(job()) == "succeeded"
+
+
+@pytest.mark.parametrize("status", ["succeeded", "no_data", "pending", "failed", "recovered"])
+def test_requeueing_resets_even_finished_rows_for_this_run(warehouse, status):
+    finish(warehouse, status)
+    ledger.requeue(warehouse.connection, [job()], "another")
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["dag_run_id"], row["attempts"]) == ("queued", "another", 1)
+    assert {row["error_code"], row["error_class"], row["reason"], row["finished_at"], row["started_at"]} == {
+        None
+    }
+
+
+def test_requeueing_leaves_the_figures(warehouse):
+    warehouse.store(job(), reading({DAY: 5}))
+    ledger.requeue(warehouse.connection, [job()], "another")
+    assert warehouse.figures()["views"] == 5
+
+
+def test_a_start_from_before_requeueing_stores_its_figures_but_does_not_end_the_job(warehouse):
+    seen = warehouse.start(job())
+    ledger.requeue(warehouse.connection, [job()], "another")
+    warehouse.fail(job(), REVOKED, seen)
+    assert warehouse.status(job()) == "queued"
+    warehouse.store(job(), reading({DAY: 5}), seen)
+    assert warehouse.status(job()) == "queued"
+    assert warehouse.figures()["views"] == 5
+    warehouse.store(job(), reading({DAY: 6}))
+    assert (warehouse.status(job()), warehouse.figures()["views"]) == ("succeeded", 6)
+
+
+def test_each_start_counts_and_reads_the_clock_anew(warehouse):
+    first = ledger.start(warehouse.connection, job(), "run")
+    second = ledger.start(warehouse.connection, job(), "run")
+    assert (first.attempts, second.attempts) == (1, 2)
+    assert first.working_since == first.observed_at < second.observed_at == second.working_since
+    [(now,)] = warehouse.rows("SELECT clock_timestamp()")
+    assert second.observed_at < now
+
+
+def throttle(warehouse: Warehouse, start: ledger.Start):
+    return ledger.throttle(warehouse.connection, job(), start.observed_at, QUOTA, HOUR, 2)
+
+
+def test_a_throttled_job_is_queued_and_says_until_when(warehouse):
+    start = ledger.start(warehouse.connection, job(), "run")
+    due = throttle(warehouse, start)
+    [(now,)] = warehouse.rows("SELECT clock_timestamp()")
+    assert start.observed_at + HOUR < due < now + HOUR
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["error_code"], row["provider_code"], row["http_calls"]) == (
+        "queued",
+        "rate_limited",
+        32,
+        2,
+    )
+    assert row["finished_at"] is None
+    assert due.isoformat(timespec="seconds") in row["reason"]
+
+
+def test_the_wait_for_quota_is_counted_from_the_first_start_of_the_same_run(warehouse):
+    first = ledger.start(warehouse.connection, job(), "run")
+    throttle(warehouse, first)
+    second = ledger.start(warehouse.connection, job(), "run")
+    assert second.working_since == first.working_since
+    throttle(warehouse, second)
+    assert ledger.start(warehouse.connection, job(), "run").working_since == first.working_since
+
+
+@pytest.mark.parametrize("interlude", ["another run", "a failure", "a clear"])
+def test_the_wait_for_quota_is_counted_anew_after(warehouse, interlude):
+    first = ledger.start(warehouse.connection, job(), "run")
+    if interlude == "a failure":
+        ledger.fail(warehouse.connection, job(), first.observed_at, QUOTA, 1)
+    else:
+        throttle(warehouse, first)
+    if interlude == "a clear":
+        ledger.requeue(warehouse.connection, [job()], "run")
+    run = "another" if interlude == "another run" else "run"
+    again = ledger.start(warehouse.connection, job(), run)
+    assert again.working_since == again.observed_at
+
+
+def test_a_failure_says_what_the_provider_said(warehouse):
+    error = JobError(
+        ErrorCode.PERMISSION_MISSING,
+        "Needs ' read_insights",
+        provider_code=200,
+        provider_subcode=1,
+        trace_id="t",
+    )
+    warehouse.fail(job(), error)
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["error_class"], row["error_code"]) == (
+        "failed",
+        "permanent",
+        "permission_missing",
+    )
+    assert (row["provider_code"], row["provider_subcode"], row["trace_id"]) == (200, 1, "t")
+    assert row["reason"] == "Needs ' read_insights"
+    assert row["finished_at"] > row["started_at"]
+
+
+def test_a_failed_rerun_keeps_the_figures_of_the_earlier_one(warehouse):
+    warehouse.store(job(), reading({DAY: 5}))
+    warehouse.fail(job(), DOWN)
+    assert (warehouse.status(job()), warehouse.figures()["views"]) == ("failed", 5)
+
+
+def test_an_older_start_neither_fails_nor_throttles_the_newer_ones_job(warehouse):
+    older = ledger.start(warehouse.connection, job(), "run")
+    newer = ledger.start(warehouse.connection, job(), "run")
+    row = warehouse.ledger_row(job())
+    warehouse.fail(job(), REVOKED, older.observed_at)
+    throttle(warehouse, older)
+    assert warehouse.ledger_row(job()) == row
+    warehouse.fail(job(), DOWN, newer.observed_at)
+    warehouse.fail(job(), REVOKED, older.observed_at)
+    assert warehouse.ledger_row(job())["error_code"] == "api_unavailable"
+
+
+def test_starting_clears_the_last_error(warehouse):
+    warehouse.fail(job())
+    warehouse.start(job())
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["error_code"], row["reason"], row["finished_at"]) == (
+        "running",
+        None,
+        None,
+        None,
+    )
+
+
+def test_states_tells_of_known_jobs_only(warehouse):
+    warehouse.fail(job("a"))
+    [state] = ledger.states(warehouse.connection, [job("a").job_id, "unknown"])
+    assert (state.job_id, state.integration_id, state.date) == (job("a").job_id, "a", DAY)
+    assert (state.status, state.error_class, state.error_code) == ("failed", "permanent", "token_invalid")
+    assert (state.attempts, state.http_calls, state.dag_run_id) == (1, 1, "run")
+    assert ledger.states(warehouse.connection, []) == []
+
+
+def test_thousands_of_jobs_are_registered_and_requeued_in_one_statement(warehouse):
+    jobs = [job(f"page-{number}") for number in range(5000)]
+    register(warehouse, "run", *jobs)
+    register(warehouse, "another", *jobs)
+    ledger.requeue(warehouse.connection, jobs, "third")
+    states = ledger.states(warehouse.connection, [one.job_id for one in jobs])
+    assert len(states) == 5000
+    assert {(state.status, state.dag_run_id) for state in states} == {("queued", "third")}
+
+
+def test_registering_nothing_is_nothing(warehouse):
+    ledger.register(warehouse.connection, [], "run")
+    ledger.requeue(warehouse.connection, [], "run")
+    assert warehouse.table("ingest_job") == []

@@ -1,0 +1,170 @@
+"""Bringing the schema up to date."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Barrier, Thread
+
+import psycopg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.warehouse import migrate as module
+from include.social_analytics.warehouse.migrate import HEAD, migrate
+from include.social_analytics.warehouse.storage import storage_errors
+
+TABLES = {
+    "alembic_version",
+    "content",
+    "content_metric_snapshot",
+    "ingest_job",
+    "integration_metric_daily",
+    "organization_daily",
+    "unsupported_metric",
+}
+
+
+@pytest.fixture
+def empty(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A connection string to an empty database."""
+    name = f"test_{uuid.uuid4().hex}"
+    postgres.create_database(name)
+    yield postgres.dsn(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def role(postgres: EmbeddedPostgres, empty: str) -> Iterator[str]:
+    """A role that may connect, and nothing else."""
+    name = f"role_{uuid.uuid4().hex}"
+    with psycopg.connect(empty, autocommit=True) as superuser:
+        superuser.execute(f"CREATE ROLE {name} LOGIN")
+        yield name
+        superuser.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+def tables(dsn: str, schema: str = "analytics") -> set[str]:
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'",
+            [schema],
+        )
+        return {name for (name,) in rows}
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_it_makes_our_tables_and_none_in_public(empty, autocommit):
+    with psycopg.connect(empty, autocommit=autocommit) as connection:
+        migrate(connection)
+        # Seen by others at once, whatever the caller does next.
+        assert tables(empty) == TABLES
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert tables(empty, "public") == set()
+
+
+def test_doing_it_again_changes_nothing(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        migrate(connection)
+        query = (
+            "SELECT oid, xmin::text FROM pg_class WHERE relnamespace = 'analytics'::regnamespace ORDER BY 1"
+        )
+        first = connection.execute(query).fetchall()
+        migrate(connection)
+        assert connection.execute(query).fetchall() == first
+
+
+def test_several_processes_may_come_first(empty):
+    together, failures = Barrier(4), []
+
+    def run():
+        try:
+            with psycopg.connect(empty, autocommit=True) as connection:
+                together.wait()
+                migrate(connection)
+                connection.execute("SELECT FROM analytics.ingest_job")
+        except Exception as error:
+            failures.append(error)
+
+    threads = [Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert tables(empty) == TABLES
+
+
+def test_the_newest_revision_is_the_one_named_beside_the_fast_path():
+    config = Config()
+    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_a_schema_newer_than_the_package_is_refused(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        migrate(connection)
+        connection.execute("UPDATE analytics.alembic_version SET version_num = '9999'")
+        with pytest.raises(JobError, match="9999, newer than this package") as failure:
+            migrate(connection)
+        assert failure.value.code is ErrorCode.CONFIG_INVALID
+        assert connection.execute("SELECT version_num FROM analytics.alembic_version").fetchone() == ("9999",)
+
+
+def test_a_role_that_owns_only_the_schema_can_migrate(empty, role):
+    with psycopg.connect(empty, autocommit=True) as superuser:
+        superuser.execute(f"CREATE SCHEMA analytics AUTHORIZATION {role}")
+    with psycopg.connect(empty, user=role, autocommit=True) as connection:
+        assert connection.execute(
+            "SELECT has_database_privilege(current_database(), 'CREATE')"
+        ).fetchone() == (False,)
+        migrate(connection)
+        migrate(connection)
+    assert tables(empty) == TABLES
+
+
+def test_a_role_that_may_not_make_the_schema_is_told_so_as_the_operators_to_cure(empty, role):
+    with psycopg.connect(empty, user=role, autocommit=True) as connection:
+        with (
+            pytest.raises(JobError, match="permission denied for database") as failure,
+            storage_errors("analytics_db"),
+        ):
+            migrate(connection)
+        assert failure.value.code is ErrorCode.CONFIG_INVALID
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert tables(empty) == set()
+
+
+def test_a_migration_that_fails_leaves_nothing(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA analytics; CREATE TABLE analytics.content ()")
+        with pytest.raises(psycopg.errors.DuplicateTable):
+            migrate(connection)
+    assert tables(empty) == {"content"}
+
+
+def test_tables_of_postiz_in_public_are_left_alone(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute(
+            'CREATE TABLE public."Integration" (id text); CREATE TABLE public.content (id int)'
+        )
+        migrate(connection)
+    assert tables(empty, "public") == {"Integration", "content"}
+
+
+def test_a_look_that_finds_all_done_does_not_load_alembic(analytics, postgres, analytics_database):
+    code = f"""
+import sys, psycopg
+from include.social_analytics.warehouse.migrate import migrate
+with psycopg.connect({postgres.dsn(analytics_database)!r}, autocommit=True) as connection:
+    migrate(connection)
+print({{"alembic", "sqlalchemy", "airflow"}} & set(sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"

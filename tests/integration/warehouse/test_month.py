@@ -1,0 +1,126 @@
+"""A month of daily runs against a fresh look at all that was read in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from random import Random
+
+import pytest
+
+from include.social_analytics.connectors.base import Reading, Window
+from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.warehouse.aggregate import aggregate_day
+from tests.integration.warehouse.readings import DOWN, INSIGHTS, Warehouse, job
+
+FIRST = date(2026, 10, 20)
+DAYS = [FIRST + timedelta(n) for n in range(31)]
+LOOKBACK = 3
+PAGES = {"a": "acme", "b": "acme", "c": "globex"}
+
+#: What each page's run for each day read; ``None`` when it failed.
+Month = dict[tuple[str, date], Reading | None]
+
+
+def a_month(random: Random) -> Month:
+    """Answers as the API gives them: late, corrected, with holes, refused, or not at all."""
+    return {(page, day): an_answer(random, day) for day in DAYS for page in PAGES}
+
+
+def an_answer(random: Random, day: date) -> Reading | None:
+    if random.random() < 0.2:
+        return None
+    window = Window(day, LOOKBACK, 28)
+    late = random.random() < 0.3
+    series = {}
+    if random.random() < 0.9:
+        for metric in INSIGHTS:
+            if random.random() < 0.9:
+                series[metric] = {
+                    on: None if random.random() < 0.1 else Decimal(random.randrange(1000))
+                    for on in window.days
+                    if random.random() < 0.9 and not (late and on == day)
+                }
+    posts = None if random.random() < 0.2 else {on: random.randrange(5) for on in window.days}
+    return Reading(window, series, posts, ())
+
+
+def readings_of(month: Month, page: str, day: date) -> list[Reading]:
+    """What was read about a day, oldest first: by its own run, and by those that looked back on it."""
+    runs = [month.get((page, day + timedelta(n))) for n in range(LOOKBACK + 1)]
+    return [one for one in runs if one is not None]
+
+
+def names(one: Reading, day: date) -> bool:
+    return any(day in values for values in one.series.values())
+
+
+def expected_figures(month: Month) -> Iterator[tuple[str, str, date, Decimal | int | None]]:
+    """The last word on each metric and day, for days that anything was said about."""
+    for page in PAGES:
+        for day in DAYS:
+            about = readings_of(month, page, day)
+            named = any(names(one, day) for one in about)
+            for metric in INSIGHTS if named else ():
+                words = [one.series[metric].get(day) for one in about if metric in one.series]
+                yield page, metric, day, words[-1] if words else None
+            counts = [one.posts_published[day] for one in about if one.posts_published is not None]
+            if named or counts:
+                yield page, "posts_published", day, counts[-1] if counts else None
+
+
+def expected_status(month: Month, page: str, day: date) -> str:
+    own = month[page, day]
+    if own is not None and not own.series:
+        return "no_data"
+    if own is not None and names(own, day):
+        return "succeeded"
+    if any(names(one, day) for one in readings_of(month, page, day) if one is not own):
+        return "recovered"
+    return "failed" if own is None else "pending"
+
+
+def expected_roll_up(month: Month) -> dict[tuple[str, str, date], tuple[Decimal | int | None, int, int]]:
+    reported = defaultdict(list)
+    for page, metric, day, value in expected_figures(month):
+        if value is not None:
+            reported[PAGES[page], metric, day].append(value)
+    return {
+        (organization, metric.organization_name, day): (
+            sum(values) if (values := reported[organization, metric.name, day]) else None,
+            list(PAGES.values()).count(organization),
+            len(values),
+        )
+        for organization in PAGES.values()
+        for metric in DAILY_METRICS
+        for day in DAYS
+    }
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_month_of_runs_comes_to_the_last_word_on_every_day(warehouse: Warehouse, seed):
+    month = a_month(Random(seed))  # noqa: S311 - a reproducible month, not a secret
+    for day in DAYS:
+        for page, organization in PAGES.items():
+            one, answer = job(page, day, organization), month[page, day]
+            if answer is None:
+                warehouse.fail(one, DOWN)
+            else:
+                warehouse.store(one, answer)
+        for n in range(LOOKBACK + 1):
+            aggregate_day(warehouse.connection, day - timedelta(n))
+
+    stored = warehouse.rows(
+        "SELECT integration_id, metric, date, value FROM analytics.integration_metric_daily"
+    )
+    assert set(stored) == set(expected_figures(month))
+    statuses = {(row["integration_id"], row["date"]): row["status"] for row in warehouse.table("ingest_job")}
+    assert statuses == {key: expected_status(month, *key) for key in month}
+    assert set(statuses.values()) == {"succeeded", "recovered", "pending", "failed", "no_data"}
+    rolled_up = warehouse.rows("""
+        SELECT organization_id, metric, date, value, integrations_expected, integrations_reported
+        FROM analytics.organization_daily
+    """)
+    assert {row[:3]: row[3:] for row in rolled_up} == expected_roll_up(month)

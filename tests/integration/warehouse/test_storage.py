@@ -1,0 +1,180 @@
+"""What a Postgres error means for a job. Each is caused, none is made up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse.storage import storage_errors
+from tests.integration.warehouse.readings import Warehouse, job
+
+PASSWORD = "hunter2-secret"
+
+
+def failure_of(what: Callable[[], object]) -> JobError:
+    """What a job is told."""
+    with pytest.raises(JobError) as failure, storage_errors("analytics_db"):
+        what()
+    assert "analytics_db" in failure.value.reason
+    assert failure.value.__cause__ is None
+    assert failure.value.__suppress_context__
+    return failure.value
+
+
+def test_a_server_that_is_not_there_may_come_back(tmp_path):
+    dsn = f"host={tmp_path} user=postgres password={PASSWORD}"
+    error = failure_of(lambda: psycopg.connect(dsn))
+    assert error.code is ErrorCode.STORAGE_UNAVAILABLE
+    assert "No such file or directory" in error.reason
+    assert PASSWORD not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
+        ({"user": "nobody"}, 'role "nobody" does not exist'),
+        ({"port": "many"}, "invalid"),
+        ({"colour": "red"}, 'invalid connection option "colour"'),
+    ],
+    ids=["database", "role", "port", "option"],
+)
+def test_a_connection_that_names_the_wrong_thing_is_to_be_corrected(postgres, how, words):
+    dsn = f"host={postgres.socket_directory}"
+    given = {"user": "postgres", "dbname": "postgres", "password": PASSWORD} | how
+    error = failure_of(lambda: psycopg.connect(dsn, **given))
+    assert error.code is ErrorCode.CONFIG_INVALID
+    assert words in error.reason
+    assert PASSWORD not in str(error)
+
+
+def test_a_role_that_may_not_log_in_or_not_here_is_to_be_corrected(postgres, warehouse):
+    database = warehouse.connection.info.dbname
+    warehouse.connection.execute(f"""
+        CREATE ROLE "idle {database}" NOLOGIN PASSWORD '{PASSWORD}';
+        CREATE ROLE "elsewhere {database}" LOGIN PASSWORD '{PASSWORD}';
+        REVOKE CONNECT ON DATABASE {database} FROM public;
+    """)
+    for role, words in (("idle", "not permitted to log in"), ("elsewhere", "permission denied for database")):
+        error = failure_of(
+            lambda role=role: psycopg.connect(
+                postgres.dsn(database), user=f"{role} {database}", password=PASSWORD
+            )
+        )
+        assert error.code is ErrorCode.CONFIG_INVALID
+        assert words in error.reason
+        assert PASSWORD not in str(error)
+    warehouse.connection.execute(f'DROP ROLE "idle {database}"; DROP ROLE "elsewhere {database}"')
+
+
+def test_a_wrong_password_is_to_be_corrected_and_not_repeated(postgres, warehouse):
+    role = f"guarded_{warehouse.connection.info.dbname}"
+    warehouse.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'the right one'")
+    [(path,)] = warehouse.rows("SHOW hba_file")
+    rules = Path(path).read_text()
+    Path(path).write_text(f"local all {role} scram-sha-256\n{rules}")
+    try:
+        warehouse.connection.execute("SELECT pg_reload_conf()")
+        with suppress(psycopg.OperationalError):
+            while True:  # until the server has read the rule, it asks for no password
+                psycopg.connect(postgres.dsn("postgres"), user=role).close()
+        error = failure_of(lambda: psycopg.connect(postgres.dsn("postgres"), user=role, password=PASSWORD))
+    finally:
+        Path(path).write_text(rules)
+        warehouse.connection.execute("SELECT pg_reload_conf()")
+        warehouse.connection.execute(f"DROP ROLE {role}")
+    assert error.code is ErrorCode.CONFIG_INVALID
+    assert "password authentication failed" in error.reason
+    assert PASSWORD not in str(error)
+
+
+def test_a_backend_that_is_ended_may_come_back_and_so_may_its_closed_connection(warehouse: Warehouse):
+    victim = warehouse.connect()
+    warehouse.connection.execute("SELECT pg_terminate_backend(%s, 10000)", [victim.info.backend_pid])
+    for _ in range(2):
+        error = failure_of(lambda: ledger.start(victim, job(), "run"))
+        assert error.code is ErrorCode.STORAGE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE analytics.ingest_job",
+        "ALTER TABLE analytics.ingest_job RENAME attempts TO tries",
+        "DROP SCHEMA analytics CASCADE",
+    ],
+)
+def test_a_schema_that_is_not_ours_is_to_be_corrected(warehouse, change):
+    warehouse.connection.execute(change)
+    error = failure_of(lambda: ledger.states(warehouse.connection, ["a"]))
+    assert error.code is ErrorCode.CONFIG_INVALID
+    assert "does not exist" in error.reason
+
+
+def test_a_right_that_is_missing_is_to_be_granted(warehouse):
+    role = f'"reader {warehouse.connection.info.dbname}"'
+    warehouse.connection.execute(
+        f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA analytics TO {role}; SET ROLE {role}"
+    )
+    error = failure_of(lambda: warehouse.start(job()))
+    assert error.code is ErrorCode.CONFIG_INVALID
+    assert "permission denied for table ingest_job" in error.reason
+    warehouse.connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_a_database_that_only_reads_is_the_wrong_one(warehouse):
+    warehouse.connection.execute("SET default_transaction_read_only = on")
+    assert failure_of(lambda: warehouse.start(job())).code is ErrorCode.CONFIG_INVALID
+
+
+def test_whom_a_deadlock_chooses_may_try_again(warehouse):
+    first, second = warehouse.connect(), warehouse.connect()
+    for connection in (first, second):
+        connection.execute("SET deadlock_timeout = '10ms'; BEGIN")
+    first.execute("SELECT pg_advisory_xact_lock(1)")
+    second.execute("SELECT pg_advisory_xact_lock(2)")
+    outcomes = []
+
+    def take(connection, key):
+        try:
+            with storage_errors("analytics_db"):
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+                outcomes.append(None)
+        except JobError as error:
+            outcomes.append(error)
+        connection.execute("ROLLBACK")
+
+    threads = [threading.Thread(target=take, args=each) for each in ((first, 2), (second, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [error] = [outcome for outcome in outcomes if outcome is not None]
+    assert error.code is ErrorCode.STORAGE_UNAVAILABLE
+    assert "deadlock detected" in error.reason
+
+
+def test_a_statement_that_took_too_long_may_be_tried_again(warehouse):
+    holder, waiter = warehouse.connect(), warehouse.connect()
+    holder.execute("BEGIN; LOCK analytics.ingest_job")
+    waiter.execute("SET lock_timeout = '5ms'")
+    assert failure_of(lambda: ledger.states(waiter, ["a"])).code is ErrorCode.STORAGE_UNAVAILABLE
+
+
+def test_an_error_about_a_value_passes_as_it_is(warehouse):
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation), storage_errors("analytics_db"):
+        warehouse.connection.execute("SELECT 'x'::int")
+
+
+def test_a_job_error_passes_as_it_is():
+    error = JobError(ErrorCode.NETWORK, "no route")
+    with pytest.raises(JobError) as failure, storage_errors("analytics_db"):
+        raise error
+    assert failure.value is error
