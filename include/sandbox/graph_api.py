@@ -18,12 +18,14 @@ import hashlib
 import hmac
 import json
 import re
+import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from secrets import token_urlsafe
 from typing import Any
 
 import uvicorn
@@ -33,12 +35,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include.sandbox.world import (
     PACIFIC,
     PAGE_METRICS,
     POST_METRICS,
+    VIDEO_METRICS,
     Fault,
     Page,
     Post,
@@ -52,13 +55,20 @@ _POST_FIELDS = {
     "shares", "attachments", "comments", "reactions", "insights",
 }  # fmt: skip
 _PAGE_FIELDS = {"id", "name", "followers_count", "fan_count"}
+_VIDEO_FIELDS = {"id", "created_time", "description", "permalink_url"}
 _MAX_INSIGHTS_SECONDS = 93 * 24 * 3600
 _VERSION = re.compile(r"v\d+\.\d+")
 _FIELD = re.compile(r"(?P<name>\w+)(?P<rest>(?:\.\w+\([^()]*\))*)(?:\{(?P<inner>.*)\})?$")
 
 
+#: What ``since`` and ``until`` are held to: before Facebook there is nothing to count.
+_FIRST_MOMENT, _LAST_MOMENT = datetime(2004, 2, 4, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+#: The name of uvicorn's socket in the scope.
+_TRANSPORT = "sandbox.transport"
+
+
 class GraphError(Exception):
-    """An error as the API words it."""
+    """An error as the API words it; ``transient`` where Meta says so or not, which is not always."""
 
     def __init__(
         self,
@@ -67,23 +77,33 @@ class GraphError(Exception):
         *,
         subcode: int | None = None,
         status: int = 400,
-        transient: bool = False,
+        transient: bool | None = None,
+        type_: str = "OAuthException",
     ) -> None:
-        self.status = status
-        self.body = {
-            "error": {
-                "message": message,
-                "type": "OAuthException",
-                "code": code,
-                **({"error_subcode": subcode} if subcode is not None else {}),
-                "is_transient": transient,
-                "fbtrace_id": "A" + hashlib.sha256(message.encode()).hexdigest()[:22],
-            }
-        }
         super().__init__(message)
+        self.status = status
+        optional = {"error_subcode": subcode, "is_transient": transient}
+        self._error = {"message": message, "type": type_, "code": code} | {
+            name: value for name, value in optional.items() if value is not None
+        }
+
+    def response(self) -> Response:
+        """The answer; each one has a trace id of its own."""
+        return JSONResponse({"error": {**self._error, "fbtrace_id": f"A{token_urlsafe(16)}"}}, self.status)
 
 
-#: Faults that are answers: message, code, subcode, HTTP status, transient.
+def _gone(object_id: str) -> GraphError:
+    return GraphError(
+        f"Unsupported get request. Object with ID '{object_id}' does not exist, cannot be loaded due to "
+        "missing permissions, or does not support this operation. Please read the Graph API documentation "
+        "at https://developers.facebook.com/docs/graph-api",
+        100,
+        subcode=33,
+        type_="GraphMethodException",
+    )
+
+
+#: Faults that are an error whatever is asked.
 _ERRORS: Mapping[str, GraphError] = {
     "token_revoked": GraphError(
         "Error validating access token: The session has been invalidated because the user changed their "
@@ -97,23 +117,15 @@ _ERRORS: Mapping[str, GraphError] = {
     "permission_denied": GraphError(
         "(#10) This endpoint requires the 'read_insights' permission", 10, status=403
     ),
-    "object_gone": GraphError(
-        "Unsupported get request. Object with ID does not exist, cannot be loaded due to missing "
-        "permissions, or does not support this operation.", 100, subcode=33,
-    ),
     "account_blocked": GraphError("The action attempted has been deemed abusive", 368),
-    "page_throttled": GraphError("(#80001) There have been too many calls to this Page account.", 80001),
+    "page_throttled": GraphError(
+        "(#80001) There have been too many calls to this Page account. Wait a bit and try again.", 80001
+    ),
     "page_throttled_32": GraphError("(#32) Page request limit reached", 32, status=403),
-    "app_throttled": GraphError("(#4) Application request limit reached", 4, status=403),
+    "app_throttled": GraphError("(#4) Application request limit reached", 4, status=403, transient=True),
     "down": GraphError("An unexpected error has occurred. Please retry your request later.", 2, status=500,
                        transient=True),
 }  # fmt: skip
-
-#: Every kind of fault.
-FAULTS = (
-    *_ERRORS, "html_503", "hang", "drip", "empty_body", "truncated", "reset", "invalid_metric", "reduce_data",
-    "not_published", "no_insights", "repeated_cursor", "empty_page", "foreign_next", "huge_body", "bad_post",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,37 +154,56 @@ class Sandbox:
         self.calls.clear()
 
 
-class _Reset(Response):
-    """Closes the connection without an answer."""
+class _NoAnswer(Response):
+    """Closes the connection without an answer, after ``seconds`` unless the client goes before."""
+
+    def __init__(self, seconds: float = 0) -> None:
+        super().__init__()
+        self.status_code = 0
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise _ConnectionDropped
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                await self._disconnected(receive)
+        scope[_TRANSPORT].abort()
+        await self._disconnected(receive)
+
+    @staticmethod
+    async def _disconnected(receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
-class _ConnectionDropped(Exception):
-    """Tells the server to hang up."""
+def _with_transport(app: ASGIApp) -> ASGIApp:
+    """``app`` with uvicorn's socket in its scope: ASGI itself has no word for hanging up."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_TRANSPORT] = send.__self__.transport  # type: ignore[attr-defined]
+        await app(scope, receive, send)
+
+    return wrapped
 
 
-def application(sandbox: Sandbox) -> Starlette:
-    """The ASGI app of a sandbox."""
+def application(sandbox: Sandbox) -> ASGIApp:
+    """The ASGI app of a sandbox, for uvicorn."""
 
     async def graph(request: Request) -> Response:
         if sandbox.latency:
             await asyncio.sleep(sandbox.latency)
         page = _page_of(sandbox.world, request)
-        fault = sandbox.world.faults.strike(page.id) if page else None
+        fault = sandbox.world.faults.strike(page.id if page else None)
         try:
-            response = await _faulty(request, fault) or _answer(sandbox, request, fault)
+            response = _broken(fault) or _answer(sandbox.world, request, fault)
         except GraphError as error:
-            response = JSONResponse(error.body, error.status)
+            response = error.response()
         _add_usage(response, fault, page)
-        status = 0 if isinstance(response, _Reset) else response.status_code
         sandbox.calls.append(
             Call(
                 request.method,
                 request.url.path,
                 page.id if page else None,
-                status,
+                response.status_code,
                 "access_token" in request.query_params or "EAAG" in str(request.url),
                 datetime.now(UTC),
             )
@@ -187,19 +218,24 @@ def application(sandbox: Sandbox) -> Starlette:
     async def faults(request: Request) -> Response:
         page_id = request.path_params["page"]
         if request.method == "PUT":
-            sandbox.world.faults.set(page_id, Fault(**await request.json()))
+            try:
+                sandbox.world.faults.set(page_id, Fault(**await request.json()))
+            except (TypeError, ValueError) as error:
+                return JSONResponse({"error": str(error)}, 400)
         else:
             sandbox.world.faults.clear(page_id)
         return JSONResponse({"success": True})
 
-    return Starlette(
+    starlette = Starlette(
         routes=[
             Route("/sandbox/calls", calls, methods=["GET", "DELETE"]),
             Route("/sandbox/faults/{page}", faults, methods=["PUT", "DELETE"]),
-            Route("/{path:path}", graph, methods=["GET", "POST", "DELETE", "PUT"]),
+            Route("/{path:path}", graph, methods=["GET", "POST", "DELETE", "PUT", "PATCH"]),
         ],
-        middleware=[Middleware(GZipMiddleware, minimum_size=500)],
+        # The sandbox shares its machine with what it serves: a light compression.
+        middleware=[Middleware(GZipMiddleware, minimum_size=500, compresslevel=1)],
     )
+    return _with_transport(starlette)
 
 
 def _segments(request: Request) -> list[str]:
@@ -215,60 +251,52 @@ def _page_of(world: World, request: Request) -> Page | None:
     return world.pages.get(post.page_id if post else segments[0])
 
 
-async def _faulty(request: Request, fault: Fault | None) -> Response | None:
-    """The answer of a fault that does not depend on what was asked."""
+def _broken(fault: Fault | None) -> Response | None:
+    """The answer of a fault that is not one of the API's own."""
     match fault.kind if fault else None:
-        case None:
-            return None
         case "html_503":
-            return Response("<html><body><h1>Sorry, something went wrong.</h1></body></html>", 503,
-                            media_type="text/html")  # fmt: skip
+            page = "<html><body><h1>Sorry, something went wrong.</h1></body></html>"
+            return Response(page, 503, media_type="text/html")
         case "hang":
-            for _ in range(600):
-                if await request.is_disconnected():
-                    break
-                await asyncio.sleep(0.1)
-            return _Reset()
-        case "drip":
-
-            async def drops() -> Any:
-                for _ in range(600):
-                    yield b" "
-                    await asyncio.sleep(0.1)
-
-            return StreamingResponse(drops(), media_type="application/json")
-        case "empty_body":
-            return Response(b"", 200, media_type="application/json")
-        case "truncated":
-            return Response(
-                b'{"data":[{"name":"page_media_view","values":[{"val', media_type="application/json"
-            )
+            return _NoAnswer(60)
         case "reset":
-            return _Reset()
+            return _NoAnswer()
+        case "drip":
+            # A compressor would hold the drops back.
+            identity = {"Content-Encoding": "identity"}
+            return StreamingResponse(_drops(), headers=identity, media_type="application/json")
         case "huge_body":
-
-            async def gigabyte() -> Any:
-                yield b'{"data":[],"junk":"'
-                for _ in range(1024):
-                    yield b"x" * 2**20
-
-            return StreamingResponse(gigabyte(), media_type="application/json")
-        case kind if kind in _ERRORS:
-            raise _ERRORS[kind]
+            return StreamingResponse(_flood(), media_type="application/json")
+        case "empty_body":
+            return Response(b"", media_type="application/json")
+        case "truncated":
+            cut = b'{"data":[{"name":"page_media_view","values":[{"val'
+            return Response(cut, media_type="application/json")
         case _:
             return None
 
 
+async def _drops() -> AsyncIterator[bytes]:
+    for _ in range(600):
+        yield b" "
+        await asyncio.sleep(0.1)
+
+
+async def _flood() -> AsyncIterator[bytes]:
+    yield b'{"data":[],"junk":"'
+    for _ in range(256):
+        yield b"x" * 2**20
+        await asyncio.sleep(0)
+
+
 def _add_usage(response: Response, fault: Fault | None, page: Page | None) -> None:
     """Usage headers, which Meta leaves out while usage is low."""
-    if fault is None or page is None:
+    if fault is None:
         return
     if fault.kind == "app_throttled":
         usage = {"call_count": 100, "total_time": 40, "total_cputime": 35}
         response.headers["X-App-Usage"] = json.dumps(usage)
-        if fault.minutes:
-            _add_business_usage(response, page, fault.minutes)
-    elif fault.kind == "page_throttled":
+    if page and (fault.kind == "page_throttled" or (fault.kind == "app_throttled" and fault.minutes)):
         _add_business_usage(response, page, fault.minutes)
     elif fault.kind == "page_throttled_32":
         response.headers["X-Page-Usage"] = json.dumps(
@@ -287,8 +315,7 @@ def _add_business_usage(response: Response, page: Page, minutes: int) -> None:
     response.headers["X-Business-Use-Case-Usage"] = json.dumps({page.id: [usage]})
 
 
-def _answer(sandbox: Sandbox, request: Request, fault: Fault | None) -> Response:
-    world = sandbox.world
+def _answer(world: World, request: Request, fault: Fault | None) -> Response:
     if request.method != "GET":
         raise GraphError("(#3) Application does not have the capability to make this API call.", 3)
     segments = _segments(request)
@@ -298,28 +325,30 @@ def _answer(sandbox: Sandbox, request: Request, fault: Fault | None) -> Response
     object_id, edge = segments[0], segments[1] if len(segments) == 2 else None
     post = world.find_post(object_id)
     page = world.pages.get(post.page_id if post else object_id)
-    if page is None:
-        raise _ERRORS["object_gone"]
+    if page is None or (fault and fault.kind == "object_gone"):
+        raise _gone(object_id)
+    if fault and fault.kind in _ERRORS:
+        raise _ERRORS[fault.kind]
     if page != token_page:
         raise GraphError("(#200) A page access token of this page is required.", 200, status=403)
     ask = _Ask(world, page, request, fault)
+    edges: dict[str | None, Callable[[], dict[str, Any]]]
     if post is None:
-        edges: dict[str | None, Callable[[], dict[str, Any]]] = {
-            None: ask.page,
-            "insights": ask.page_insights,
-            "published_posts": ask.posts,
-            "posts": ask.posts,
-            "feed": ask.posts,
-        }
+        edges = {None: ask.page, "insights": ask.page_insights}
+        edges |= dict.fromkeys(("published_posts", "posts", "feed"), ask.posts)
     elif object_id == post.video_id:
-        edges = {"video_insights": ask.video_insights}
+        edges = {None: lambda: ask.video(post), "video_insights": lambda: ask.video_insights(post)}
         if edge == "insights":
-            raise GraphError("(#100) Tried accessing nonexisting field (insights) on node type (Video)", 100)
+            raise _nonexisting("insights", "Video")
     else:
         edges = {None: lambda: ask.post(post), "insights": lambda: ask.post_insights(post)}
     if edge not in edges:
         raise GraphError(f"Unknown path components: /{edge}", 2500)
     return JSONResponse(edges[edge]())
+
+
+def _nonexisting(name: str, node: str) -> GraphError:
+    return GraphError(f"(#100) Tried accessing nonexisting field ({name}) on node type ({node})", 100)
 
 
 def _authenticated(world: World, request: Request) -> Page:
@@ -338,10 +367,12 @@ def _authenticated(world: World, request: Request) -> Page:
     if proof is None and world.app_secret is None:
         return page
     if proof is None:
-        raise GraphError("API calls from the server require an appsecret_proof argument", 104)
+        message = "API calls from the server require an appsecret_proof argument"
+        raise GraphError(message, 100, type_="GraphMethodException")
     wanted = hmac.new((world.app_secret or "").encode(), token.encode(), hashlib.sha256).hexdigest()
     if world.app_secret is None or not hmac.compare_digest(proof.encode(), wanted.encode()):
-        raise GraphError("Invalid appsecret_proof provided in the API argument", 100)
+        message = "Invalid appsecret_proof provided in the API argument"
+        raise GraphError(message, 100, type_="GraphMethodException")
     return page
 
 
@@ -354,7 +385,7 @@ class _Ask:
         self._kind = fault.kind if fault else None
 
     def page(self) -> dict[str, Any]:
-        fields = _fields(self._query.get("fields", "id,name"), _PAGE_FIELDS)
+        fields = self._fields("id,name", _PAGE_FIELDS, "Page")
         followers = self._world.page_value(self._page.id, "page_follows", self._world.now().date())
         known = {
             "id": self._page.id,
@@ -415,18 +446,18 @@ class _Ask:
             raise GraphError(
                 "Please reduce the amount of data you're asking for, then retry your request", 1, status=500
             )
-        fields = _fields(self._query.get("fields", "id,created_time,message"), _POST_FIELDS)
+        fields = self._fields("id,created_time,message", _POST_FIELDS, "Post")
         since, until = self._range(default_days=365)
         first, last = since.astimezone(PACIFIC).date(), until.astimezone(PACIFIC).date()
         posts = [
             post for post in self._world.posts(self._page.id, first, last) if since <= post.created_at < until
         ]
-        if self._kind == "bad_post" and posts and "insights" in fields:
-            raise GraphError("(#100) Tried accessing nonexisting field (insights) on node type (Story)", 100)
         start = self._offset()
         if self._kind == "empty_page" and start == 0 and not self._query.get("after"):
             return {"data": [], "paging": self._cursors(0, 0, more=True)}
         shown = posts[start : start + limit]
+        if "insights" in fields and any(self._is_bad(post) for post in shown):
+            raise _nonexisting("insights", "Story")
         answer: dict[str, Any] = {"data": [self._post_fields(post, fields) for post in shown]}
         more = start + limit < len(posts)
         if self._kind == "repeated_cursor":
@@ -438,55 +469,73 @@ class _Ask:
         return answer
 
     def post(self, post: Post) -> dict[str, Any]:
-        return self._post_fields(
-            post, _fields(self._query.get("fields", "id,created_time,message"), _POST_FIELDS)
-        )
+        fields = self._fields("id,created_time,message", _POST_FIELDS, "Post")
+        if "insights" in fields and self._is_bad(post):
+            raise _nonexisting("insights", "Story")
+        return self._post_fields(post, fields)
 
     def post_insights(self, post: Post) -> dict[str, Any]:
         metrics = self._metrics(POST_METRICS)
-        if post.kind == "story" or self._kind == "bad_post":
-            raise GraphError("(#100) Tried accessing nonexisting field (insights) on node type (Story)", 100)
+        if post.kind == "story" or self._is_bad(post):
+            raise _nonexisting("insights", "Story")
         return {"data": [self._post_metric(post, metric) for metric in metrics], "paging": {}}
 
-    def video_insights(self) -> dict[str, Any]:
-        post = self._world.find_post(_segments(self._request)[0])
-        assert post is not None  # noqa: S101 - the edge is offered for videos only
-        return {"data": [self._post_metric(post, "total_video_views")], "paging": {}}
+    def video(self, post: Post) -> dict[str, Any]:
+        known = {
+            "created_time": _timestamp(post.created_at),
+            "description": post.message,
+            "permalink_url": f"/reel/{post.video_id}/",
+        }
+        fields = self._fields("id,created_time,description", _VIDEO_FIELDS, "Video")
+        return {name: known[name] for name in fields if known.get(name)} | {"id": post.video_id}
+
+    def video_insights(self, post: Post) -> dict[str, Any]:
+        named = self._query.get("metric")
+        metrics = self._checked(named, VIDEO_METRICS) if named else list(VIDEO_METRICS)
+        return {"data": [self._post_metric(post, metric) for metric in metrics], "paging": {}}
+
+    def _is_bad(self, post: Post) -> bool:
+        if self._fault is None or self._kind != "bad_post":
+            return False
+        return post.id == self._fault.post if self._fault.post else post.kind == "reel"
+
+    def _fields(self, default: str, known: Collection[str], node: str) -> dict[str, str]:
+        return _fields(self._query.get("fields") or default, known, node)
 
     def _post_fields(self, post: Post, fields: Mapping[str, str]) -> dict[str, Any]:
-        comments = self._world.post_value(post, "comments")
+        """What was asked for and is there; ``fields`` as ``_fields`` returns them."""
         shares = self._world.post_value(post, "shares") // 4
-        media = {"photo": "photo", "video": "video", "reel": "video", "story": "photo"}.get(post.kind)
-        path = (
-            f"reel/{post.video_id}" if post.video_id else f"{post.page_id}/posts/{post.id.partition('_')[2]}"
-        )
-        target = {"id": post.video_id or post.id}
-        attachment = {"media_type": media, "type": media, "target": target}
-        summary = {"order": "ranked", "total_count": comments, "can_comment": True}
+        path = f"{post.page_id}/posts/{post.id.partition('_')[2]}"
         status = {"photo": "added_photos", "status": "mobile_status_update"}.get(post.kind, "added_video")
         known: dict[str, Any] = {
             "created_time": _timestamp(post.created_at),
             "updated_time": _timestamp(post.created_at),
             "message": post.message,
-            "permalink_url": f"https://www.facebook.com/{path}",
+            "permalink_url": f"https://www.facebook.com/{f'reel/{post.video_id}' if post.video_id else path}",
             "status_type": status,
             "is_published": True,
             "shares": {"count": shares} if shares else None,
-            "attachments": {"data": [attachment]} if media else None,
-            "comments": {"data": [], "summary": summary},
-            "reactions": {"data": [], "summary": {"total_count": sum(self._reactions(post).values())}},
         }
-        found = {name: known[name] for name in fields if known.get(name) is not None}
-        if "insights" in fields and post.kind != "story":
-            asked = re.search(r"\.metric\(([^()]*)\)", fields["insights"])
-            metrics = self._checked(asked[1] if asked else "", POST_METRICS)
-            found["insights"] = {"data": [self._post_metric(post, metric) for metric in metrics]}
-        return found | {"id": post.id}
+        for name, asked in fields.items():
+            if name == "attachments" and post.kind != "status":
+                known[name] = {"data": [_attachment(post, asked)]}
+            elif name == "comments":
+                known[name] = _counted(self._world.post_value(post, "comments"), asked)
+            elif name == "reactions":
+                known[name] = _counted(sum(self._reactions(post).values()), asked)
+            elif name == "insights" and post.kind != "story":
+                named = re.search(r"\.metric\(([^()]*)\)", asked)
+                metrics = self._checked(named[1] if named else "", POST_METRICS)
+                known[name] = {"data": [self._post_metric(post, metric) for metric in metrics]}
+        return {name: known[name] for name in fields if known.get(name) is not None} | {"id": post.id}
 
     def _post_metric(self, post: Post, metric: str) -> dict[str, Any]:
         value: object = self._world.post_value(post, metric)
-        if metric == "post_reactions_by_type_total":
+        if metric.endswith("reactions_by_type_total"):
             value = self._reactions(post)
+        elif metric == "post_clicks_by_type":
+            clicks = self._world.post_value(post, "post_clicks")
+            value = {"link clicks": clicks // 2, "other clicks": clicks - clicks // 2}
         return {
             "name": metric,
             "period": "lifetime",
@@ -551,7 +600,29 @@ class _Ask:
         return str(self._request.url.include_query_params(**changes))
 
 
-def _fields(text: str, known: set[str]) -> dict[str, str]:
+def _attachment(post: Post, asked: str) -> dict[str, Any]:
+    target = {"id": post.video_id or post.id, "url": f"https://www.facebook.com/{post.video_id or post.id}"}
+    media = "video" if post.video_id else "photo"
+    known: dict[str, Any] = {"media_type": media, "type": f"{media}_inline" if post.video_id else media}
+    fields = _fields(_inner(asked) or "type,target", {*known, "target"}, "StoryAttachment")
+    if "target" in fields:
+        wanted = _fields(_inner(fields["target"]) or "id,url", target, "StoryAttachmentTarget")
+        known["target"] = {name: target[name] for name in wanted}
+    return {name: known[name] for name in fields}
+
+
+def _counted(total: int, asked: str) -> dict[str, Any]:
+    """An edge with so many entries: none is shown, and the count only where a summary is asked for."""
+    return {"data": []} | ({"summary": {"total_count": total}} if ".summary(" in asked else {})
+
+
+def _inner(asked: str) -> str | None:
+    """What is in a field's braces."""
+    found = _FIELD.match(asked)
+    return found["inner"] if found else None
+
+
+def _fields(text: str, known: Collection[str], node: str) -> dict[str, str]:
     """``fields`` taken apart at its top-level commas: name -> as it was asked for."""
     parts, depth = [""], 0
     for character in text:
@@ -566,7 +637,7 @@ def _fields(text: str, known: set[str]) -> dict[str, str]:
         if depth != 0 or asked is None:
             raise GraphError(f"Syntax error in the field list near {part[:20]!r}", 2500)
         if asked["name"] not in known:
-            raise GraphError(f"(#100) Tried accessing nonexisting field ({asked['name']})", 100)
+            raise _nonexisting(asked["name"], node)
         found[asked["name"]] = part.strip()
     return found
 
@@ -581,8 +652,10 @@ def _moment(text: str | None) -> datetime | None:
         return None
     try:
         if re.fullmatch(r"\d{1,11}", text):
-            return datetime.fromtimestamp(int(text), UTC)
-        return datetime.combine(date.fromisoformat(text), time(), PACIFIC).astimezone(UTC)
+            moment = datetime.fromtimestamp(int(text), UTC)
+        else:
+            moment = datetime.combine(date.fromisoformat(text), time(), PACIFIC).astimezone(UTC)
+        return min(max(moment, _FIRST_MOMENT), _LAST_MOMENT)
     except (ValueError, OverflowError, OSError):
         raise GraphError("(#100) since and until must be dates or Unix times", 100) from None
 
@@ -608,7 +681,9 @@ def serve(world: World, *, host: str = "127.0.0.1", port: int = 0, latency: floa
     """Serve ``world`` from a thread; ``latency`` is the seconds that each answer takes at least."""
     with socket.create_server((host, port), backlog=1024) as listener:
         sandbox = Sandbox(f"http://{host}:{listener.getsockname()[1]}", world, latency)
-        server = _Server(_configuration(sandbox))
+        server = _Server(
+            uvicorn.Config(application(sandbox), log_level="critical", access_log=False, lifespan="off")
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -616,12 +691,6 @@ def serve(world: World, *, host: str = "127.0.0.1", port: int = 0, latency: floa
         finally:
             server.should_exit = server.force_exit = True
             thread.join()
-
-
-def _configuration(sandbox: Sandbox, **options: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        application(sandbox), log_level="critical", access_log=False, lifespan="off", **options
-    )
 
 
 def main() -> None:
@@ -633,10 +702,13 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=0, help="so many healthy pages instead of the demo's")
     arguments = parser.parse_args()
     world = World(make_page(n) for n in range(1, arguments.pages + 1)) if arguments.pages else demo_world()
-    url = f"http://{arguments.host}:{arguments.port}"
-    print(f"Sandbox Graph API on {url}", flush=True)
-    sandbox = Sandbox(url, world, arguments.latency_ms / 1000)
-    uvicorn.Server(_configuration(sandbox, host=arguments.host, port=arguments.port)).run()
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    latency = arguments.latency_ms / 1000
+    with serve(world, host=arguments.host, port=arguments.port, latency=latency) as sandbox:
+        print(f"Sandbox Graph API on {sandbox.url}", flush=True)
+        told.wait()
 
 
 if __name__ == "__main__":

@@ -22,10 +22,15 @@ PAGE_METRICS = {
     "page_total_media_view_unique": 2500,
     "page_post_engagements": 300,
     "page_daily_follows": 20,
+    "page_daily_follows_unique": 19,
     "page_daily_unfollows_unique": 6,
     "page_follows": 12000,
     "page_views_total": 150,
     "page_total_actions": 40,
+    **{
+        f"page_actions_post_reactions_{reaction}_total": 20
+        for reaction in ("like", "love", "wow", "haha", "sorry", "anger")
+    },
 }
 
 #: Meta's lifetime metrics of a post, with a typical size once it is old.
@@ -33,7 +38,47 @@ POST_METRICS = {
     "post_media_view": 900,
     "post_total_media_view_unique": 600,
     "post_clicks": 40,
+    "post_clicks_by_type": 40,
     "post_reactions_by_type_total": 60,
+}
+
+#: Meta's lifetime metrics of a video, which only a bare video id has.
+VIDEO_METRICS = {
+    "total_video_impressions": 500,
+    "total_video_views": 300,
+    "total_video_reactions_by_type_total": 60,
+    "blue_reels_play_count": 400,
+}
+
+_LIFETIME = POST_METRICS | VIDEO_METRICS
+
+#: Every kind of fault, and what it does.
+FAULT_KINDS = {
+    "token_revoked": "code 190, subcode 460",
+    "token_expired": "code 190, subcode 463",
+    "permission_missing": "code 200",
+    "permission_denied": "code 10",
+    "object_gone": "code 100, subcode 33",
+    "account_blocked": "code 368",
+    "page_throttled": "code 80001, with X-Business-Use-Case-Usage",
+    "page_throttled_32": "code 32, with X-Page-Usage",
+    "app_throttled": "code 4, HTTP 403, with X-App-Usage",
+    "down": "code 2, HTTP 500",
+    "html_503": "an HTML page, HTTP 503",
+    "hang": "no answer until the client gives up, a minute at most",
+    "drip": "an answer that comes byte by byte for a minute",
+    "empty_body": "HTTP 200 and nothing else",
+    "truncated": "JSON that breaks off",
+    "reset": "the connection is closed without an answer",
+    "huge_body": "an answer of 256 MiB",
+    "invalid_metric": "any call that asks for ``metric`` is refused",
+    "reduce_data": "a listing of more than ``limit`` is refused: code 1, HTTP 500",
+    "bad_post": "``post``, or each reel, has no insights, and fails the listing that asks for them",
+    "not_published": "the latest complete day is not in the insights yet",
+    "no_insights": "the insights are empty",
+    "repeated_cursor": "each page of a listing leads to the first",
+    "empty_page": "a listing begins with an empty page",
+    "foreign_next": "a listing leads to another host",
 }
 
 _KINDS = ("photo", "status", "video", "photo", "reel", "photo", "story", "video")
@@ -72,12 +117,14 @@ class Post:
 class Fault:
     """How the API misbehaves.
 
-    :param kind: see ``graph_api.FAULTS``.
+    :param kind: one of ``FAULT_KINDS``.
     :param times: for so many requests, then never again; for ever when ``None``.
     :param every: at every so-manieth request only.
     :param minutes: what a throttle says about when access is regained; 0 says nothing.
-    :param limit: what the fault is about: the largest listing for ``reduce_data``.
+    :param limit: the largest listing that ``reduce_data`` lets pass.
     :param metric: what ``invalid_metric`` refuses.
+    :param post: the id that ``bad_post`` is about; each reel when ``None``.
+    :raises ValueError: for a kind that does not exist, since it would quietly do nothing.
     """
 
     kind: str
@@ -86,6 +133,11 @@ class Fault:
     minutes: int = 0
     limit: int = 25
     metric: str | None = None
+    post: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in FAULT_KINDS:
+            raise ValueError(f"There is no fault {self.kind!r}; there are {', '.join(FAULT_KINDS)}.")
 
 
 class Faults:
@@ -109,12 +161,12 @@ class Faults:
         with self._lock:
             self._faults.pop(page_id, None)
 
-    def strike(self, page_id: str) -> Fault | None:
+    def strike(self, page_id: str | None) -> Fault | None:
         """The fault that meets the next request about a page, if any: the app's before the page's."""
         with self._lock:
             for key in (self.APP, page_id):
-                fault = self._faults.get(key)
-                if fault is None:
+                fault = self._faults.get(key) if key else None
+                if key is None or fault is None:
                     continue
                 self._asked[key] += 1
                 if self._asked[key] % fault.every:
@@ -129,7 +181,11 @@ class Faults:
 
 
 class World:
-    """Pages by id, their figures, and the faults in force."""
+    """Pages by id, their figures, and the faults in force.
+
+    With an ``app_secret`` each request must bring its proof ("Require App Secret"); without one, a
+    request that brings a proof is refused, as for a token of another app.
+    """
 
     def __init__(
         self,
@@ -165,11 +221,13 @@ class World:
 
     def posts(self, page_id: str, first: date, last: date) -> list[Post]:
         """What a page published from ``first`` to ``last`` (Pacific days) and before now, newest first."""
+        now = self.now()
+        last = min(last, now.astimezone(PACIFIC).date())
         found = [
             post
             for offset in range((last - first).days + 1)
             for post in _posts_of_day(page_id, first + timedelta(days=offset))
-            if post.created_at <= self.now()
+            if post.created_at <= now
         ]
         return sorted(found, key=lambda post: post.created_at, reverse=True)
 
@@ -190,7 +248,7 @@ class World:
     def post_value(self, post: Post, metric: str) -> int:
         """A post's lifetime total now: it grows with age, ever more slowly."""
         hours = max((self.now() - post.created_at).total_seconds() / 3600, 0)
-        final = POST_METRICS.get(metric, 12) * (20 + _number(post.id, metric) % 180) / 100
+        final = _LIFETIME.get(metric, 12) * (20 + _number(post.id, metric) % 180) / 100
         return int(final * hours / (hours + 24))
 
 
