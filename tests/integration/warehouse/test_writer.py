@@ -13,7 +13,7 @@ from include.social_analytics.connectors.base import Content, Reading, Unsupport
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.storage import storage_errors
-from include.social_analytics.warehouse.writer import Stored
+from include.social_analytics.warehouse.writer import _LOCK, Stored
 from tests.integration.warehouse.readings import (
     DAY,
     DOWN,
@@ -269,6 +269,24 @@ def test_two_readings_stored_at_once_leave_the_newer_one_whatever_their_order(wa
         assert warehouse.status(one) == "succeeded"
     assert {row["message"] for row in warehouse.table("content")} == {"1"}
     assert {row["value"] for row in warehouse.table("content_metric_snapshot")} == {1}
+
+
+def test_one_integrations_readings_are_stored_one_after_the_other_and_anothers_does_not_wait(warehouse):
+    seen = warehouse.start(job())
+    holder, writer = warehouse.connect(), warehouse.connect()
+    holder.execute("BEGIN")
+    holder.execute(_LOCK, ["page"])
+    thread = Thread(
+        target=warehouse.store, args=(job(), reading({DAY: 5}), seen), kwargs={"connection": writer}
+    )
+    thread.start()
+    query = "SELECT pg_blocking_pids(%s)"
+    while warehouse.rows(query, writer.info.backend_pid) != [([holder.info.backend_pid],)]:
+        assert thread.is_alive(), "It did not wait."
+    warehouse.store(job("other"), reading({DAY: 5}))
+    holder.execute("COMMIT")
+    thread.join()
+    assert warehouse.status(job()) == "succeeded"
 
 
 def test_runs_of_neighbouring_days_on_many_pages_at_once_do_not_deadlock(warehouse):
