@@ -124,7 +124,7 @@ class Fault:
     :param limit: the largest listing that ``reduce_data`` lets pass.
     :param metric: what ``invalid_metric`` refuses.
     :param post: the id that ``bad_post`` is about; each reel when ``None``.
-    :raises ValueError: for a kind that does not exist, since it would quietly do nothing.
+    :raises ValueError: for what would quietly do nothing, such as a kind that does not exist.
     """
 
     kind: str
@@ -138,6 +138,10 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in FAULT_KINDS:
             raise ValueError(f"There is no fault {self.kind!r}; there are {', '.join(FAULT_KINDS)}.")
+        if self.every < 1 or (self.times is not None and self.times < 1):
+            raise ValueError("A fault's times and every are 1 or more.")
+        if (self.kind == "invalid_metric") != (self.metric is not None):
+            raise ValueError("A metric goes with invalid_metric, and only with it.")
 
 
 class Faults:
