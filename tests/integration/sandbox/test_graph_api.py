@@ -231,6 +231,8 @@ def test_the_cursor_leads_to_every_post_once_newest_first(sandbox: Sandbox, get:
         assert [post["id"] for post in listed(get, limit=limit)] == [post.id for post in expected]
     assert [post["id"] for post in listed(get)] == [post.id for post in expected]
     assert len(get(f"{PAGE.id}/posts", **MONTH).json()["data"]) == 25
+    assert "next" not in get(f"{PAGE.id}/posts", **MONTH, limit=len(expected)).json()["paging"]
+    assert get(f"{PAGE.id}/posts", since="2026-11-21", until="2026-11-21").json() == {"data": []}
     assert get(f"{PAGE.id}/feed", **MONTH).json()["paging"]["next"].startswith(sandbox.url)
 
 
