@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -23,6 +25,9 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
 )
+
+# Told to end, pytest would leave its servers behind; like this it takes its fixtures down first.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from include.sandbox.graph_api import serve
-from include.sandbox.local_airflow import LocalAirflow
+from include.sandbox.local_airflow import DAG_ID, LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.world import Fault, Page, World, make_page
@@ -38,6 +38,8 @@ class Stage:
     home: Path
     _pages: Iterator[Page]
     _organizations: Iterator[int]
+    #: The organization that catch-up found, and its pages.
+    caught_up: tuple[str, list[Page]] = ("", [])
 
     def organization(self, pages: int) -> tuple[str, list[Page]]:
         """A new organization with so many healthy pages; the integration's id is the page's."""
@@ -52,15 +54,23 @@ class Stage:
         """Make the API answer wrongly for a page."""
         self.world.faults.set(page.id, Fault(kind, **how))
 
-    def run(self, day: date = DAY, **conf: Any) -> Run:
-        """Trigger a manual run for ``day`` and wait for its end."""
-        run_id = self.airflow.trigger({"date": day.isoformat(), **conf})
-        return self.ended(run_id)
+    def start(self, **conf: Any) -> str:
+        """Trigger a manual run, for ``DAY`` unless told otherwise; returns its id."""
+        return self.airflow.trigger({"date": DAY.isoformat(), **conf})
 
-    def ended(self, run_id: str, seconds: float = 120) -> Run:
+    def run(self, **conf: Any) -> Run:
+        """Trigger a manual run and wait for its end."""
+        return self.ended(self.start(**conf))
+
+    def ended(self, run_id: str, seconds: float = 240) -> Run:
         """Wait for the end of a run."""
         self.wait_for(lambda: self.airflow.run_state(run_id) in ("success", "failed"), seconds)
         return Run(run_id, self.airflow.run_state(run_id), self.airflow.task_instances(run_id), self.airflow)
+
+    def run_ids(self, **query: Any) -> list[str]:
+        """The ids of the DAG's runs."""
+        runs = self.airflow.api("GET", f"dags/{DAG_ID}/dagRuns", limit=100, **query)["dag_runs"]
+        return [run["dag_run_id"] for run in runs]
 
     @staticmethod
     def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -126,8 +136,10 @@ def stage(
     postiz_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    """A running Airflow whose scheduler has just caught up the latest two days, with one page."""
-    world = World([make_page(number) for number in range(1, 400)])
+    """A running Airflow, its DAG unpaused, that has two days to catch up with the organization org-1."""
+    # The API's clock stands, so that asked twice it answers the same.
+    now = datetime.now(UTC)
+    world = World([make_page(number) for number in range(1, 400)], now=lambda: now)
     for name, template in (("e2e_postiz", postiz_template), ("e2e_analytics", "template1")):
         postgres.create_database(name, template)
     postgres.create_database("e2e_airflow")
@@ -142,12 +154,19 @@ def stage(
             "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("e2e_analytics"),
             "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": sandbox.url}),
             "SOCIAL_ANALYTICS_START_DATE": (DAY - timedelta(days=1)).isoformat(),
+            # Tests start their runs together, so that one's waiting is another's work.
+            "SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS": "16",
             "SOCIAL_ANALYTICS_RETRY_DELAY": "0",
             "SOCIAL_ANALYTICS_MAX_RETRY_DELAY": "1",
             "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
             "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
         }
         with LocalAirflow(home, postgres.sqlalchemy_url("e2e_airflow"), environment) as airflow:
-            yield Stage(
+            stage = Stage(
                 airflow, world, sandbox, postiz, analytics, home, iter(list(world.pages.values())), count(1)
             )
+            stage.caught_up = stage.organization(1)
+            airflow.unpause()
+            for day in (DAY - timedelta(days=1), DAY):
+                stage.wait_for(lambda day=day: f"scheduled__{day}" in stage.run_ids())
+            yield stage
