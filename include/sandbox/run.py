@@ -24,7 +24,7 @@ import psycopg
 
 from include.sandbox.local_airflow import DAG_ID, USER, LocalAirflow, StartError
 from include.sandbox.postgres import EmbeddedPostgres, embedded_postgres
-from include.social_analytics.days import latest_due_day
+from include.social_analytics.days import latest_due_day, require_ended
 from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import Integration
 from include.social_analytics.settings import SettingError, Settings
@@ -57,6 +57,7 @@ def main() -> int:
     try:
         settings = Settings.from_environment()
         day = _wanted_day(arguments.date, settings)
+        _refuse_half_a_world()
         return _run(day, settings, stay=arguments.stay)
     except KeyboardInterrupt:
         print("Interrupted; everything that was started has been stopped.", file=sys.stderr)
@@ -77,9 +78,18 @@ def _wanted_day(text: str, settings: Settings) -> date:
     if not text:
         return latest_due_day(datetime.now(UTC), settings)
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"DATE must be a date such as 2026-11-20, not {text!r}.") from None
+    require_ended(day, datetime.now(UTC), "DATE")
+    return day
+
+
+def _refuse_half_a_world() -> None:
+    given = [name for name in OWN_DATABASES if os.environ.get(name)]
+    missing = [name for name in OWN_DATABASES if name not in given]
+    if given and missing:
+        raise UsageError(f"{given[0]} is set but {missing[0]} is not: set both, or neither for the demo.")
 
 
 def _run(day: date, settings: Settings, *, stay: bool) -> int:
@@ -112,14 +122,10 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
 @contextmanager
 def _world(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
     """The connections to run on: the caller's own where given, else a demo and its sandbox."""
-    given = [name for name in OWN_DATABASES if os.environ.get(name)]
-    if len(given) == len(OWN_DATABASES):
+    if all(os.environ.get(name) for name in OWN_DATABASES):
         print(f"Running on the databases of {' and '.join(OWN_DATABASES)}.")
         yield {}
         return
-    if given:
-        missing = next(name for name in OWN_DATABASES if name not in given)
-        raise UsageError(f"{given[0]} is set but {missing} is not: set both, or neither for the demo.")
     from include.sandbox.graph_api import serve
     from include.sandbox.postiz_db import create_tables, populate_demo
     from include.sandbox.world import demo_world

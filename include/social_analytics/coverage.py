@@ -23,9 +23,8 @@ class Failure:
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.integration.name!r} ({self.integration.id}): {self.code}: {self.reason} {self.code.cure}"
-        )
+        reason = self.reason.rstrip(".")
+        return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {reason}. {self.code.cure}"
 
 
 @dataclass(frozen=True)

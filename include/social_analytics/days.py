@@ -119,7 +119,7 @@ def day_of_run(
                 "from --from-date to --to-date."
             )
         day = logical_date.astimezone(UTC).date()
-        _require_ended(day, now, "logical date")
+        require_ended(day, now, "logical date")
         return day
 
     schedule = DaySchedule(settings.timezone, settings.run_at)
@@ -129,7 +129,7 @@ def day_of_run(
         field, day = "logical date", schedule.day_meant_by(logical_date)
     else:
         field, day = "run after", schedule.latest_due_day(run_after)
-    _require_ended(day, now, field)
+    require_ended(day, now, field)
     if day < settings.start_date:
         raise _invalid(
             f"{field} asks for {day}, which lies before {PREFIX}START_DATE ({settings.start_date}): "
@@ -138,7 +138,12 @@ def day_of_run(
     return day
 
 
-def _require_ended(day: date, now: datetime, field: str) -> None:
+def require_ended(day: date, now: datetime, field: str) -> None:
+    """Refuse a day that has not ended in Los Angeles by ``now``.
+
+    :param field: what named the day, for the sentence.
+    :raises JobError: ``config_invalid``.
+    """
     ended = day_ended_at(day)
     if ended > now:
         raise _invalid(

@@ -1,0 +1,138 @@
+"""`make run`, as someone new would call it: in a terminal, to the end or not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from include.sandbox.graph_api import serve
+from include.sandbox.postgres import EmbeddedPostgres
+from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.world import World, make_page
+from tests.e2e.conftest import DAY
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """Starts `make run` in a process group of its own, as a shell does; ends what is left of it."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        process = subprocess.Popen(
+            ["make", "run", *arguments],
+            cwd=PROJECT,
+            # All that it starts has its temporary files here, and is found by that.
+            env={**kept, "TMPDIR": str(tmp_path), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    for left in left_over(tmp_path):
+        left.kill()
+
+
+def left_over(directory: Path) -> list[psutil.Process]:
+    """Processes that run in, or were started with, anything below a directory."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        places = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(
+            str(directory) in place for place in places
+        ):
+            found.append(process)
+    return found
+
+
+def test_it_prints_figures_coverage_and_failures_with_reasons_and_leaves_nothing_running(terminal, tmp_path):
+    process = terminal()
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert f"Figures of {DAY}" in output
+    assert re.search(r"views +[\d,]+ +4/6", output)
+    assert "Coverage 100% of 21: 3 failed, 1 no_data, 1 pending, 19 succeeded" in output
+    for code in ("token_invalid", "permission_missing", "object_not_found"):
+        assert re.search(rf"\(demo-\d+\): {code}: \S.*\. \S", output)
+    assert "The run ended: success." in output
+    assert left_over(tmp_path) == []
+    assert not list(tmp_path.glob("social-analytics-*"))
+
+
+@pytest.mark.parametrize("moment", ["Starting Postgres", "Starting Airflow", "Ready after"])
+def test_ctrl_c_at_any_moment_leaves_nothing_running(terminal, tmp_path, moment):
+    process = terminal()
+    for line in process.stdout:
+        if line.startswith(moment):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Interrupted" in output
+    assert left_over(tmp_path) == []
+    assert not list(tmp_path.glob("social-analytics-*"))
+
+
+def test_with_connections_given_it_runs_on_those_and_starts_no_sandbox(
+    terminal, postgres: EmbeddedPostgres, postiz: psycopg.Connection
+):
+    world = World([make_page(1)])
+    [page] = world.pages.values()
+    insert_organization(postiz, "mine")
+    insert_integration(postiz, "i1", "mine", page)
+    postgres.create_database("own_analytics")
+    day = DAY - timedelta(days=40)
+    with serve(world) as api:
+        process = terminal(
+            f"DATE={day}",
+            # Each way to write a connection, as Airflow takes it.
+            AIRFLOW_CONN_POSTIZ_DB=f"postgresql://postgres@/{postiz.info.dbname}"
+            f"?host={postgres.socket_directory.replace('/', '%2F')}",
+            AIRFLOW_CONN_ANALYTICS_DB=postgres.airflow_connection("own_analytics"),
+            AIRFLOW_CONN_FACEBOOK_GRAPH=json.dumps({"conn_type": "http", "host": api.url}),
+        )
+        output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert {call.page_id for call in api.calls} == {page.id}
+    with psycopg.connect(postgres.dsn("own_analytics")) as connection:
+        rows = connection.execute(
+            "SELECT date, value FROM analytics.integration_metric_daily WHERE metric = 'views'"
+        ).fetchall()
+    assert rows == [(day, world.page_value(page.id, "page_media_view", day))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (["DATE=yesterday"], {}, "DATE must be a date such as 2026-11-20, not 'yesterday'."),
+        ([f"DATE={date(2999, 1, 1)}"], {}, "DATE asks for 2999-01-01, which has not ended"),
+        ([], {"SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS": "three"}, "SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS must be"),
+        ([], {"AIRFLOW_CONN_POSTIZ_DB": "postgresql://x"}, "AIRFLOW_CONN_ANALYTICS_DB is not: set both"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence_before_anything_is_started(
+    terminal, arguments, environment, sentence
+):
+    process = terminal(*arguments, **environment)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert sentence in output
+    assert "Starting" not in output
