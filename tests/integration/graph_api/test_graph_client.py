@@ -317,7 +317,9 @@ def echo(request: Request) -> Answer:
 
 
 @pytest.mark.parametrize(
-    "step", [echo, Reset(), CutOff(b"{"), Answer("<html>"), Hang(), graph_error(4)], ids=str
+    "step",
+    [echo, Reset(), CutOff(b"{"), Answer("<html>"), Hang(), graph_error(4)],
+    ids=lambda step: getattr(step, "__name__", str(step)),
 )
 def test_no_secret_gets_into_a_log_an_exception_or_its_context(
     step: Any, caplog: pytest.LogCaptureFixture

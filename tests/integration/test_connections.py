@@ -1,0 +1,110 @@
+"""Airflow's connections, given as environment variables: found, missing, and wrong."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.graph_api.cooldown import LocalCooldown, RedisCooldown
+
+
+def test_postiz_is_only_ever_read(monkeypatch, postgres: EmbeddedPostgres, postiz_database: str):
+    monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", postgres.airflow_connection(postiz_database))
+    with (
+        pytest.raises(JobError, match="read-only transaction"),
+        open_postiz() as connection,
+        connection.transaction(),
+    ):
+        connection.execute('DELETE FROM "Integration"')
+
+
+def test_the_analytics_database_is_migrated_by_whoever_opens_it_first(
+    monkeypatch, postgres: EmbeddedPostgres
+):
+    postgres.create_database("to_be_migrated")
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", postgres.airflow_connection("to_be_migrated"))
+    with open_analytics() as connection:
+        assert connection.execute("SELECT count(*) FROM analytics.ingest_job").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(("opener", "name"), [(open_postiz, "postiz_db"), (open_analytics, "analytics_db")])
+def test_a_missing_connection_is_one_sentence_that_names_it(monkeypatch, opener, name):
+    monkeypatch.delenv(f"AIRFLOW_CONN_{name.upper()}", raising=False)
+    with pytest.raises(JobError) as missing, opener():
+        pass
+    assert missing.value.code is ErrorCode.CONFIG_INVALID
+    assert missing.value.reason == (
+        f"The Airflow connection '{name}' is missing: set AIRFLOW_CONN_{name.upper()}, "
+        "or add it under Admin, Connections."
+    )
+
+
+def test_a_connection_of_another_type_is_refused(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", "mysql://root@localhost/postiz")
+    with pytest.raises(JobError, match="must be of type postgres, not 'mysql'"), open_postiz():
+        pass
+
+
+def test_a_server_that_is_down_is_transient(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
+    with pytest.raises(JobError) as down, open_postiz():
+        pass
+    assert down.value.code is ErrorCode.STORAGE_UNAVAILABLE
+
+
+def test_a_database_that_is_not_postiz_is_said_to_be_none(monkeypatch, postgres: EmbeddedPostgres):
+    monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", postgres.airflow_connection("postgres"))
+    with pytest.raises(JobError, match="'postiz_db'") as wrong, open_postiz() as connection:
+        connection.execute('SELECT "id" FROM "Integration"')
+    assert wrong.value.code is ErrorCode.CONFIG_INVALID
+
+
+def test_an_error_of_our_own_passes_through(monkeypatch, postgres: EmbeddedPostgres):
+    monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", postgres.airflow_connection("postgres"))
+    with pytest.raises(psycopg.errors.DivisionByZero), open_postiz() as connection:
+        connection.execute("SELECT 1 / 0")
+
+
+def test_without_a_connection_the_graph_api_is_metas_own(monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_FACEBOOK_GRAPH", raising=False)
+    graph = graph_connection()
+    assert (graph.base_url, graph.api_version, graph.app_secret) == (
+        "https://graph.facebook.com",
+        "v25.0",
+        None,
+    )
+    assert isinstance(graph.cooldown, LocalCooldown)
+
+
+@pytest.mark.parametrize(
+    ("connection", "base_url"),
+    [
+        ({"host": "graph.example"}, "https://graph.example"),
+        ({"host": "127.0.0.1", "schema": "http", "port": 8099}, "http://127.0.0.1:8099"),
+        ({"host": "http://127.0.0.1:8099/"}, "http://127.0.0.1:8099"),
+    ],
+)
+def test_the_graph_apis_address_comes_from_its_connection(monkeypatch, connection, base_url):
+    settings = {"conn_type": "http", "password": "app-secret", "extra": {"api_version": "v26.0"}}
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings | connection))
+    graph = graph_connection()
+    assert (graph.base_url, graph.api_version, graph.app_secret) == (base_url, "v26.0", "app-secret")
+
+
+@pytest.mark.parametrize("version", ["25", "v25.0/../..", 25.0, "latest"])
+def test_an_api_version_that_is_none_is_refused_by_name(monkeypatch, version):
+    settings = {"conn_type": "http", "extra": {"api_version": version}}
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings))
+    with pytest.raises(JobError, match="api_version") as refused:
+        graph_connection()
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+
+
+def test_with_a_redis_connection_the_cooldown_is_shared(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", "redis://127.0.0.1:1/0")
+    assert isinstance(graph_connection().cooldown, RedisCooldown)
