@@ -5,7 +5,7 @@ VENV := .venv
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run up test bench check lock readme clean
+.PHONY: run up test check lock readme clean
 
 run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
 	@$(RUN) -m include.sandbox.run --date "$(DATE)"

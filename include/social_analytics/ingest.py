@@ -30,6 +30,10 @@ log = structlog.get_logger(__name__)
 #: all of their time is waiting, so a few threads keep one task's core busy.
 CONCURRENCY = 8
 
+#: A task that is due again before the scheduler has seen its last process end is taken for a failed one
+#: (Airflow 3.3: "finished with state success, but the task instance's state attribute is queued").
+SHORTEST_WAIT_FOR_QUOTA = timedelta(seconds=15)
+
 #: A job that has waited this long for quota in one run fails.
 LONGEST_WAIT_FOR_QUOTA = timedelta(hours=6)
 
@@ -187,7 +191,7 @@ class Ingester:
         """Write a failure to the ledger. Returns when the job is due again if it only waits for quota."""
         calls = started.reader.http_calls
         if error.code is ErrorCode.RATE_LIMITED:
-            pause = error.retry_after or self.settings.max_retry_delay
+            pause = max(error.retry_after or self.settings.max_retry_delay, SHORTEST_WAIT_FOR_QUOTA)
             if started.start.observed_at + pause < started.start.working_since + LONGEST_WAIT_FOR_QUOTA:
                 due = ledger.throttle(
                     self.analytics_db, started.job, started.start.observed_at, error, pause, calls
