@@ -11,8 +11,8 @@ from include.social_analytics.jobs import Integration
 
 log = structlog.get_logger(__name__)
 
-#: Airflow keeps 250 characters of a mapped instance's label.
-_LABEL_LENGTH = 120
+#: Airflow keeps 250 characters of a mapped instance's label; a longer name tells nobody more.
+_NAME_LENGTH = 120
 
 
 class IntegrationRow(TypedDict):
@@ -43,11 +43,16 @@ def integrations_of(batch: Batch) -> list[Integration]:
 
 
 def _batch(members: Sequence[Integration]) -> Batch:
-    label = members[0].name[:_LABEL_LENGTH]
-    if len(members) > 1:
-        label = f"{len(members)} integrations from {label}"
     rows: list[IntegrationRow] = [
-        {"id": one.id, "name": one.name, "organization_id": one.organization_id, "provider": one.provider}
+        {
+            "id": one.id,
+            "name": one.name[:_NAME_LENGTH],
+            "organization_id": one.organization_id,
+            "provider": one.provider,
+        }
         for one in members
     ]
+    label = rows[0]["name"]
+    if len(members) > 1:
+        label = f"{len(members)} integrations from {label}"
     return {"label": label, "integrations": rows}

@@ -50,6 +50,14 @@ class ErrorCode(StrEnum):
         """The code that the ledger calls ``value``."""
         return cls.__members__[value.upper()]
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the run is done with a job that failed so.
+
+        Also when the quota was used up: that is waited for, without failing, as long as a run waits.
+        """
+        return self.error_class is ErrorClass.PERMANENT or self is ErrorCode.RATE_LIMITED
+
     TOKEN_INVALID = (
         "token_invalid",
         ErrorClass.PERMANENT,

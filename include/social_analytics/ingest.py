@@ -18,7 +18,7 @@ import structlog
 from include.social_analytics import postiz
 from include.social_analytics.connectors import PROVIDERS
 from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
-from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
 from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse import ledger, writer
@@ -77,7 +77,7 @@ class Ingester:
         :param redo_all: do all of them, whatever the ledger says.
         :returns: how many jobs have each status.
         :raises ThrottledError: when some wait for quota.
-        :raises JobError: transient when something is left that another try may bring, else permanent.
+        :raises JobError: with a code that is not final when another try may bring what is left.
         """
         failures: list[JobError] = []
         todo = list(jobs)
@@ -126,8 +126,10 @@ class Ingester:
                 continue
             if state.status in ledger.SETTLED_WELL:
                 settled[state.job_id] = None
-            elif state.error_class == ErrorClass.PERMANENT and state.error_code is not None:
-                settled[state.job_id] = JobError(ErrorCode.named(state.error_code), state.reason or "")
+            elif state.status == "failed" and state.error_code is not None:
+                code = ErrorCode.named(state.error_code)
+                if code.is_final:
+                    settled[state.job_id] = JobError(code, state.reason or "")
         return settled
 
     def _accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
@@ -239,9 +241,8 @@ def _read(started: _Started, window: Window) -> Reading:
 
 
 def _summary(failures: Sequence[JobError], jobs: int) -> JobError:
-    """One error for the batch: transient if any is, so that what is left is tried again."""
-    transient = [error for error in failures if error.error_class is ErrorClass.TRANSIENT]
-    leading = (transient or failures)[0]
+    """One error for the batch: one that is not final if there is any, so that what is left is tried again."""
+    leading = min(failures, key=lambda error: error.code.is_final)
     if jobs == 1:
         return leading
     codes = ", ".join(f"{count} {code}" for code, count in Counter(error.code for error in failures).items())

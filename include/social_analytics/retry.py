@@ -8,8 +8,6 @@ from datetime import timedelta
 
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 
-from include.social_analytics.errors import JobError
-
 
 @dataclass(frozen=True)
 class SpreadRetryPolicy(RetryPolicy):
@@ -33,7 +31,7 @@ class SpreadRetryPolicy(RetryPolicy):
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
-        """Retry after between half of the backoff and all of it, counted from when the API is due again.
+        """Retry after between half of the backoff and all of it.
 
         Airflow goes by the task's ``retries`` before it goes by this; never asked about an
         ``AirflowFailException``.
@@ -42,13 +40,5 @@ class SpreadRetryPolicy(RetryPolicy):
         backoff = self.max_retry_delay
         if retry < 32:  # beyond, the doubling would only overflow
             backoff = min(backoff, self.retry_delay * 2 ** (retry - 1))
-        delay = backoff * random.uniform(0.5, 1.0) + _asked_for(exception)  # noqa: S311 - spreads, hides nothing
+        delay = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads, hides nothing
         return RetryDecision.retry(delay, f"Retry {retry} of {self.retries} in {delay.total_seconds():.0f} s")
-
-
-def _asked_for(exception: BaseException) -> timedelta:
-    """How long the provider asked to be left alone, zero when it did not say."""
-    for error in (exception, exception.__cause__):
-        if isinstance(error, JobError) and error.retry_after is not None:
-            return error.retry_after
-    return timedelta(0)

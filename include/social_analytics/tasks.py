@@ -26,7 +26,7 @@ from include.social_analytics.connectors import PROVIDERS, open_connector
 from include.social_analytics.connectors.base import Connector, Window
 from include.social_analytics.coverage import assess
 from include.social_analytics.discovery import Batch, deal_out, integrations_of
-from include.social_analytics.errors import ErrorClass, JobError
+from include.social_analytics.errors import JobError
 from include.social_analytics.ingest import Ingester, ThrottledError
 from include.social_analytics.jobs import AggregateJob, Integration
 from include.social_analytics.runs import current_run, is_first_start, task_states
@@ -46,7 +46,7 @@ def airflow_outcome() -> Iterator[None]:
     try:
         yield
     except JobError as error:
-        if error.error_class is ErrorClass.PERMANENT:
+        if error.code.is_final:
             raise AirflowFailException(str(error)) from None
         raise
 
