@@ -21,7 +21,12 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.log import mask_secret
 
 from include.social_analytics import postiz
-from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+from include.social_analytics.connections import (
+    ANALYTICS_DB,
+    graph_connection,
+    open_analytics,
+    open_postiz,
+)
 from include.social_analytics.connectors import PROVIDERS, open_connector
 from include.social_analytics.connectors.base import Connector, Window
 from include.social_analytics.coverage import assess
@@ -33,6 +38,7 @@ from include.social_analytics.runs import current_run, is_first_start, task_stat
 from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
+from include.social_analytics.warehouse.storage import storage_errors
 
 log = structlog.get_logger(__name__)
 
@@ -58,23 +64,16 @@ def list_active_integrations() -> list[Batch]:
         run = current_run(settings)
         graph_connection()
         integrations: list[Integration] = []
-        with open_analytics() as analytics, open_postiz() as source:
-            with source.transaction():
-                postiz.require_known(
-                    source,
-                    PROVIDERS,
-                    organization_id=run.organization_id,
-                    integration_ids=run.integration_ids,
-                )
-                pages = postiz.active_integrations(
-                    source,
-                    PROVIDERS,
-                    organization_id=run.organization_id,
-                    integration_ids=run.integration_ids,
-                )
-                for page in pages:
-                    integrations += page
-                left_out = postiz.left_out(source, PROVIDERS)
+        narrowed: dict[str, Any] = {
+            "organization_id": run.organization_id,
+            "integration_ids": run.integration_ids,
+        }
+        with open_postiz() as source, source.transaction():
+            postiz.require_known(source, PROVIDERS, **narrowed)
+            for page in postiz.active_integrations(source, PROVIDERS, **narrowed):
+                integrations += page
+            left_out = postiz.left_out(source, PROVIDERS)
+        with open_analytics() as analytics:
             ledger.register(analytics, run.jobs(integrations), run.run_id)
         log.info(
             "integrations listed",
@@ -117,9 +116,19 @@ def analytics_aggregate() -> dict[str, int]:
         written: dict[str, int] = {}
         with open_analytics() as analytics:
             for day in Window(run.day, settings.lookback_days, settings.post_window_days).days:
-                job = AggregateJob(day, run.organization_id)
-                with job.log_context():
-                    rows = aggregate_day(analytics, day)
+                with AggregateJob(day, run.organization_id).log_context():
+                    log.info("aggregate started")
+                    try:
+                        with storage_errors(ANALYTICS_DB):
+                            rows = aggregate_day(analytics, day)
+                    except JobError as error:
+                        log.error(  # noqa: TRY400 - Airflow logs the traceback of what ends a task
+                            "aggregate failed",
+                            errorClass=error.error_class,
+                            errorCode=error.code,
+                            reason=error.reason,
+                        )
+                        raise
                     log.info("aggregate finished", rows=rows)
                 written[day.isoformat()] = rows
         return written
