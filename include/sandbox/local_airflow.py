@@ -132,8 +132,9 @@ class LocalAirflow:
         for process in self._processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-        # An interrupted Airflow leaves children; they are still in their session.
-        while left := [process for process in psutil.process_iter() if _belongs_to(process, sessions)]:
+        # An interrupted Airflow leaves children; they are still in their session. A process whose start was
+        # interrupted is in none that we know of, but it runs in our directory.
+        while left := [process for process in psutil.process_iter() if self._owns(process, sessions)]:
             for child in left:
                 with suppress(psutil.NoSuchProcess):
                     child.kill()
@@ -141,6 +142,14 @@ class LocalAirflow:
         for process in self._processes:
             process.wait()
         self._processes.clear()
+
+    def _owns(self, process: psutil.Process, sessions: set[int]) -> bool:
+        try:
+            return process.status() != psutil.STATUS_ZOMBIE and (
+                os.getsid(process.pid) in sessions or process.cwd() == str(self.home.resolve())
+            )
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+            return False
 
     def wait_for(self, condition: Callable[[], bool], what: str, *, seconds: float) -> None:
         """Poll until ``condition`` holds.
@@ -230,10 +239,3 @@ class LocalAirflow:
             found += page["task_instances"]
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
-
-
-def _belongs_to(process: psutil.Process, sessions: set[int]) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and os.getsid(process.pid) in sessions
-    except (psutil.NoSuchProcess, ProcessLookupError):
-        return False

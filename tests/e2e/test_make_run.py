@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from include.sandbox.graph_api import serve
+from include.sandbox.local_airflow import LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.world import World, make_page
@@ -87,6 +88,18 @@ def test_ctrl_c_at_any_moment_leaves_nothing_running(terminal, tmp_path, moment)
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Interrupted" in output
+    assert left_over(tmp_path) == []
+
+
+def test_ctrl_c_in_the_instant_of_starting_a_process_leaves_nothing_running(tmp_path, monkeypatch):
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt), LocalAirflow(tmp_path, "postgresql://nowhere/airflow", {}):
+        pass
     assert left_over(tmp_path) == []
 
 
