@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from threading import Barrier, Thread
 
@@ -154,34 +153,68 @@ def test_two_runs_that_aggregate_overlapping_days_at_once_agree(warehouse):
     assert found == [(day, Decimal(10)) for day in days]
 
 
-def test_amid_months_of_history_the_day_is_found_by_its_index(warehouse):
+def add_history(warehouse: Warehouse, first: int, last: int) -> None:
+    """The days from ``first`` to ``last`` before ``DAY``: 200 pages of 20 organizations, each figure 1."""
     warehouse.connection.execute(
         """
         INSERT INTO analytics.ingest_job
             (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id)
         SELECT page || ':' || day, 'o' || page %% 20, page, 'facebook', day, 'succeeded', false, 'run'
-        FROM generate_series(1, 200) AS page, generate_series(0, 59) AS n,
+        FROM generate_series(1, 200) AS page, generate_series(%s::int, %s::int) AS n,
             LATERAL (SELECT %s::date - n) AS dates (day)
         """,
-        [DAY + timedelta(1)],
+        [last, first, DAY],
     )
-    warehouse.connection.execute("""
+    warehouse.connection.execute(
+        """
         INSERT INTO analytics.integration_metric_daily
         SELECT integration_id, metric, date, organization_id, provider, 1, metric, clock_timestamp(), job_id
-        FROM analytics.ingest_job, unnest('{views,reach,follows,followers}'::text[]) AS metric;
-        ANALYZE analytics.ingest_job;
-        ANALYZE analytics.integration_metric_daily;
-    """)
+        FROM analytics.ingest_job, unnest(%s::text[]) AS metric
+        WHERE date BETWEEN %s AND %s
+        """,
+        [[metric.name for metric in DAILY_METRICS], before(first), before(last)],
+    )
+
+
+def analyze(warehouse: Warehouse) -> None:
+    """Let the planner know what there is."""
+    warehouse.connection.execute("ANALYZE analytics.ingest_job, analytics.integration_metric_daily")
+
+
+def test_amid_months_of_history_the_day_is_found_by_its_index(warehouse):
+    add_history(warehouse, 58, -1)
+    analyze(warehouse)
     parameters = {
         "day": DAY,
         "providers": ["facebook"],
         "metrics": ["views"],
         "organization_names": ["views"],
     }
-    plan = "\n".join(
-        line for (line,) in warehouse.connection.execute("EXPLAIN " + aggregate._AGGREGATE, parameters)
-    )
+    with warehouse.connection.transaction():
+        warehouse.connection.execute(aggregate._JOIN_WHOLE_DAYS)
+        lines = warehouse.connection.execute("EXPLAIN " + aggregate._AGGREGATE, parameters).fetchall()
+    plan = "\n".join(line for (line,) in lines)
     for table in ("ingest_job", "integration_metric_daily"):
         assert f"{table}_by_date" in plan, plan
         assert f"Seq Scan on {table}" not in plan, plan
     assert roll_up(warehouse)["o3", "views"] == (10, 10, 10)
+
+
+def test_a_day_that_the_statistics_do_not_know_yet_is_read_once(warehouse):
+    # As every night: the day has just been stored, and the last ANALYZE saw only those before it.
+    warehouse.connection.execute("""
+        ALTER TABLE analytics.ingest_job SET (autovacuum_enabled = off);
+        ALTER TABLE analytics.integration_metric_daily SET (autovacuum_enabled = off);
+    """)
+    add_history(warehouse, 60, 1)
+    analyze(warehouse)
+    add_history(warehouse, 0, 0)
+    with warehouse.connection.transaction():
+        assert aggregate_day(warehouse.connection, DAY) == 20 * len(DAILY_METRICS)
+        [(read,)] = warehouse.rows("""
+            SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
+            WHERE relid = 'analytics.integration_metric_daily'::regclass
+        """)
+    # The planner looks at a few rows, too; joined row by row it would be more than a million.
+    figures = 200 * len(DAILY_METRICS)
+    assert figures <= read < 2 * figures
