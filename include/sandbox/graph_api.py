@@ -4,8 +4,8 @@ Written from what Meta documents and what others have met, not from what this pa
 it checks versions, tokens, metrics, fields, limits and ranges, and pages as the real one does.
 
 ``python -m include.sandbox.graph_api --port 8099`` serves the demo's pages. ``/sandbox/…`` is not Meta's:
-``GET``/``DELETE /sandbox/calls`` shows and forgets what was asked, ``PUT``/``DELETE /sandbox/faults/{page}``
-(or ``app``) switches faults.
+``GET``/``DELETE /sandbox/calls`` shows and forgets what was asked, ``PUT``/``DELETE
+/sandbox/pages/{page}/fault`` and ``/sandbox/app/fault`` switch faults.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import re
 import signal
 import socket
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ from include.sandbox.world import (
     POST_METRICS,
     VIDEO_METRICS,
     Fault,
+    Faults,
     Page,
     Post,
     World,
@@ -63,6 +65,8 @@ _FIELD = re.compile(r"(?P<name>\w+)(?P<rest>(?:\.\w+\([^()]*\))*)(?:\{(?P<inner>
 
 #: What ``since`` and ``until`` are held to: before Facebook there is nothing to count.
 _FIRST_MOMENT, _LAST_MOMENT = datetime(2004, 2, 4, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+#: When a spent quota is whole again, as the API foretells it, and from what use on it speaks of use at all.
+_REGAIN_MINUTES, _LOW_PERCENT = 30, 25
 #: The name of uvicorn's socket in the scope.
 _TRANSPORT = "sandbox.transport"
 
@@ -148,10 +152,28 @@ class Sandbox:
     world: World
     latency: float = 0.0
     calls: list[Call] = field(default_factory=list)
+    _spent: Counter[str] = field(default_factory=Counter)
 
     def clear_calls(self) -> None:
-        """Forget what was asked."""
+        """Forget what was asked; all quotas are whole again."""
         self.calls.clear()
+        self._spent.clear()
+
+    def spend(self, page: Page | None) -> Fault | None:
+        """Count a call, also one that is refused: that is what makes calling while throttled costly."""
+        keys = [(Faults.APP, self.world.app_quota, "app_throttled")]
+        if page:
+            keys.append((page.id, page.quota, "page_throttled"))
+        throttled = None
+        for key, quota, kind in keys:
+            self._spent[key] += 1
+            if quota is not None and self._spent[key] > quota:
+                throttled = throttled or Fault(kind, minutes=_REGAIN_MINUTES)
+        return throttled
+
+    def spent_percent(self, key: str, quota: int | None) -> int:
+        """How much of its quota a page, or the app, has spent."""
+        return 0 if quota is None else self._spent[key] * 100 // max(quota, 1)
 
 
 class _NoAnswer(Response):
@@ -192,12 +214,14 @@ def application(sandbox: Sandbox) -> ASGIApp:
         if sandbox.latency:
             await asyncio.sleep(sandbox.latency)
         page = _page_of(sandbox.world, request)
-        fault = sandbox.world.faults.strike(page.id if page else None)
+        spent = sandbox.spend(page)
+        fault = sandbox.world.faults.strike(page.id if page else None) or spent
         try:
             response = _broken(fault) or _answer(sandbox.world, request, fault)
         except GraphError as error:
             response = error.response()
-        _add_usage(response, fault, page)
+        _add_usage(response, sandbox, page)
+        _add_throttling(response, fault, page)
         sandbox.calls.append(
             Call(
                 request.method,
@@ -216,7 +240,7 @@ def application(sandbox: Sandbox) -> ASGIApp:
         return JSONResponse([{**dataclasses.asdict(c), "at": c.at.isoformat()} for c in sandbox.calls])
 
     async def faults(request: Request) -> Response:
-        page_id = request.path_params["page"]
+        page_id = request.path_params.get("page", Faults.APP)
         if request.method == "PUT":
             try:
                 sandbox.world.faults.set(page_id, Fault(**await request.json()))
@@ -229,7 +253,8 @@ def application(sandbox: Sandbox) -> ASGIApp:
     starlette = Starlette(
         routes=[
             Route("/sandbox/calls", calls, methods=["GET", "DELETE"]),
-            Route("/sandbox/faults/{page}", faults, methods=["PUT", "DELETE"]),
+            Route("/sandbox/pages/{page}/fault", faults, methods=["PUT", "DELETE"]),
+            Route("/sandbox/app/fault", faults, methods=["PUT", "DELETE"]),
             Route("/{path:path}", graph, methods=["GET", "POST", "DELETE", "PUT", "PATCH"]),
         ],
         # The sandbox shares its machine with what it serves: a light compression.
@@ -287,25 +312,38 @@ async def _flood() -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-def _add_usage(response: Response, fault: Fault | None, page: Page | None) -> None:
-    """Usage headers, which Meta leaves out while usage is low."""
+def _add_usage(response: Response, sandbox: Sandbox, page: Page | None) -> None:
+    """Usage headers as the calls so far make them, left out while usage is low."""
+    percent = sandbox.spent_percent(Faults.APP, sandbox.world.app_quota)
+    if percent >= _LOW_PERCENT:
+        _add_app_usage(response, percent)
+    if page and (percent := sandbox.spent_percent(page.id, page.quota)) >= _LOW_PERCENT:
+        _add_business_usage(response, page, percent, 0)
+
+
+def _add_throttling(response: Response, fault: Fault | None, page: Page | None) -> None:
+    """Usage headers of a call that is throttled."""
     if fault is None:
         return
     if fault.kind == "app_throttled":
-        usage = {"call_count": 100, "total_time": 40, "total_cputime": 35}
-        response.headers["X-App-Usage"] = json.dumps(usage)
+        _add_app_usage(response, 100)
     if page and (fault.kind == "page_throttled" or (fault.kind == "app_throttled" and fault.minutes)):
-        _add_business_usage(response, page, fault.minutes)
+        _add_business_usage(response, page, 100, fault.minutes)
     elif fault.kind == "page_throttled_32":
         response.headers["X-Page-Usage"] = json.dumps(
             {"call_count": 99, "total_cputime": 56, "total_time": 60}
         )
 
 
-def _add_business_usage(response: Response, page: Page, minutes: int) -> None:
+def _add_app_usage(response: Response, percent: int) -> None:
+    usage = {"call_count": percent, "total_time": 40, "total_cputime": 35}
+    response.headers["X-App-Usage"] = json.dumps(usage)
+
+
+def _add_business_usage(response: Response, page: Page, percent: int, minutes: int) -> None:
     usage = {
         "type": "pages",
-        "call_count": 100,
+        "call_count": percent,
         "total_cputime": 25,
         "total_time": 25,
         "estimated_time_to_regain_access": minutes,
@@ -349,15 +387,15 @@ def _nonexisting(name: str, node: str) -> GraphError:
     return GraphError(f"(#100) Tried accessing nonexisting field ({name}) on node type ({node})", 100)
 
 
-def _authenticated(world: World, request: Request) -> Page:
-    """The page whose token came with the request."""
+def _authenticated(world: World, request: Request) -> Page | None:
+    """The page whose token came with the request; None for a user's token."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() not in ("bearer", "oauth"):
         token = request.query_params.get("access_token", "")
     if not token:
         raise GraphError("An access token is required to request this resource.", 104)
     page = world.page_of(token)
-    if page is None:
+    if page is None and not world.is_user_token(token):
         raise GraphError(
             "Invalid OAuth access token - Cannot parse access token", 190, subcode=467, status=401
         )
@@ -599,7 +637,7 @@ class _Ask:
 
 
 def _attachment(post: Post, asked: str) -> dict[str, Any]:
-    target = {"id": post.video_id or post.id, "url": f"https://www.facebook.com/{post.video_id or post.id}"}
+    target = {"id": post.target_id, "url": f"https://www.facebook.com/{post.target_id}"}
     media = "video" if post.video_id else "photo"
     known: dict[str, Any] = {"media_type": media, "type": f"{media}_inline" if post.video_id else media}
     fields = _fields(_inner(asked) or "type,target", {*known, "target"}, "StoryAttachment")

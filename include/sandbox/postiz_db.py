@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,12 @@ def insert_post(
     _insert(connection, "Post", standard | columns)
 
 
-_DEMO_ORGANIZATIONS = ("acme-agency", "bakery-berlin", "city-museum", "divers-club")
+_DEMO_ORGANIZATIONS = {
+    "acme-agency": 'Acme & O\'Hara "Agency"',
+    "bakery-berlin": "Bäckerei Schäfer 🥐",
+    "city-museum": "<b>City</b> Museum",
+    "divers-club": "ダイバーズクラブ",
+}
 
 #: Reasons to be left out, one channel each.
 _INACTIVE: Mapping[str, Mapping[str, object]] = {
@@ -89,6 +94,7 @@ _INACTIVE: Mapping[str, Mapping[str, object]] = {
     "article": {"type": "article"},
     "instagram": {"providerIdentifier": "instagram"},
     "x": {"providerIdentifier": "x"},
+    "linkedin": {"providerIdentifier": "linkedin"},
 }
 
 
@@ -96,15 +102,16 @@ def populate_demo(connection: psycopg.Connection[Any], world: World) -> None:
     """The demo: every page of ``world`` as an active channel of one of four organizations, and others.
 
     The others are channels that must be left out, each for another reason, and an organization that is
-    deleted. Some of the pages' posts were made in Postiz, under each shape of release id.
+    deleted. Some of the pages' posts were made in Postiz, under each shape of release id; comments on them,
+    a draft, and a release that went missing are no posts of the page.
     """
     with connection.transaction():
-        for organization_id in _DEMO_ORGANIZATIONS:
-            insert_organization(connection, organization_id)
+        for organization_id, name in _DEMO_ORGANIZATIONS.items():
+            insert_organization(connection, organization_id, name=name)
         insert_organization(connection, "erased-company", deletedAt=_LONG_AGO)
         pages = list(world.pages.values())
         for number, page in enumerate(pages):
-            organization_id = _DEMO_ORGANIZATIONS[number % len(_DEMO_ORGANIZATIONS)]
+            organization_id = tuple(_DEMO_ORGANIZATIONS)[number % len(_DEMO_ORGANIZATIONS)]
             integration_id = f"demo-{number + 1:03}"
             insert_integration(connection, integration_id, organization_id, page)
             _insert_posts(connection, world, page, integration_id, organization_id)
@@ -112,7 +119,7 @@ def populate_demo(connection: psycopg.Connection[Any], world: World) -> None:
             insert_integration(
                 connection,
                 f"demo-{reason}",
-                _DEMO_ORGANIZATIONS[0],
+                next(iter(_DEMO_ORGANIZATIONS)),
                 pages[0],
                 **{"internalId": f"page-{reason}", "name": f"Left out: {reason}", **columns},
             )
@@ -152,17 +159,25 @@ def _insert_posts(
     integration_id: str,
     organization_id: str,
 ) -> None:
-    """Every second post of the last four weeks was made in Postiz; one release went missing."""
-    today = date.fromordinal(world.now().date().toordinal())
-    for number, post in enumerate(world.posts(page.id, today - timedelta(days=28), today)):
-        if number % 2 == 0:
-            insert_post(connection, f"post-{post.id}", integration_id, organization_id, release_id_of(post))
-    insert_post(connection, f"post-missing-{page.id}", integration_id, organization_id, "missing")
+    """Every second post of the last four weeks was made in Postiz, the newest of them with a comment."""
+
+    def insert(post_id: str, release_id: str | None, **columns: object) -> None:
+        insert_post(connection, post_id, integration_id, organization_id, release_id, **columns)
+
+    today = world.now().date()
+    made_in_postiz = world.posts(page.id, today - timedelta(days=28), today)[::2]
+    for post in made_in_postiz:
+        insert(f"post-{post.id}", post.release_id)
+    for post in made_in_postiz[:1]:
+        # Its id sorts before its parent's and it has the same release: only being a child tells it apart.
+        insert(f"comment-{post.id}", post.release_id, parentPostId=f"post-{post.id}")
+    insert(f"post-missing-{page.id}", "missing")
+    insert(f"post-draft-{page.id}", None, state="DRAFT")
 
 
 def release_id_of(post: Post) -> str:
-    """The id under which Postiz records a post: a video's own id, else the post's."""
-    return post.video_id or post.id
+    """The id under which Postiz records a post: a video's or story's own bare id, else the post's."""
+    return post.release_id
 
 
 def _insert(connection: psycopg.Connection[Any], table: str, columns: Mapping[str, object]) -> None:

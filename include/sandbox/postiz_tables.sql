@@ -1,5 +1,6 @@
 -- The part of Postiz's database that this package reads, as Prisma makes it: quoted names, timestamps
--- without zone, and no defaults for ids and "updatedAt", which its client fills in.
+-- without zone, and no defaults for ids and "updatedAt", which its client fills in. The marketplace's
+-- tables ("Orders", "Messages") are left out, and so are the two foreign keys of "Post" to them.
 CREATE TYPE "State" AS ENUM ('QUEUE', 'PUBLISHED', 'ERROR', 'DRAFT');
 CREATE TYPE "ShortLinkPreference" AS ENUM ('ASK', 'YES', 'NO');
 CREATE TYPE "APPROVED_SUBMIT_FOR_ORDER" AS ENUM ('NO', 'WAITING_CONFIRMATION', 'YES');
@@ -25,9 +26,14 @@ CREATE TABLE "Customer" (
     "id" text NOT NULL,
     "name" text NOT NULL,
     "orgId" text NOT NULL,
+    "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "updatedAt" timestamp(3) NOT NULL,
+    "deletedAt" timestamp(3),
     CONSTRAINT "Customer_pkey" PRIMARY KEY ("id"),
     CONSTRAINT "Customer_orgId_fkey" FOREIGN KEY ("orgId") REFERENCES "Organization" ("id")
+        ON DELETE RESTRICT ON UPDATE CASCADE
 );
+CREATE UNIQUE INDEX "Customer_orgId_name_deletedAt_key" ON "Customer" ("orgId", "name", "deletedAt");
 
 CREATE TABLE "Integration" (
     "id" text NOT NULL,
@@ -53,8 +59,10 @@ CREATE TABLE "Integration" (
     "rootInternalId" text,
     "additionalSettings" text DEFAULT '[]',
     CONSTRAINT "Integration_pkey" PRIMARY KEY ("id"),
-    CONSTRAINT "Integration_organizationId_fkey" FOREIGN KEY ("organizationId") REFERENCES "Organization" ("id"),
+    CONSTRAINT "Integration_organizationId_fkey" FOREIGN KEY ("organizationId") REFERENCES "Organization" ("id")
+        ON DELETE RESTRICT ON UPDATE CASCADE,
     CONSTRAINT "Integration_customerId_fkey" FOREIGN KEY ("customerId") REFERENCES "Customer" ("id")
+        ON DELETE SET NULL ON UPDATE CASCADE
 );
 CREATE UNIQUE INDEX "Integration_organizationId_internalId_key" ON "Integration" ("organizationId", "internalId");
 CREATE INDEX "Integration_rootInternalId_idx" ON "Integration" ("rootInternalId");
@@ -95,11 +103,27 @@ CREATE TABLE "Post" (
     "updatedAt" timestamp(3) NOT NULL,
     "deletedAt" timestamp(3),
     CONSTRAINT "Post_pkey" PRIMARY KEY ("id"),
-    CONSTRAINT "Post_organizationId_fkey" FOREIGN KEY ("organizationId") REFERENCES "Organization" ("id"),
-    CONSTRAINT "Post_integrationId_fkey" FOREIGN KEY ("integrationId") REFERENCES "Integration" ("id"),
+    CONSTRAINT "Post_organizationId_fkey" FOREIGN KEY ("organizationId") REFERENCES "Organization" ("id")
+        ON DELETE RESTRICT ON UPDATE CASCADE,
+    CONSTRAINT "Post_integrationId_fkey" FOREIGN KEY ("integrationId") REFERENCES "Integration" ("id")
+        ON DELETE RESTRICT ON UPDATE CASCADE,
+    CONSTRAINT "Post_submittedForOrganizationId_fkey" FOREIGN KEY ("submittedForOrganizationId")
+        REFERENCES "Organization" ("id")
+        ON DELETE SET NULL ON UPDATE CASCADE,
     CONSTRAINT "Post_parentPostId_fkey" FOREIGN KEY ("parentPostId") REFERENCES "Post" ("id")
+        ON DELETE SET NULL ON UPDATE CASCADE
 );
 CREATE INDEX "Post_releaseURL_idx" ON "Post" ("releaseURL");
 CREATE INDEX "Post_integrationId_idx" ON "Post" ("integrationId");
 CREATE INDEX "Post_publishDate_idx" ON "Post" ("publishDate");
 CREATE INDEX "Post_state_idx" ON "Post" ("state");
+CREATE INDEX "Post_group_idx" ON "Post" ("group");
+CREATE INDEX "Post_deletedAt_idx" ON "Post" ("deletedAt");
+CREATE INDEX "Post_organizationId_idx" ON "Post" ("organizationId");
+CREATE INDEX "Post_parentPostId_idx" ON "Post" ("parentPostId");
+CREATE INDEX "Post_submittedForOrderId_idx" ON "Post" ("submittedForOrderId");
+CREATE INDEX "Post_intervalInDays_idx" ON "Post" ("intervalInDays");
+CREATE INDEX "Post_approvedSubmitForOrder_idx" ON "Post" ("approvedSubmitForOrder");
+CREATE INDEX "Post_lastMessageId_idx" ON "Post" ("lastMessageId");
+CREATE INDEX "Post_createdAt_idx" ON "Post" ("createdAt");
+CREATE INDEX "Post_updatedAt_idx" ON "Post" ("updatedAt");

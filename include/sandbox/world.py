@@ -81,6 +81,8 @@ FAULT_KINDS = {
     "foreign_next": "a listing leads to another host",
 }
 
+#: How bare ids begin, by kind, for those kinds that the API knows by them.
+_TARGETS = {"video": "9", "reel": "9", "story": "8"}
 _KINDS = ("photo", "status", "video", "photo", "reel", "photo", "story", "video")
 _MESSAGES = (
     "New in: autumn bread 🍞 - come by!",
@@ -93,24 +95,44 @@ _MESSAGES = (
 
 @dataclass(frozen=True)
 class Page:
-    """A Facebook page and the token that its owner gave Postiz."""
+    """A Facebook page and the token that its owner gave Postiz.
+
+    ``quota`` is how many calls it bears before it is throttled: without one it never is.
+    """
 
     id: str
     name: str
     token: str = field(repr=False)
     likes: int = 5000
+    quota: int | None = None
 
 
 @dataclass(frozen=True)
 class Post:
-    """A page's post. ``video_id`` is the bare id that videos and reels also go by."""
+    """A page's post."""
 
     id: str
     page_id: str
     created_at: datetime
     kind: str
     message: str | None
-    video_id: str | None
+
+    @property
+    def target_id(self) -> str | None:
+        """The bare id of the photo, video or story that the post shows; a mere status shows none."""
+        if self.kind == "status":
+            return None
+        return _TARGETS.get(self.kind, "7") + self.id.replace("_", "")
+
+    @property
+    def video_id(self) -> str | None:
+        """The bare id that videos and reels also go by."""
+        return self.target_id if self.kind in ("video", "reel") else None
+
+    @property
+    def release_id(self) -> str:
+        """What publishing returned, and so what Postiz has: a bare id for videos, reels and stories."""
+        return self.target_id if self.kind in _TARGETS and self.target_id else self.id
 
 
 @dataclass(frozen=True)
@@ -188,7 +210,8 @@ class World:
     """Pages by id, their figures, and the faults in force.
 
     With an ``app_secret`` each request must bring its proof ("Require App Secret"); without one, a
-    request that brings a proof is refused, as for a token of another app.
+    request that brings a proof is refused, as for a token of another app. With an ``app_quota`` the app
+    is throttled after so many calls.
     """
 
     def __init__(
@@ -197,11 +220,14 @@ class World:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         app_secret: str | None = None,
+        app_quota: int | None = None,
     ) -> None:
         self.pages = {page.id: page for page in pages}
         self._by_token = {page.token: page for page in self.pages.values()}
+        self._user_tokens = {user_token(page_id) for page_id in self.pages}
         self.now = now
         self.app_secret = app_secret
+        self.app_quota = app_quota
         self.faults = Faults()
 
     @property
@@ -212,6 +238,10 @@ class World:
     def page_of(self, token: str) -> Page | None:
         """The page whose token this is."""
         return self._by_token.get(token)
+
+    def is_user_token(self, token: str) -> bool:
+        """Whether the token is valid, but its owner's rather than a page's."""
+        return token in self._user_tokens
 
     def page_value(self, page_id: str, metric: str, day: date) -> int:
         """A page's metric of ``PAGE_METRICS`` for a day."""
@@ -236,7 +266,7 @@ class World:
         return sorted(found, key=lambda post: post.created_at, reverse=True)
 
     def find_post(self, post_id: str) -> Post | None:
-        """The post with this id, or the video with this bare id."""
+        """The post with this id, or the video or story with this bare id."""
         page_id, _, rest = post_id.partition("_")
         if not rest:
             page_id, rest = post_id[1:16], post_id[16:]
@@ -247,7 +277,7 @@ class World:
         except ValueError:
             return None
         posts = self.posts(page_id, day, day)
-        return next((post for post in posts if post_id in (post.id, post.video_id)), None)
+        return next((post for post in posts if post_id in (post.id, post.release_id)), None)
 
     def post_value(self, post: Post, metric: str) -> int:
         """A post's lifetime total now: it grows with age, ever more slowly."""
@@ -259,7 +289,6 @@ class World:
 def make_page(number: int, **overrides: object) -> Page:
     """The ``number``-th page: a 15-digit id, a name, and a token that looks like a real one."""
     page_id = f"1{number:014}"
-    parts = [hashlib.sha256(f"token:{page_id}:{n}".encode()).hexdigest() for n in range(2)]
     names = (
         "Café {}",
         "Page & Söhne {}",
@@ -268,8 +297,18 @@ def make_page(number: int, **overrides: object) -> Page:
         "{{{{ {} }}}}",
         "Shop {}",
     )
-    page = Page(page_id, names[number % len(names)].format(number), "EAAG" + "".join(parts).upper()[:120])
+    page = Page(page_id, names[number % len(names)].format(number), _token("token", page_id))
     return replace(page, **overrides)  # type: ignore[arg-type]
+
+
+def user_token(page_id: str) -> str:
+    """The token of the user who owns a page, which a channel may hold by mistake in place of the page's."""
+    return _token("user", page_id)
+
+
+def _token(kind: str, page_id: str) -> str:
+    parts = [hashlib.sha256(f"{kind}:{page_id}:{n}".encode()).hexdigest() for n in range(2)]
+    return "EAAG" + "".join(parts).upper()[:120]
 
 
 def demo_world() -> World:
@@ -308,7 +347,6 @@ def _posts_of_day(page_id: str, day: date) -> tuple[Post, ...]:
                 created_at=at,
                 kind=kind,
                 message=_MESSAGES[chance // 8 % len(_MESSAGES)],
-                video_id=f"9{page_id}{rest}" if kind in ("video", "reel") else None,
             )
         )
     return tuple(posts)

@@ -21,7 +21,17 @@ import pytest
 import requests
 
 from include.sandbox.graph_api import Sandbox, serve
-from include.sandbox.world import FAULT_KINDS, PAGE_METRICS, Fault, Faults, Post, World, demo_world, make_page
+from include.sandbox.world import (
+    FAULT_KINDS,
+    PAGE_METRICS,
+    Fault,
+    Faults,
+    Post,
+    World,
+    demo_world,
+    make_page,
+    user_token,
+)
 
 PAGE, OTHER, TINY = make_page(1), make_page(2), make_page(3, likes=40)
 # 05:00 in Los Angeles: the latest complete day is the 20th.
@@ -120,10 +130,13 @@ def test_the_token_comes_in_a_header_or_in_the_url_and_the_calls_tell_which(
     ]
 
 
-def test_no_token_an_unknown_one_and_another_pages_are_each_refused(sandbox: Sandbox, get: Get) -> None:
+def test_no_token_an_unknown_one_another_pages_and_a_users_are_each_refused(
+    sandbox: Sandbox, get: Get
+) -> None:
     assert refusal(requests.get(f"{sandbox.url}/{PAGE.id}", timeout=5)) == (104, None)
     assert refusal(get(PAGE.id, token="EAAGnobodys")) == (190, 467)
     assert refusal(get(PAGE.id, token=OTHER.token)) == (200, None)
+    assert refusal(get(PAGE.id, token=user_token(PAGE.id))) == (200, None)
 
 
 def test_a_proof_must_be_that_of_the_app(sandbox: Sandbox, get: Get) -> None:
@@ -291,6 +304,14 @@ def test_a_bare_video_id_has_video_insights_only(sandbox: Sandbox, get: Get) -> 
     assert get(f"{reel.video_id}").json()["id"] == reel.video_id
 
 
+def test_a_storys_bare_id_has_no_insights_and_a_photos_leads_nowhere(sandbox: Sandbox, get: Get) -> None:
+    story, photo = post_of(sandbox, "story"), post_of(sandbox, "photo")
+    assert story.release_id == story.target_id
+    assert photo.release_id == photo.id
+    assert "(insights)" in error_of(get(f"{story.release_id}/insights", metric="post_clicks"))["message"]
+    assert refusal(get(f"{photo.target_id}")) == (100, 33)
+
+
 def test_a_posts_totals_grow_with_age(sandbox: Sandbox) -> None:
     post = post_of(sandbox, "photo")
     totals = []
@@ -309,6 +330,33 @@ def test_a_long_answer_is_compressed_and_the_connection_kept(get: Get) -> None:
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.headers.get("Connection", "keep-alive") == "keep-alive"
     assert not [name for name in response.headers if "usage" in name.lower()]
+
+
+def test_use_is_told_once_it_is_not_low_and_a_spent_quota_refuses() -> None:
+    page = make_page(1, quota=8)
+    with serve(World([page, OTHER], app_quota=20, now=lambda: NOW)) as sandbox, requests.Session() as session:
+
+        def ask(of: Any) -> requests.Response:
+            headers = {"Authorization": f"Bearer {of.token}"}
+            return session.get(f"{sandbox.url}/{of.id}", headers=headers, timeout=5)
+
+        def use(answer: requests.Response) -> tuple[int, int] | None:
+            header = answer.headers.get("X-Business-Use-Case-Usage")
+            usage = json.loads(header)[page.id][0] if header else None
+            return usage and (usage["call_count"], usage["estimated_time_to_regain_access"])
+
+        answers = [ask(page) for _ in range(9)]
+        assert [use(answer) for answer in answers] == [
+            None, (25, 0), (37, 0), (50, 0), (62, 0), (75, 0), (87, 0), (100, 0), (100, 30),
+        ]  # fmt: skip
+        assert all(answer.ok for answer in answers[:8])
+        assert refusal(answers[8]) == (80001, None)
+        others = [ask(OTHER) for _ in range(12)]
+        assert json.loads(others[0].headers["X-App-Usage"])["call_count"] == 50
+        assert others[10].ok
+        assert refusal(others[11]) == (4, None)
+        sandbox.clear_calls()
+        assert ask(page).ok
 
 
 # Faults
@@ -477,14 +525,18 @@ def test_it_runs_as_a_process_that_other_processes_steer() -> None:
             assert process.stdout
             url = process.stdout.readline().split()[-1]
             query = {"access_token": PAGE.token}
-            fault = f"{url}/sandbox/faults/{PAGE.id}"
+            fault = f"{url}/sandbox/pages/{PAGE.id}/fault"
+            everything = f"{url}/sandbox/app/fault"
             assert requests.put(fault, json={"kind": "typo"}, timeout=10).status_code == 400
             assert requests.put(fault, json={"kind": "down"}, timeout=10).ok
             assert requests.get(f"{url}/{PAGE.id}", query, timeout=10).status_code == 500
             assert requests.delete(fault, timeout=10).ok
+            assert requests.put(everything, json={"kind": "app_throttled", "times": 1}, timeout=10).ok
+            assert requests.get(f"{url}/{PAGE.id}", query, timeout=10).status_code == 403
             assert requests.get(f"{url}/{PAGE.id}", query, timeout=10).ok
             assert [call["status"] for call in requests.get(f"{url}/sandbox/calls", timeout=10).json()] == [
                 500,
+                403,
                 200,
             ]
             assert requests.delete(f"{url}/sandbox/calls", timeout=10).json() == []
