@@ -5,7 +5,7 @@ VENV := .venv
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run up test check lock readme clean
+.PHONY: run up env test e2e check lock readme clean
 
 run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
 	@$(RUN) -m include.sandbox.run --date "$(DATE)"
@@ -13,7 +13,10 @@ run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=20
 up: $(INSTALLED)  ## the same, and Airflow's UI stays up until Ctrl-C
 	@$(RUN) -m include.sandbox.run --date "$(DATE)" --stay
 
-test: $(INSTALLED)  ## everything that needs no Docker
+env:  ## a .env for docker-compose.yaml, with fresh secrets
+	@$(PYTHON) include/deploy/make_env.py
+
+test: $(INSTALLED)  ## everything that needs no Docker, but for `make e2e`
 	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile
 
 check: $(INSTALLED)  ## types and style

@@ -216,6 +216,9 @@ def application(sandbox: Sandbox) -> ASGIApp:
         page = _page_of(sandbox.world, request)
         spent = sandbox.spend(page)
         fault = sandbox.world.faults.strike(page.id if page else None) or spent
+        if fault and fault.kind == "held" and page:
+            while sandbox.world.faults.in_force(page.id):
+                await asyncio.sleep(0.02)
         try:
             response = _broken(fault) or _answer(sandbox.world, request, fault)
         except GraphError as error:

@@ -8,19 +8,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
-import psutil
 import requests
+
+from include.sandbox.processes import Processes
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_ID = "social_analytics_daily"
@@ -38,132 +37,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class LocalAirflow:
-    """Starts on entering, stops on leaving and leaves no process behind."""
+class AirflowApi:
+    """Airflow's public REST API, as its user would call it."""
 
-    def __init__(
-        self, home: Path, metadata_url: str, environment: Mapping[str, str], *, port: int | None = None
-    ) -> None:
-        """
-        :param home: an empty directory for configuration, logs and passwords.
-        :param metadata_url: SQLAlchemy URL of an empty Postgres database.
-        :param environment: connections and settings, on top of this process's environment.
-        :param port: of the UI and API, on loopback; a free one by default.
-        """
-        self.home = home
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.password = secrets.token_urlsafe(12)
-        self.environment = {
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
-            "PYTHONPATH": str(PROJECT),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url,
-            "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
-            "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
-            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-            # Nothing here runs for days, so looking often costs little and nobody waits.
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            **environment,
-        }
-        self._processes: list[subprocess.Popen[bytes]] = []
+    def __init__(self, url: str, user: str, password: str) -> None:
+        """:param url: of the API server, without a trailing slash."""
+        self.url = url
+        self.user = user
+        self.password = password
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _start(self) -> None:
-        (self.home / "passwords.json").write_text(json.dumps({USER: self.password}))
-        migration = self._spawn("db", "migrate")
-        if migration.wait() != 0:
-            raise StartError(f"Airflow's database could not be made: see {self.home}/db.log")
-        self._spawn("api-server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1")
-        self._spawn("dag-processor")
-        self._spawn("scheduler", "--skip-serve-logs")
-        self.wait_for(self._healthy, "Airflow's API server, scheduler and DAG processor", seconds=120)
-        self.wait_for(self._dag_known, f"the DAG {DAG_ID}", seconds=60)
-
-    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        log: IO[bytes]
-        with (self.home / f"{command[0]}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *command],
-                env=self.environment,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # A session of its own: Ctrl-C reaches us alone, and whatever it forks is found again.
-                start_new_session=True,
-            )
-        self._processes.append(process)
-        return process
-
-    def stop(self) -> None:
-        """End every process that was started here, and all that they started."""
-        sessions = {process.pid for process in self._processes}
-        for process in self._processes:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 10
-        for process in self._processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-        # An interrupted Airflow leaves children; they are still in their session. A process whose start was
-        # interrupted is in none that we know of, but it runs in our directory.
-        while left := [process for process in psutil.process_iter() if self._owns(process, sessions)]:
-            for child in left:
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
-            psutil.wait_procs(left, timeout=5)
-        for process in self._processes:
-            process.wait()
-        self._processes.clear()
-
-    def _owns(self, process: psutil.Process, sessions: set[int]) -> bool:
-        try:
-            return process.status() != psutil.STATUS_ZOMBIE and (
-                os.getsid(process.pid) in sessions or process.cwd() == str(self.home.resolve())
-            )
-        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
-            return False
-
-    def wait_for(self, condition: Callable[[], bool], what: str, *, seconds: float) -> None:
-        """Poll until ``condition`` holds.
-
-        :raises StartError: when it does not within ``seconds``, or a server has ended meanwhile.
-        """
-        deadline = time.monotonic() + seconds
-        while not condition():
-            dead = [process.args for process in self._processes[1:] if process.poll() is not None]
-            if dead or time.monotonic() > deadline:
-                raise StartError(f"Waited for {what} in vain: see the logs in {self.home}")
-            time.sleep(0.2)
-
-    def _healthy(self) -> bool:
+    def is_healthy(self) -> bool:
+        """Whether the server answers and says that scheduler, DAG processor and database are well."""
         try:
             health = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
         except requests.RequestException:
@@ -172,21 +58,25 @@ class LocalAirflow:
             health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
         )
 
-    def _dag_known(self) -> bool:
+    def knows_the_dag(self) -> bool:
+        """Whether the DAG can be triggered.
+
+        :raises StartError: when a DAG file cannot be imported.
+        """
         errors = self.api("GET", "importErrors")["import_errors"]
         if errors:
             raise StartError(errors[0]["stack_trace"].strip().splitlines()[-1])
         return any(dag["dag_id"] == DAG_ID for dag in self.api("GET", "dags")["dags"])
 
     def api(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
-        """Call Airflow's public REST API (``/api/v2``) as its user would.
+        """Call what is below ``/api/v2``.
 
         :returns: the JSON of the answer, or ``None`` for an empty one.
         :raises requests.HTTPError: with the answer, unless it is a success.
         """
         if "Authorization" not in self._session.headers:
             login = self._session.post(
-                f"{self.url}/auth/token", json={"username": USER, "password": self.password}, timeout=30
+                f"{self.url}/auth/token", json={"username": self.user, "password": self.password}, timeout=30
             )
             login.raise_for_status()
             self._session.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
@@ -239,3 +129,94 @@ class LocalAirflow:
             found += page["task_instances"]
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
+
+
+class LocalAirflow(AirflowApi):
+    """Starts on entering, stops on leaving and leaves no process behind."""
+
+    def __init__(
+        self, home: Path, metadata_url: str, environment: Mapping[str, str], *, port: int | None = None
+    ) -> None:
+        """
+        :param home: an empty directory for configuration, logs and passwords.
+        :param metadata_url: SQLAlchemy URL of an empty Postgres database.
+        :param environment: connections and settings, on top of this process's environment.
+        :param port: of the UI and API, on loopback; a free one by default.
+        """
+        self.home = home
+        self.port = port or free_port()
+        super().__init__(f"http://127.0.0.1:{self.port}", USER, secrets.token_urlsafe(12))
+        self.environment = {
+            **os.environ,
+            "AIRFLOW_HOME": str(home),
+            "PYTHONPATH": str(PROJECT),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url,
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
+            "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+            # Nothing here runs for days, so looking often costs little and nobody waits.
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            **environment,
+        }
+        self._processes = Processes(home)
+        self._servers: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        (self.home / "passwords.json").write_text(json.dumps({USER: self.password}))
+        if self._airflow("db", "migrate").wait() != 0:
+            raise StartError(f"Airflow's database could not be made: see {self.home}/db.log")
+        self._servers = [
+            self._airflow("api-server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            self._airflow("dag-processor"),
+            self._airflow("scheduler", "--skip-serve-logs"),
+        ]
+        self.wait_for(self.is_healthy, "Airflow's API server, scheduler and DAG processor", seconds=120)
+        self.wait_for(self.knows_the_dag, f"the DAG {DAG_ID}", seconds=60)
+
+    def _airflow(self, *command: str) -> subprocess.Popen[bytes]:
+        return self._processes.start(
+            [sys.executable, "-m", "airflow", *command],
+            self.environment,
+            log=self.home / f"{command[0]}.log",
+        )
+
+    def stop(self) -> None:
+        """End every process that was started here, and all that they started."""
+        self._processes.stop()
+
+    def wait_for(self, condition: Callable[[], bool], what: str, *, seconds: float) -> None:
+        """Poll until ``condition`` holds.
+
+        :raises StartError: when it does not within ``seconds``, or a server has ended meanwhile.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            dead = [process.args for process in self._servers if process.poll() is not None]
+            if dead or time.monotonic() > deadline:
+                raise StartError(f"Waited for {what} in vain: see the logs in {self.home}")
+            time.sleep(0.2)

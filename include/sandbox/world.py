@@ -66,6 +66,7 @@ FAULT_KINDS = {
     "down": "code 2, HTTP 500",
     "html_503": "an HTML page, HTTP 503",
     "hang": "no answer until the client gives up, a minute at most",
+    "held": "the right answer, but not before the fault is cleared",
     "drip": "an answer that comes byte by byte for a minute",
     "empty_body": "HTTP 200 and nothing else",
     "truncated": "JSON that breaks off",
@@ -186,6 +187,11 @@ class Faults:
         """End a fault."""
         with self._lock:
             self._faults.pop(page_id, None)
+
+    def in_force(self, page_id: str) -> bool:
+        """Whether a fault waits for a page's next request."""
+        with self._lock:
+            return page_id in self._faults
 
     def strike(self, page_id: str | None) -> Fault | None:
         """The fault that meets the next request about a page, if any: the app's before the page's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -146,6 +147,8 @@ def check_coverage() -> dict[str, Any]:
         batches: list[Batch] = get_current_context()["ti"].xcom_pull(task_ids=LIST_TASK)
         integrations = [one for batch in batches for one in integrations_of(batch)]
         with open_analytics() as analytics:
+            looked_back = run.day - timedelta(settings.lookback_days)
+            ledger.settle(analytics, looked_back, run.day, run.run_id)
             jobs = run.jobs(integrations)
             coverage = assess(integrations, ledger.states(analytics, [job.job_id for job in jobs]))
     for failure in coverage.for_owner:

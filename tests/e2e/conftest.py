@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from include.sandbox.graph_api import serve
-from include.sandbox.local_airflow import DAG_ID, LocalAirflow
+from include.sandbox.local_airflow import DAG_ID, AirflowApi, LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.world import Fault, Page, World, make_page
@@ -30,7 +30,7 @@ DAY = latest_due_day(datetime.now(UTC), Settings())
 class Stage:
     """Everything a test needs: Airflow, the databases, and the stand-in for the Graph API."""
 
-    airflow: LocalAirflow
+    airflow: AirflowApi
     world: World
     sandbox: Any
     postiz: psycopg.Connection
@@ -112,7 +112,7 @@ class Run:
     run_id: str
     state: str
     instances: list[dict[str, Any]]
-    airflow: LocalAirflow
+    airflow: AirflowApi
 
     def states(self, task_id: str) -> list[str]:
         """The states of a task's instances, by map index."""
@@ -127,6 +127,34 @@ class Run:
         """What ended an unmapped task."""
         [instance] = self.of(task_id)
         return self.airflow.failure_of(self.run_id, instance)
+
+
+#: What must not differ between two runs of a day that saw the same answers.
+COMPARED = {
+    "integration_metric_daily": "integration_id, metric, date, organization_id, provider, value,"
+    " source_metric, job_id",
+    "content": "integration_id, content_id, organization_id, provider, published_at, kind, message,"
+    " permalink, postiz_post_id, first_seen_at",
+    "content_metric_snapshot": "integration_id, content_id, metric, snapshot_date, value",
+    "organization_daily": "organization_id, provider, metric, date, value, integrations_expected,"
+    " integrations_reported",
+}
+
+
+def tables(stage: Stage, organization_id: str) -> dict[str, list[tuple]]:
+    """An organization's rows of all tables, but for the moments of reading and writing."""
+    pages = "SELECT integration_id FROM analytics.ingest_job WHERE organization_id = %s"
+    found = {}
+    for table, columns in COMPARED.items():
+        mine = "organization_id = %s" if table == "organization_daily" else f"integration_id IN ({pages})"
+        query = f"SELECT {columns} FROM analytics.{table} WHERE {mine} ORDER BY {columns}"
+        found[table] = stage.analytics.execute(query, [organization_id]).fetchall()
+    return found
+
+
+def expected(stage: Stage, pages: list[Page], source_metric: str, day: date = DAY) -> int:
+    """An organization's sum of a metric, from the pages' own figures."""
+    return sum(stage.world.page_value(page.id, source_metric, day) for page in pages)
 
 
 @pytest.fixture(scope="session")

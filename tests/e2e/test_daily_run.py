@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -13,34 +13,7 @@ import requests
 
 from include.sandbox.world import Page
 from include.social_analytics.metrics import DAILY_METRICS
-from tests.e2e.conftest import DAY, Run, Stage
-
-#: What must not differ between two runs of a day that saw the same answers.
-COMPARED = {
-    "integration_metric_daily": "integration_id, metric, date, organization_id, provider, value,"
-    " source_metric, job_id",
-    "content": "integration_id, content_id, organization_id, provider, published_at, kind, message,"
-    " permalink, postiz_post_id, first_seen_at",
-    "content_metric_snapshot": "integration_id, content_id, metric, snapshot_date, value",
-    "organization_daily": "organization_id, provider, metric, date, value, integrations_expected,"
-    " integrations_reported",
-}
-
-
-def tables(stage: Stage, organization_id: str) -> dict[str, list[tuple]]:
-    """An organization's rows of all tables, but for the moments of reading and writing."""
-    pages = "SELECT integration_id FROM analytics.ingest_job WHERE organization_id = %s"
-    found = {}
-    for table, columns in COMPARED.items():
-        mine = "organization_id = %s" if table == "organization_daily" else f"integration_id IN ({pages})"
-        query = f"SELECT {columns} FROM analytics.{table} WHERE {mine} ORDER BY {columns}"
-        found[table] = stage.analytics.execute(query, [organization_id]).fetchall()
-    return found
-
-
-def expected(stage: Stage, pages: list[Page], source_metric: str, day: date = DAY) -> int:
-    """An organization's sum of a metric, from the pages' own figures."""
-    return sum(stage.world.page_value(page.id, source_metric, day) for page in pages)
+from tests.e2e.conftest import DAY, Run, Stage, expected, tables
 
 
 @dataclass(frozen=True)

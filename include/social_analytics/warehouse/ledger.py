@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from include.social_analytics.errors import JobError
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
 
 #: The statuses of a day that is as complete as the provider lets it be.
@@ -94,6 +94,15 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
     trace_id = %(trace_id)s, http_calls = %(http_calls)s,
     finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
 WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s AND started_at IS NOT NULL
+"""
+
+# A task that died with its process leaves its job running. Within a day each task has ended.
+_SETTLE = """
+UPDATE analytics.ingest_job
+SET status = 'failed', error_class = %(error_class)s, error_code = %(error_code)s, reason = %(reason)s,
+    finished_at = clock_timestamp()
+WHERE status = 'running' AND date BETWEEN %(first)s AND %(last)s
+  AND (dag_run_id = %(dag_run_id)s OR observed_at < clock_timestamp() - interval '1 day')
 """
 
 _STATES = """
@@ -207,6 +216,25 @@ def _record(
             "observed_at": observed_at,
         },
     )
+
+
+def settle(connection: psycopg.Connection[Any], first: date, last: date, dag_run_id: str) -> int:
+    """Fail the jobs of some days that say ``running`` though their task has ended; returns how many.
+
+    :param dag_run_id: a run all of whose ingest tasks have ended.
+    """
+    error = JobError(ErrorCode.UNEXPECTED, "The task ended without telling how: its process was killed.")
+    return connection.execute(
+        _SETTLE,
+        {
+            "first": first,
+            "last": last,
+            "dag_run_id": dag_run_id,
+            "error_class": error.error_class,
+            "error_code": error.code,
+            "reason": error.reason,
+        },
+    ).rowcount
 
 
 def states(connection: psycopg.Connection[Any], job_ids: Sequence[str]) -> list[JobState]:

@@ -1,0 +1,43 @@
+"""`make env`: write .env from .env.example with fresh secrets. Needs nothing but Python."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+
+def fill_in(example: str) -> str:
+    """The text of ``.env.example`` with a value wherever one is needed and missing."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    text = re.sub(
+        r"(?m)^(\w+_(?:PASSWORD|SECRET|KEY))=$", lambda found: f"{found[1]}={_secret(found[1])}", example
+    )
+    return re.sub(r"(?m)^(\w+_START_DATE)=$", rf"\g<1>={yesterday}", text)
+
+
+def _secret(name: str) -> str:
+    if name.endswith("FERNET_KEY"):
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    # Hexadecimal stands in URLs and on command lines as it is.
+    return secrets.token_hex(24)
+
+
+def main() -> int:
+    """Run in the project's directory; returns the exit status."""
+    try:
+        # Readable for its owner alone from its first byte, and never written over another.
+        Path(".env").touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        print("error: .env is there already; it may hold the only copy of a password.", file=sys.stderr)
+        return 2
+    Path(".env").write_text(fill_in(Path(".env.example").read_text()))
+    print("Wrote .env. Give it AIRFLOW_CONN_POSTIZ_DB, then: docker compose up --build --detach")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+-- The role of the connection postiz_db: it reads what the daily job uses of three of Postiz's tables.
+-- Run it as a superuser in Postiz's database, then set the role's password.
+CREATE ROLE social_analytics_reader LOGIN;
+ALTER ROLE social_analytics_reader SET default_transaction_read_only = on;
+DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO social_analytics_reader', current_database()); END $$;
+GRANT USAGE ON SCHEMA public TO social_analytics_reader;
+-- Not among them: refresh tokens, and all else that Postiz keeps of a channel and its posts.
+GRANT SELECT (
+    "id", "internalId", "organizationId", "name", "providerIdentifier", "type", "token",
+    "disabled", "deletedAt", "refreshNeeded", "inBetweenSteps"
+) ON "Integration" TO social_analytics_reader;
+GRANT SELECT ("id", "deletedAt") ON "Organization" TO social_analytics_reader;
+GRANT SELECT (
+    "id", "integrationId", "releaseId", "state", "deletedAt", "parentPostId"
+) ON "Post" TO social_analytics_reader;
