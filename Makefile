@@ -17,7 +17,10 @@ env:  ## a .env for docker-compose.yaml, with fresh secrets
 	@$(PYTHON) include/deploy/make_env.py
 
 test: $(INSTALLED)  ## everything that needs no Docker, but for `make e2e`
-	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile
+	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile --ignore tests/e2e/compose
+
+e2e: $(INSTALLED)  ## docker-compose.yaml: its services as processes, used and broken
+	@$(VENV)/bin/pytest tests/e2e/compose
 
 check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff check .

@@ -64,12 +64,22 @@ def errors_table() -> str:
     return "\n".join(rows)
 
 
+def faults_table() -> str:
+    """What breaks and what happens then, from the tests' names: ``test_<fault>__<outcome>``."""
+    rows = ["| injected | seen |", "|---|---|"]
+    for path in sorted(README.parent.glob("tests/**/test_faults.py")):
+        for fault, outcome in re.findall(r"(?m)^def test_(\w+?)__(\w+)\(", path.read_text()):
+            rows.append(f"| {fault.replace('_', ' ')} | {outcome.replace('_', ' ')} |")
+    return "\n".join(rows)
+
+
 def rendered(text: str) -> str:
     """``text`` with every generated table as it should be."""
     for name, table in (
         ("settings", settings_table()),
         ("metrics", metrics_table()),
         ("errors", errors_table()),
+        ("faults", faults_table()),
     ):
         block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
         text, found = re.subn(

@@ -60,7 +60,9 @@ class Processes:
 
 def kill_session(leader: subprocess.Popen[bytes]) -> None:
     """Kill a process and all that it started, as when a container dies; returns when they are gone."""
-    _kill_all(lambda process: os.getsid(process.pid) == leader.pid)
+    # Postgres gives each of its processes a session of its own.
+    family = psutil.Process(leader.pid).children(recursive=True) if leader.poll() is None else []
+    _kill_all(lambda process: os.getsid(process.pid) == leader.pid or process in family)
     leader.wait()
 
 

@@ -3,80 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import psycopg
 import pytest
 import structlog
 
-from include.sandbox.graph_api import serve
-from include.sandbox.postiz_db import insert_integration, insert_organization
-from include.sandbox.world import Fault, World, make_page
-from include.social_analytics.connectors import open_connector
-from include.social_analytics.days import latest_due_day
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
-from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.cooldown import LocalCooldown
-from include.social_analytics.ingest import Ingester, ThrottledError
-from include.social_analytics.jobs import IngestJob, Integration
-from include.social_analytics.settings import Settings
+from include.social_analytics.ingest import ThrottledError
 from include.social_analytics.warehouse import ledger
-
-SETTINGS = Settings(request_backoff=0, request_timeout=5)
-DAY = latest_due_day(datetime.now(UTC), SETTINGS)
-
-
-class Bench:
-    """Pages, their integrations in a Postiz, and an ingester on them."""
-
-    def __init__(
-        self, world: World, url: str, postiz: psycopg.Connection, analytics: psycopg.Connection
-    ) -> None:
-        self.world, self.postiz = world, postiz
-        self.masked: list[str] = []
-        insert_organization(postiz, "acme")
-        for page in world.pages.values():
-            insert_integration(postiz, page.id, "acme", page)
-        graph = GraphConnection(url, "v25.0", LocalCooldown())
-        self.connector = open_connector("facebook", settings=SETTINGS, graph=graph)
-        self.use(analytics)
-
-    def use(self, analytics: psycopg.Connection) -> None:
-        """Go on with another connection to the analytics database."""
-        self.analytics = analytics
-        self.ingester = Ingester(
-            self.postiz, analytics, lambda _: self.connector, self.masked.append, SETTINGS
-        )
-
-    @property
-    def jobs(self) -> list[IngestJob]:
-        return [
-            IngestJob(Integration(page.id, page.name, "acme", "facebook"), DAY, is_backfill=False)
-            for page in self.world.pages.values()
-        ]
-
-    def ingest(self, run_id: str = "run", *, redo_all: bool = True) -> dict[str, int]:
-        return self.ingester.ingest(self.jobs, run_id, redo_all=redo_all)
-
-    def states(self) -> list[tuple[str, str | None, int]]:
-        found = {
-            state.job_id: state for state in ledger.states(self.analytics, [job.job_id for job in self.jobs])
-        }
-        ordered = [found[job.job_id] for job in self.jobs]
-        return [(state.status, state.error_code, state.attempts) for state in ordered]
-
-    def fault(self, number: int, kind: str, **how: object) -> None:
-        page = list(self.world.pages.values())[number]
-        self.world.faults.set(page.id, Fault(kind, **how))
-
-
-@pytest.fixture
-def bench(postiz: psycopg.Connection, analytics: psycopg.Connection, request) -> Iterator[Bench]:
-    postiz.autocommit = analytics.autocommit = True
-    world = World([make_page(number) for number in range(1, getattr(request, "param", 3) + 1)])
-    with serve(world) as sandbox:
-        yield Bench(world, sandbox.url, postiz, analytics)
+from tests.integration.conftest import DAY
 
 
 @pytest.mark.parametrize("bench", [20], indirect=True)
@@ -171,47 +106,6 @@ def test_a_channel_that_went_away_since_it_was_listed_fails_with_that_reason(ben
     assert [status for status, _, _ in bench.states()] == ["failed", "succeeded", "succeeded"]
     [state] = ledger.states(bench.analytics, [bench.jobs[0].job_id])
     assert state.reason == f"No longer active in Postiz: {reason}."
-
-
-def test_what_cannot_be_stored_is_that_jobs_own_failure(bench):
-    bench.analytics.execute(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF new.integration_id = TG_ARGV[0] THEN RAISE check_violation; END IF; RETURN new; END $$"
-    )
-    bench.analytics.execute(
-        "CREATE TRIGGER refuse BEFORE INSERT ON analytics.integration_metric_daily"
-        f" FOR EACH ROW EXECUTE FUNCTION refuse('{bench.jobs[1].integration.id}')"
-    )
-    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
-        bench.ingest()
-    assert [status for status, _, _ in bench.states()] == ["succeeded", "failed", "succeeded"]
-
-
-@pytest.mark.parametrize("bench", [20], indirect=True)
-def test_a_database_that_dies_ends_the_batch_and_the_next_try_does_what_was_left(bench, postgres):
-    bench.ingest()
-    bench.analytics.execute(
-        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF new.integration_id = TG_ARGV[0] THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
-        " RETURN new; END $$"
-    )
-    bench.analytics.execute(
-        "CREATE TRIGGER die BEFORE INSERT ON analytics.integration_metric_daily"
-        f" FOR EACH ROW EXECUTE FUNCTION die('{bench.jobs[0].integration.id}')"
-    )
-    with pytest.raises(psycopg.OperationalError):
-        bench.ingest()
-
-    database = bench.analytics.info.dbname
-    with psycopg.connect(postgres.dsn(database), autocommit=True) as connection:
-        connection.execute("DROP TRIGGER die ON analytics.integration_metric_daily")
-        bench.use(connection)
-        # Nothing of the first ingest, which had succeeded, passes for this one's.
-        before = bench.states()
-        assert before[0][0] == "running"
-        assert before[19][0] == "queued"
-        assert bench.ingest(redo_all=False) == {"succeeded": 20}
-        assert all(attempts >= 2 for _, _, attempts in bench.states())
 
 
 def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):

@@ -1,4 +1,4 @@
-"""docker-compose.yaml without Docker: each service's command, environment and health check, as processes here.
+"""docker-compose.yaml without Docker: each service's command, environment and health check, as processes.
 
 What the file says is resolved by podman-compose. Nothing is changed but addresses, which become loopback's,
 and paths, which become a directory's. The images' part is played by the binaries that the lock installs.
@@ -63,7 +63,14 @@ def compose_config(directory: Path) -> dict[str, Any]:
     podman.write_text("#!/bin/sh\necho podman version 5.0.0\n")
     podman.chmod(0o755)
     answer = subprocess.run(
-        [Path(sys.executable).with_name("podman-compose"), "--profile", "*", "config"],
+        [
+            Path(sys.executable).with_name("podman-compose"),
+            "--profile",
+            "demo",
+            "--profile",
+            "flower",
+            "config",
+        ],
         cwd=directory,
         env={"PATH": f"{podman.parent}:{os.environ['PATH']}", "HOME": str(directory)},
         capture_output=True,
@@ -149,7 +156,7 @@ class Deployment:
 
     def up(self, scale: Mapping[str, int], services: set[str]) -> None:
         """Start services in the order that the file's conditions ask for, until all are healthy."""
-        waiting = [name for name in self.config["services"] if name in services]
+        waiting = sorted(services)
         unhealthy: list[Replica] = []
         completed: set[str] = set()
         deadline = time.monotonic() + 240
@@ -227,6 +234,17 @@ class Deployment:
         again = self.start(replica.service, replica.number)
         self.wait_until_healthy(again)
         return again
+
+    def heal(self) -> None:
+        """Start again what has ended by itself, as restart policies do; returns when all is healthy."""
+        ended = [one for one in self.replicas if one.process.poll() is not None and one.service != "init"]
+        for replica in ended:
+            assert self.config["services"][replica.service]["restart"] == "unless-stopped"
+            self.kill(replica)
+            self.start(replica.service, replica.number)
+        for replica in self.replicas:
+            if replica.service != "init":
+                self.wait_until_healthy(replica)
 
     def wait_until_healthy(self, replica: Replica) -> None:
         """Wait for a service's health check to pass."""

@@ -228,3 +228,44 @@ def test_registering_nothing_is_nothing(warehouse):
     ledger.register(warehouse.connection, [], "run")
     ledger.requeue(warehouse.connection, [], "run")
     assert warehouse.table("ingest_job") == []
+
+
+def test_settling_fails_what_a_run_that_has_ended_left_running_and_nothing_else(warehouse):
+    for name, run in (("killed", "run"), ("at work", "another")):
+        ledger.register(warehouse.connection, [job(name)], run)
+        ledger.start(warehouse.connection, job(name), run)
+    register(warehouse, "run", job("never started"))
+    warehouse.store(job("done"), reading({DAY: 1}))
+    assert ledger.settle(warehouse.connection, before(3), DAY, "run") == 1
+    assert {row["integration_id"]: row["status"] for row in warehouse.table("ingest_job")} == {
+        "killed": "failed",
+        "at work": "running",
+        "never started": "queued",
+        "done": "succeeded",
+    }
+    row = warehouse.ledger_row(job("killed"))
+    assert (row["error_class"], row["error_code"]) == ("transient", "unexpected")
+    assert "killed" in row["reason"]
+    assert row["finished_at"] is not None
+
+
+def test_settling_fails_what_any_run_left_running_for_a_day(warehouse):
+    for name, day in (("old", DAY), ("young", DAY), ("elsewhere", before(9))):
+        warehouse.start(job(name, day))
+        if name != "young":
+            warehouse.connection.execute(
+                "UPDATE analytics.ingest_job SET observed_at = observed_at - interval '25 hours'"
+                " WHERE integration_id = %s",
+                [name],
+            )
+    assert ledger.settle(warehouse.connection, before(3), DAY, "another") == 1
+    assert warehouse.status(job("old")) == "failed"
+    assert warehouse.status(job("young")) == "running"
+
+
+def test_who_was_taken_for_dead_and_ends_well_after_all_is_believed(warehouse):
+    seen = warehouse.start(job())
+    assert ledger.settle(warehouse.connection, before(3), DAY, warehouse.run) == 1
+    warehouse.store(job(), reading({DAY: 5}), seen)
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["error_code"], row["reason"]) == ("succeeded", None, None)

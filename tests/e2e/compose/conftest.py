@@ -1,0 +1,129 @@
+"""One deployment of the compose file for all of its tests: two workers, as its users would run it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from include.sandbox.graph_api import serve
+from include.sandbox.local_airflow import PROJECT
+from include.sandbox.postiz_db import create_tables
+from include.sandbox.world import Faults, World, make_page
+from tests.e2e.compose.deployment import Deployment, resolve
+from tests.e2e.conftest import DAY, Stage
+
+SERVICES = {
+    "postgres", "demo-postiz", "redis", "init",
+    "api-server", "scheduler", "dag-processor", "triggerer", "worker",
+}  # fmt: skip
+
+#: Days that catch-up finds when the DAG is unpaused.
+CATCH_UP = [DAY - timedelta(days=n) for n in range(4, -1, -1)]
+MAX_ACTIVE_RUNS = 3
+MAX_CONCURRENT_TASKS = 4
+
+#: Nobody waits minutes for what is to be seen in seconds. All else is as the file says.
+HURRIED = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+}
+
+
+@dataclass(kw_only=True)
+class Theatre(Stage):
+    """A stage whose Airflow is the compose file's deployment."""
+
+    deployment: Deployment
+
+    @property
+    def api_port(self) -> int:
+        """Where the stand-in for the Graph API listens: a task that waits for it has a connection there."""
+        return int(self.sandbox.url.rsplit(":", 1)[1])
+
+    def reconnect(self) -> None:
+        """Look at the databases again after one of them was gone."""
+        self.postiz.close()
+        self.analytics.close()
+        self.postiz = psycopg.connect(self.deployment.dsn("postiz", "demo-postiz"), autocommit=True)
+        self.analytics = psycopg.connect(self.deployment.dsn("analytics"), autocommit=True)
+
+
+@pytest.fixture(scope="session")
+def theatre() -> Iterator[Theatre]:
+    """The deployment, up and healthy, its DAG still paused; its Postiz is the demo profile's, empty."""
+    # The API's clock stands, so that asked twice it answers the same.
+    now = datetime.now(UTC)
+    world = World([make_page(number) for number in range(1, 400)], now=lambda: now)
+    # Not in pytest's own directory, which it closes to Postgres's user.
+    with (
+        tempfile.TemporaryDirectory(prefix="social-analytics-compose-") as name,
+        serve(world) as sandbox,
+    ):
+        directory = Path(name)
+        reader = "postgresql://social_analytics_reader:demo@demo-postiz:5432/postiz"
+        api = json.dumps({"conn_type": "http", "host": sandbox.url})
+        config = resolve(
+            directory,
+            f"AIRFLOW_CONN_POSTIZ_DB={reader}\n"
+            f"AIRFLOW_CONN_FACEBOOK_GRAPH='{api}'\n"
+            f"SOCIAL_ANALYTICS_START_DATE={CATCH_UP[0]}\n"
+            f"SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS={MAX_ACTIVE_RUNS}\n"
+            f"SOCIAL_ANALYTICS_MAX_CONCURRENT_TASKS={MAX_CONCURRENT_TASKS}\n"
+            # Four channels or more are dealt out in batches.
+            "SOCIAL_ANALYTICS_MAX_MAPPED_TASKS=3\n"
+            "SOCIAL_ANALYTICS_RETRY_DELAY=0\n"
+            "SOCIAL_ANALYTICS_MAX_RETRY_DELAY=1\n"
+            "SOCIAL_ANALYTICS_REQUEST_BACKOFF=0\n",
+        )
+        deployment = Deployment(directory, config, HURRIED)
+        try:
+            deployment.up({"worker": 2}, SERVICES)
+            postiz = psycopg.connect(deployment.dsn("postiz", "demo-postiz"), autocommit=True)
+            create_tables(postiz)
+            postiz.execute((PROJECT / "include/deploy/roles/postiz_reader.sql").read_bytes())
+            postiz.execute("ALTER ROLE social_analytics_reader PASSWORD 'demo'")
+            yield Theatre(
+                deployment.airflow,
+                world,
+                sandbox,
+                postiz,
+                psycopg.connect(deployment.dsn("analytics"), autocommit=True),
+                deployment.airflow_home,
+                iter(list(world.pages.values())),
+                count(1),
+                deployment=deployment,
+            )
+        finally:
+            deployment.processes.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_faults(theatre: Theatre) -> Iterator[None]:
+    """One test's faults are not the next one's."""
+    yield
+    for page_id in (Faults.APP, *theatre.world.pages):
+        theatre.world.faults.clear(page_id)
+
+
+@pytest.fixture(scope="session")
+def stage(theatre: Theatre) -> Theatre:
+    """The deployment, its DAG unpaused and caught up with the organization org-1, which has six pages."""
+    theatre.caught_up = theatre.organization(6)
+    theatre.wait_for(theatre.airflow.knows_the_dag, 60)
+    theatre.airflow.unpause()
+    for day in CATCH_UP:
+        theatre.wait_for(lambda day=day: f"scheduled__{day}" in theatre.run_ids(), 120)
+        theatre.ended(f"scheduled__{day}")
+    return theatre

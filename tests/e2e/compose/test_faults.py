@@ -1,0 +1,240 @@
+"""Faults of the deployment, each caused for real. The README's table is made of these tests' names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from include.sandbox.world import Fault, Faults
+from tests.e2e.compose.conftest import Theatre
+from tests.e2e.conftest import expected
+
+
+def views(stage: Theatre, organization_id: str) -> tuple:
+    """The organization's figure, and of how many of its channels."""
+    return stage.figures(organization_id)["views"]
+
+
+def ingests(stage: Theatre, run_id: str) -> list[dict]:
+    """A run's mapped ingests, none before the list is there."""
+    instances = stage.airflow.task_instances(run_id)
+    return [one for one in instances if one["task_id"] == "analytics_ingest" and one["map_index"] >= 0]
+
+
+def process_that_waits_for_the_api(stage: Theatre) -> psutil.Process:
+    """The one task process that waits for an answer; once there is one."""
+    stage.wait_for(lambda: len(stage.deployment.task_processes(stage.api_port)) == 1, 90)
+    return stage.deployment.task_process(stage.api_port)
+
+
+def all_stored_once(stage: Theatre, organization_id: str, pages: list) -> None:
+    """Each channel's day is there, whole and once; the ledger says so."""
+    for page in pages:
+        job = stage.job(page)
+        assert (job["status"], job["error_code"]) == ("succeeded", None)
+        [row] = stage.rows(
+            "SELECT count(*) FILTER (WHERE date = %s) AS metrics FROM analytics.integration_metric_daily"
+            " WHERE integration_id = %s",
+            job["date"],
+            page.id,
+        )
+        assert row["metrics"] == job["metric_rows"] == 8
+    assert views(stage, organization_id) == (
+        expected(stage, pages, "page_media_view"), len(pages), len(pages),
+    )  # fmt: skip
+
+
+def test_a_worker_killed_while_it_ingests__its_task_is_retried_by_another_worker(stage):
+    organization_id, pages = stage.organization(2)
+    stage.fault(pages[0], "held")
+    run_id = stage.start(organization_id=organization_id)
+    worker = stage.deployment.worker_of(process_that_waits_for_the_api(stage))
+    stage.deployment.kill(worker)
+    stage.world.faults.clear(pages[0].id)
+    run = stage.ended(run_id)
+    stage.deployment.restart(worker)
+    assert run.state == "success"
+    assert stage.job(pages[0])["attempts"] == 2
+    all_stored_once(stage, organization_id, pages)
+
+
+def test_a_task_killed_between_its_commit_and_its_report__it_is_retried_and_reads_nothing_again(stage):
+    organization_id, [page] = stage.organization(1)
+    stage.fault(page, "held")
+    run_id = stage.start(organization_id=organization_id)
+    task = process_that_waits_for_the_api(stage)
+    supervisor = task.parent()
+    # Whatever the task reports, nobody hears it.
+    supervisor.suspend()
+    stage.world.faults.clear(page.id)
+    stage.wait_for(lambda: stage.job(page)["status"] == "succeeded")
+    task.kill()
+    supervisor.resume()
+    calls = len(stage.sandbox.calls)
+    run = stage.ended(run_id)
+    assert run.state == "success"
+    [ingest] = run.of("analytics_ingest")
+    assert (ingest["state"], ingest["try_number"]) == ("success", 2)
+    assert stage.job(page)["attempts"] == 1
+    assert len(stage.sandbox.calls) == calls
+    all_stored_once(stage, organization_id, [page])
+
+
+def test_a_task_killed_on_each_of_its_tries__its_job_is_failed_by_check_coverage(stage):
+    organization_id, pages = stage.organization(2)
+    stage.fault(pages[0], "held")
+    run_id = stage.start(organization_id=organization_id)
+    for attempt in range(1, 5):
+        task = process_that_waits_for_the_api(stage)
+        assert stage.job(pages[0])["attempts"] == attempt
+        task.kill()
+        psutil.wait_procs([task], 10)
+    run = stage.ended(run_id)
+    assert run.state == "failed"
+    assert repr(pages[0].name) in run.failure("check_coverage")
+    job = stage.job(pages[0])
+    assert (job["status"], job["error_code"]) == ("failed", "unexpected")
+    assert "killed" in job["reason"]
+    assert views(stage, organization_id)[1:] == (1, 2)
+
+    stage.world.faults.clear(pages[0].id)
+    assert stage.run(organization_id=organization_id).state == "success"
+    all_stored_once(stage, organization_id, pages)
+
+
+def test_the_scheduler_killed_during_a_run__the_next_one_finishes_the_run(stage):
+    organization_id, pages = stage.organization(3)
+    stage.fault(pages[0], "held")
+    run_id = stage.start(organization_id=organization_id)
+    process_that_waits_for_the_api(stage)
+    scheduler = stage.deployment.the("scheduler")
+    stage.deployment.kill(scheduler)
+    stage.world.faults.clear(pages[0].id)
+    # The worker goes on without a scheduler.
+    stage.wait_for(lambda: stage.job(pages[0])["status"] == "succeeded")
+    stage.deployment.restart(scheduler)
+    assert stage.ended(run_id).state == "success"
+    assert {stage.job(page)["attempts"] for page in pages} == {1}
+    all_stored_once(stage, organization_id, pages)
+
+
+def test_redis_killed_with_tasks_queued__it_still_has_them_when_it_is_back(stage):
+    organization_id, pages = stage.organization(2)
+    workers = [stage.deployment.the("worker", number) for number in (1, 2)]
+    for worker in workers:
+        stage.deployment.stop(worker)
+    run_id = stage.start(organization_id=organization_id)
+    stage.wait_for(lambda: [one["state"] for one in stage.airflow.task_instances(run_id)][:1] == ["queued"])
+    with redis_gone(stage):
+        pass
+    for worker in workers:
+        stage.deployment.restart(worker)
+    run = stage.ended(run_id)
+    assert run.state == "success"
+    assert {one["try_number"] for one in run.instances} == {1}
+    all_stored_once(stage, organization_id, pages)
+
+
+def test_redis_gone_for_a_while__workers_and_scheduler_find_back_to_it(stage):
+    organization_id, pages = stage.organization(2)
+    stage.fault(pages[0], "held")
+    run_id = stage.start(organization_id=organization_id)
+    process_that_waits_for_the_api(stage)
+    with redis_gone(stage):
+        # What runs goes on: it needs Redis for nothing but the shared cooldown.
+        stage.world.faults.clear(pages[0].id)
+        stage.wait_for(lambda: stage.job(pages[0])["status"] == "succeeded")
+        # And what would follow cannot be handed out; the scheduler has noticed.
+        log = stage.deployment.log(stage.deployment.the("scheduler"))
+        stage.wait_for(lambda: "Connection refused" in log.read_text(), 60)
+    assert stage.ended(run_id).state == "success"
+    assert {stage.job(page)["attempts"] for page in pages} == {1}
+    all_stored_once(stage, organization_id, pages)
+
+
+@contextmanager
+def redis_gone(stage: Theatre) -> Iterator[None]:
+    """Without Redis for the time of the block: killed, not asked to save anything."""
+    redis = stage.deployment.the("redis")
+    stage.deployment.kill(redis)
+    try:
+        yield
+    finally:
+        stage.deployment.restart(redis)
+
+
+def test_postiz_database_unreachable__the_run_is_red_says_so_and_runs_green_after(stage):
+    organization_id, pages = stage.organization(2)
+    database = stage.deployment.the("demo-postiz")
+    stage.deployment.kill(database)
+    run = stage.run(organization_id=organization_id)
+    stage.deployment.restart(database)
+    stage.reconnect()
+    assert run.state == "failed"
+    [listed] = run.of("list_active_integrations")
+    assert (listed["state"], listed["try_number"]) == ("failed", 4)
+    assert "postiz_db" in run.failure("list_active_integrations")
+    assert run.states("analytics_aggregate") == ["skipped"]
+    query = "SELECT count(*) FROM analytics.ingest_job WHERE organization_id = %s"
+    assert stage.rows(query, organization_id) == [{"count": 0}]
+
+    stage.airflow.api(
+        "POST",
+        f"dags/social_analytics_daily/dagRuns/{run.run_id}/clear",
+        {"dry_run": False, "only_failed": False},
+    )
+    assert stage.ended(run.run_id).state == "success"
+    all_stored_once(stage, organization_id, pages)
+
+
+def test_postgres_restarted_while_a_channel_is_read__its_task_stores_it_all_the_same(stage):
+    organization_id, pages = stage.organization(2)
+    stage.fault(pages[0], "held")
+    run_id = stage.start(organization_id=organization_id)
+    process_that_waits_for_the_api(stage)
+    database = stage.deployment.the("postgres")
+    stage.deployment.kill(database)
+    stage.deployment.restart(database)
+    stage.deployment.heal()
+    stage.reconnect()
+    stage.world.faults.clear(pages[0].id)
+    assert stage.ended(run_id).state == "success"
+    all_stored_once(stage, organization_id, pages)
+
+
+def test_the_whole_app_throttled__no_worker_calls_until_it_is_due_and_no_try_is_lost(stage):
+    first, [canary] = stage.organization(1)
+    organization_id, pages = stage.organization(3)
+    stage.world.faults.set(Faults.APP, Fault("app_throttled", times=1, minutes=1))
+    throttled = stage.start(organization_id=first)
+    stage.wait_for(lambda: [one["state"] for one in ingests(stage, throttled)] == ["up_for_reschedule"])
+    assert stage.job(canary)["error_code"] == "rate_limited"
+    stage.sandbox.clear_calls()
+    begun = time.monotonic()
+
+    others = stage.start(organization_id=organization_id)
+    stage.wait_for(
+        lambda: (
+            [
+                one["state"]
+                for one in stage.airflow.task_instances(others)
+                if one["task_id"] == "analytics_ingest" and one["map_index"] >= 0
+            ]
+            == ["up_for_reschedule"] * 3
+        ),
+        40,
+    )
+    # All of that within the cooldown's minute, and on both workers.
+    assert time.monotonic() - begun < 50
+    assert stage.sandbox.calls == []
+    for number in (1, 2):
+        assert others in stage.deployment.log(stage.deployment.the("worker", number)).read_text()
+    for run_id, members in ((throttled, [canary]), (others, pages)):
+        run = stage.ended(run_id)
+        assert run.state == "success"
+        assert {one["try_number"] for one in run.of("analytics_ingest")} == {1}
+        assert all(stage.job(page)["status"] == "succeeded" for page in members)
+    all_stored_once(stage, organization_id, pages)

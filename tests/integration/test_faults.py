@@ -1,0 +1,215 @@
+"""Faults that ingesting meets by itself, each caused for real. The README's table is made of these names."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import psycopg
+import pytest
+from freezegun import freeze_time
+
+from include.sandbox.postgres import EmbeddedPostgres
+from include.sandbox.world import Fault, Faults
+from include.social_analytics.connectors import open_connector
+from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
+from include.social_analytics.errors import JobError
+from include.social_analytics.ingest import Ingester
+from tests.integration.conftest import DAY, SETTINGS, Bench
+
+
+def rows(bench: Bench) -> list[tuple]:
+    """Every figure stored, but for the moments."""
+    return bench.analytics.execute(
+        "SELECT integration_id, metric, date, value FROM analytics.integration_metric_daily"
+        " UNION ALL SELECT integration_id || '/' || content_id, metric, snapshot_date, value"
+        " FROM analytics.content_metric_snapshot ORDER BY 1, 2, 3"
+    ).fetchall()
+
+
+def all_stored_once(bench: Bench) -> None:
+    """Each channel has its eight metrics of the day, the right views among them, and its job says so."""
+    assert {status for status, _, _ in bench.states()} == {"succeeded"}
+    stored = bench.analytics.execute(
+        "SELECT integration_id, count(*), max(value) FILTER (WHERE metric = 'views')"
+        " FROM analytics.integration_metric_daily WHERE date = %s GROUP BY 1 ORDER BY 1",
+        [DAY],
+    ).fetchall()
+    assert stored == [
+        (page_id, 8, bench.world.page_value(page_id, "page_media_view", DAY))
+        for page_id in sorted(bench.world.pages)
+    ]
+
+
+def another(
+    bench: Bench, postgres: EmbeddedPostgres, connector: Connector | None = None, **settings: float
+) -> Ingester:
+    """A second worker's ingester: on the same world, with connections of its own."""
+    own = replace(SETTINGS, **settings)
+    postiz, analytics = (
+        psycopg.connect(postgres.dsn(connection.info.dbname), autocommit=True)
+        for connection in (bench.postiz, bench.analytics)
+    )
+    chosen = connector or open_connector("facebook", settings=own, graph=bench.graph)
+    return Ingester(postiz, analytics, lambda _: chosen, lambda _: None, own)
+
+
+def test_an_error_in_the_middle_of_a_write__that_channel_fails_whole_and_the_others_are_stored(bench):
+    bench.analytics.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF new.integration_id = TG_ARGV[0] AND new.metric = 'posts_published'"
+        " THEN RAISE check_violation; END IF; RETURN new; END $$"
+    )
+    bench.analytics.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON analytics.integration_metric_daily"
+        f" FOR EACH ROW EXECUTE FUNCTION refuse('{bench.jobs[1].integration.id}')"
+    )
+    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
+        bench.ingest()
+    assert [status for status, _, _ in bench.states()] == ["succeeded", "failed", "succeeded"]
+    refused = bench.jobs[1].integration.id
+    assert not [row for row in rows(bench) if row[0].startswith(refused)]
+
+    bench.analytics.execute("DROP TRIGGER refuse ON analytics.integration_metric_daily")
+    assert bench.ingest(redo_all=False) == {"succeeded": 3}
+    all_stored_once(bench)
+
+
+@pytest.mark.parametrize("bench", [20], indirect=True)
+def test_the_analytics_connection_lost_in_the_middle_of_a_write__the_next_try_does_what_was_left(
+    bench, postgres
+):
+    bench.ingest()
+    bench.analytics.execute(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF new.integration_id = TG_ARGV[0] THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+        " RETURN new; END $$"
+    )
+    bench.analytics.execute(
+        "CREATE TRIGGER die BEFORE INSERT ON analytics.integration_metric_daily"
+        f" FOR EACH ROW EXECUTE FUNCTION die('{bench.jobs[0].integration.id}')"
+    )
+    with pytest.raises(psycopg.OperationalError):
+        bench.ingest()
+
+    with psycopg.connect(postgres.dsn(bench.analytics.info.dbname), autocommit=True) as connection:
+        connection.execute("DROP TRIGGER die ON analytics.integration_metric_daily")
+        bench.use(connection)
+        # Nothing of the first ingest, which had succeeded, passes for this one's.
+        assert bench.states()[0][0] == "running"
+        assert bench.ingest(redo_all=False) == {"succeeded": 20}
+        assert all(attempts >= 2 for _, _, attempts in bench.states())
+        all_stored_once(bench)
+
+
+@pytest.mark.parametrize("bench", [9], indirect=True)
+def test_the_api_answering_500_to_a_third_of_calls__everything_is_stored_once(bench):
+    bench.world.faults.set(Faults.APP, Fault("down", every=3))
+    for attempt in range(4):
+        # A try may fail; a task has four.
+        with suppress(JobError):
+            bench.ingest(redo_all=attempt == 0)
+    all_stored_once(bench)
+    [calls] = bench.analytics.execute("SELECT sum(http_calls) FROM analytics.ingest_job").fetchone()
+    assert calls > 2 * 9
+
+
+@pytest.mark.parametrize("kind", ["hang", "drip"])
+def test_the_api_hanging_or_dripping__the_try_ends_in_time_and_the_next_one_stores(bench, postgres, kind):
+    bench.fault(0, kind)
+    worker = another(bench, postgres, request_timeout=0.2)
+    with pytest.raises(JobError) as failure:
+        worker.ingest(bench.jobs, "run", redo_all=True)
+    assert not failure.value.code.is_final
+    assert [(status, code) for status, code, _ in bench.states()] == [
+        ("failed", "network"), ("succeeded", None), ("succeeded", None),
+    ]  # fmt: skip
+    bench.world.faults.clear(bench.jobs[0].integration.id)
+    assert bench.ingest(redo_all=False) == {"succeeded": 3}
+    all_stored_once(bench)
+
+
+@dataclass
+class Slow:
+    """A connector whose readings come late: read, then held until told."""
+
+    connector: Connector
+    has_read: Event
+    told: Event
+
+    @property
+    def timezone(self):
+        return self.connector.timezone
+
+    def reader(self, account: Account) -> Reader:
+        reader = self.connector.reader(account)
+        read = reader.read
+
+        def slowly(window: Window) -> Reading:
+            reading = read(window)
+            self.has_read.set()
+            assert self.told.wait(30)
+            return reading
+
+        reader.read = slowly
+        return reader
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_a_slow_older_reading_that_ends_after_a_newer_one__the_newer_one_stays(bench, postgres):
+    slow = Slow(bench.connector, Event(), Event())
+    worker = another(bench, postgres, slow)
+    with ThreadPoolExecutor(1) as pool:
+        older = pool.submit(worker.ingest, bench.jobs, "older", redo_all=True)
+        try:
+            assert slow.has_read.wait(30)
+            bench.ingest("newer")
+            moments = "SELECT max(observed_at), min(observed_at) FROM analytics.integration_metric_daily"
+            newer = bench.analytics.execute(moments).fetchone()
+        finally:
+            slow.told.set()
+        older.result(30)
+    assert bench.analytics.execute(moments).fetchone() == newer
+    assert bench.states() == [("succeeded", None, 2)]
+    run = bench.analytics.execute("SELECT dag_run_id, observed_at FROM analytics.ingest_job").fetchone()
+    assert run == ("newer", newer[0])
+    all_stored_once(bench)
+
+
+@pytest.mark.parametrize("bench", [12], indirect=True)
+def test_two_runs_for_the_same_day_at_once__the_tables_are_as_after_one(bench, postgres):
+    bench.ingest("alone")
+    once = rows(bench)
+    workers = [another(bench, postgres) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(worker.ingest, bench.jobs, f"run {number}", redo_all=True)
+            for number, worker in enumerate(workers)
+        ]
+        for run in runs:
+            run.result(60)
+    assert rows(bench) == once
+    all_stored_once(bench)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_worker_whose_clock_is_off_by_an_hour__days_and_moments_are_the_databases(bench, postgres, hours):
+    bench.ingest()
+    once = rows(bench)
+    # The world around the worker keeps the right time.
+    right = datetime.now(UTC)
+    bench.world.now = lambda: right
+    worker = another(bench, postgres)
+    before = bench.analytics.execute("SELECT clock_timestamp()").fetchone()
+    with freeze_time(right + timedelta(hours=hours), tick=True):
+        worker.ingest(bench.jobs, "off", redo_all=True)
+    after = bench.analytics.execute("SELECT clock_timestamp()").fetchone()
+    [first, last] = bench.analytics.execute(
+        "SELECT min(observed_at), max(observed_at) FROM analytics.ingest_job"
+    ).fetchone()
+    assert before[0] < first <= last < after[0]
+    assert rows(bench) == once
+    all_stored_once(bench)

@@ -1,0 +1,97 @@
+"""The two database roles that include/deploy/roles makes: what they may, and what they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.world import make_page
+from include.social_analytics import postiz as postiz_reading
+from include.social_analytics.connectors import PROVIDERS
+from include.social_analytics.warehouse.migrate import migrate
+
+ROLES = Path(__file__).resolve().parents[2] / "include" / "deploy" / "roles"
+
+
+@pytest.fixture
+def as_role(postgres):
+    """Connects as a role to a database; drops the roles that the test made at its end."""
+    opened = []
+
+    def connect(role: str, database: str) -> psycopg.Connection:
+        opened.append(
+            psycopg.connect(
+                f"host={postgres.socket_directory} user={role} dbname={database}", autocommit=True
+            )
+        )
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        database, role = connection.info.dbname, connection.info.user
+        connection.close()
+        with psycopg.connect(postgres.dsn(database), autocommit=True) as superuser:
+            superuser.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
+@pytest.fixture
+def reader(postiz, postiz_database, as_role):
+    """As the role of the connection postiz_db, in a Postiz with one channel."""
+    insert_organization(postiz, "o1")
+    insert_integration(postiz, "i1", "o1", make_page(1))
+    postiz.execute((ROLES / "postiz_reader.sql").read_bytes())
+    return as_role("social_analytics_reader", postiz_database)
+
+
+def test_the_reader_reads_what_the_daily_job_needs(reader):
+    [[found]] = postiz_reading.active_integrations(reader, PROVIDERS)
+    assert found.id == "i1"
+    assert postiz_reading.left_out(reader, PROVIDERS) == {}
+    assert postiz_reading.accounts(reader, ["i1"], PROVIDERS, mask=lambda token: None)["i1"].token
+    assert postiz_reading.published_posts(reader, "i1", ["1_2"]) == {}
+    postiz_reading.require_known(reader, PROVIDERS, organization_id="o1", integration_ids=["i1"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'SELECT "refreshToken" FROM "Integration"',
+        'SELECT * FROM "Integration"',
+        'SELECT "name" FROM "Organization"',
+        'SELECT "content" FROM "Post"',
+    ],
+)
+def test_the_reader_reads_nothing_else(reader, query):
+    with pytest.raises(errors.InsufficientPrivilege):
+        reader.execute(query)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'UPDATE "Integration" SET "disabled" = true',
+        'DELETE FROM "Post"',
+        "CREATE TABLE mine (n integer)",
+        "CREATE SCHEMA analytics",
+    ],
+)
+def test_the_reader_writes_nothing_even_where_it_turns_its_default_off(reader, statement):
+    reader.execute("SET default_transaction_read_only = off")
+    with pytest.raises(errors.InsufficientPrivilege):
+        reader.execute(statement)
+
+
+def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):
+    postgres.create_database("roles_analytics")
+    with psycopg.connect(postgres.dsn("roles_analytics"), autocommit=True) as superuser:
+        superuser.execute((ROLES / "analytics_owner.sql").read_bytes())
+    owner = as_role("social_analytics", "roles_analytics")
+    migrate(owner)
+    owner.execute("INSERT INTO analytics.unsupported_metric SELECT 'p', 'v', 'm', now(), now(), 'r'")
+    for statement in ("CREATE TABLE public.mine (n integer)", "CREATE SCHEMA mine"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            owner.execute(statement)

@@ -1,0 +1,163 @@
+"""docker-compose.yaml names nothing that the specification, the lock, Airflow or this package lacks."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from airflow.configuration import conf
+
+from include.deploy.make_env import fill_in
+from include.social_analytics import connections
+from include.social_analytics.settings import Settings
+from tests.e2e.compose.deployment import compose_config
+
+PROJECT = Path(__file__).resolve().parents[2]
+FILE = PROJECT / "docker-compose.yaml"
+EXAMPLE = (PROJECT / ".env.example").read_text()
+SERVICES = yaml.safe_load(FILE.read_text())["services"]
+SELECTED = {
+    name: SERVICES["scheduler"]["environment"][name]
+    for name in ("AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__AUTH_MANAGER")
+}
+# In a process of its own: which commands there are depends on the executor and the auth manager.
+PARSE = """
+import sys
+from airflow.cli.cli_parser import get_parser
+for command in sys.argv[1:]:
+    get_parser().parse_args(command.split())
+"""
+
+
+@pytest.fixture(scope="module")
+def resolved(tmp_path_factory) -> dict:
+    """The file as Compose resolves it with .env.example as it is."""
+    directory = tmp_path_factory.mktemp("compose")
+    shutil.copy(FILE, directory)
+    shutil.copy(PROJECT / ".env.example", directory / ".env")
+    return compose_config(directory)
+
+
+def test_it_follows_the_compose_specification():
+    command = [
+        Path(sys.executable).with_name("check-jsonschema"),
+        "--builtin-schema",
+        "vendor.compose-spec",
+        FILE,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_podman_compose_resolves_it_with_the_example(resolved):
+    assert set(resolved["services"]) == set(SERVICES)
+
+
+def test_its_image_has_the_airflow_and_a_python_of_the_lock():
+    versions = re.findall(r"apache/airflow:slim-([\d.]+)-python([\d.]+)", FILE.read_text())
+    [(airflow, python)] = versions
+    lock = (PROJECT / "requirements.lock").read_text()
+    assert f"\napache-airflow=={airflow} " in lock
+    assert python in ("3.11", "3.12", "3.13")
+
+
+VARIABLES = {name for spec in SERVICES.values() for name in spec.get("environment") or {}}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in VARIABLES if name.startswith("AIRFLOW__")))
+def test_each_airflow_variable_is_an_option_that_airflow_has(name):
+    _, section, option = name.lower().split("__")
+    # Celery's transport options are passed on to Celery, whatever they are called.
+    if section == "celery_broker_transport_options":
+        assert option == "visibility_timeout"
+    else:
+        assert conf.configuration_description[section]["options"][option]
+
+
+def test_each_connection_and_setting_is_one_that_the_package_reads():
+    text = FILE.read_text() + EXAMPLE
+    known = {
+        connections.POSTIZ_DB,
+        connections.ANALYTICS_DB,
+        connections.FACEBOOK_GRAPH,
+        connections.ANALYTICS_REDIS,
+    }
+    assert {name.lower() for name in re.findall(r"AIRFLOW_CONN_(\w+)[=:]", text)} == known
+    settings = {field.name for field in fields(Settings)}
+    assert {name.lower() for name in re.findall(r"SOCIAL_ANALYTICS_([A-Z_]+)=", text)} <= settings
+
+
+def airflow_commands() -> list[tuple[str, str]]:
+    """Each service that calls Airflow, and the arguments."""
+    found = []
+    for service, spec in SERVICES.items():
+        line = " ".join(spec["command"]).replace("\\\n", " ")
+        # What the shell will put there.
+        line = re.sub(r'"?\$\$(\{[^}]*\}|\w+)"?', "x", line)
+        found += [(service, command) for command in re.findall(r"\bairflow ([^&\n]+)", line)]
+    return found
+
+
+def test_each_airflow_command_is_one_that_airflow_has():
+    commands = airflow_commands()
+    assert [service for service, _ in commands] == [
+        "init", "init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "flower",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, *(command for _, command in commands)],
+        env={**os.environ, **SELECTED},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_service_has_a_health_check_a_restart_policy_and_a_memory_limit(resolved):
+    for name, service in resolved["services"].items():
+        assert name == "init" or "healthcheck" in service, name
+        assert service.get("mem_limit"), name
+        if name != "demo-postiz":
+            assert service["restart"] in ("unless-stopped", "on-failure"), name
+
+
+def test_ports_are_bound_to_loopback(resolved):
+    ports = [port for service in resolved["services"].values() for port in service.get("ports") or []]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_example_holds_no_password_and_make_env_fills_in_each():
+    wanted = set(re.findall(r"\$\{(\w+)\?", FILE.read_text())) | {"AIRFLOW_ADMIN_PASSWORD"}
+    assert {name for name in wanted if not re.search(rf"(?m)^{name}=$", EXAMPLE)} == set()
+    filled, again = fill_in(EXAMPLE), fill_in(EXAMPLE)
+    for name in wanted:
+        secret = re.search(rf"(?m)^{name}=(\S+)$", filled)[1]
+        assert len(secret) >= 40
+        assert secret not in again
+    assert re.search(r"(?m)^SOCIAL_ANALYTICS_START_DATE=\d{4}-\d\d-\d\d$", filled)
+
+
+def test_make_env_never_writes_over_a_file_and_keeps_it_to_its_owner(tmp_path):
+    shutil.copy(PROJECT / ".env.example", tmp_path)
+    command = [sys.executable, PROJECT / "include/deploy/make_env.py"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    written = (tmp_path / ".env").read_text()
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 2
+    assert (tmp_path / ".env").read_text() == written
+
+
+def test_nobody_but_the_demo_has_a_password_that_everybody_knows(resolved):
+    for name, service in resolved["services"].items():
+        if not name.startswith("demo"):
+            for variable, value in (service.get("environment") or {}).items():
+                if "PASSWORD" in variable or "SECRET" in variable or "FERNET" in variable:
+                    assert value == "", (name, variable)
