@@ -51,7 +51,9 @@ class AirflowApi:
     def is_healthy(self) -> bool:
         """Whether the server answers and says that scheduler, DAG processor and database are well."""
         try:
-            health = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
+            answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
+            answer.raise_for_status()
+            health = answer.json()
         except requests.RequestException:
             return False
         return all(

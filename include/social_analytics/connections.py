@@ -27,6 +27,9 @@ ANALYTICS_REDIS = "analytics_redis"
 DEFAULT_GRAPH_HOST = "graph.facebook.com"
 DEFAULT_GRAPH_VERSION = "v25.0"
 
+#: Seconds in which Redis answers, or does not matter.
+REDIS_TIMEOUT = 2
+
 
 def find_connection(conn_id: str) -> Connection | None:
     """Airflow's connection ``conn_id``, or ``None`` where there is none."""
@@ -120,6 +123,14 @@ def _cooldown(base_url: str) -> Cooldown:
     if find_connection(ANALYTICS_REDIS) is None:
         return LocalCooldown()
     from airflow.providers.redis.hooks.redis import RedisHook
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     client = RedisHook(redis_conn_id=ANALYTICS_REDIS).get_conn()  # type: ignore[no-untyped-call]
+    # The hook knows no time-outs, and it is asked before each request. No connection is open yet.
+    client.connection_pool.connection_kwargs.update(
+        socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+    )
+    # Once more, for a connection that has gone stale.
+    client.set_retry(Retry(NoBackoff(), 1))
     return RedisCooldown(client, cooldown_key(base_url))

@@ -72,8 +72,7 @@ class Stage:
         runs = self.airflow.api("GET", f"dags/{DAG_ID}/dagRuns", limit=100, **query)["dag_runs"]
         return [run["dag_run_id"] for run in runs]
 
-    @staticmethod
-    def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Poll until a condition holds."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics import connections
 from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.cooldown import LocalCooldown, RedisCooldown
@@ -108,3 +111,14 @@ def test_an_api_version_that_is_none_is_refused_by_name(monkeypatch, version):
 def test_with_a_redis_connection_the_cooldown_is_shared(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", "redis://127.0.0.1:1/0")
     assert isinstance(graph_connection().cooldown, RedisCooldown)
+
+
+def test_a_redis_that_never_answers_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr(connections, "REDIS_TIMEOUT", 0.05)
+    # It takes connections and says nothing.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        cooldown = graph_connection().cooldown
+        assert cooldown.remaining() is None
+        cooldown.start(timedelta(minutes=1))
+        assert cooldown.remaining() is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -51,6 +51,15 @@ class Theatre(Stage):
     def api_port(self) -> int:
         """Where the stand-in for the Graph API listens: a task that waits for it has a connection there."""
         return int(self.sandbox.url.rsplit(":", 1)[1])
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Poll until a condition holds, while restart policies are at work."""
+
+        def holds() -> bool:
+            self.deployment.restart_what_ended()
+            return condition()
+
+        super().wait_for(holds, seconds)
 
     def reconnect(self) -> None:
         """Look at the databases again after one of them was gone."""
