@@ -124,8 +124,7 @@ def test_each_service_has_a_health_check_a_restart_policy_and_a_memory_limit(res
     for name, service in resolved["services"].items():
         assert name == "init" or "healthcheck" in service, name
         assert service.get("mem_limit"), name
-        if name != "demo-postiz":
-            assert service["restart"] in ("unless-stopped", "on-failure"), name
+        assert service["restart"] == ("on-failure" if name == "init" else "unless-stopped"), name
 
 
 def test_ports_are_bound_to_loopback(resolved):

@@ -42,6 +42,15 @@ def clear(stage: Theatre, run_id: str, map_index: int) -> None:
     )
 
 
+def wait_for_backfills(stage: Theatre) -> None:
+    """Until none is under way: Airflow takes one at a time, and notices late that one has ended."""
+    stage.wait_for(
+        lambda: all(
+            one["completed_at"] for one in stage.airflow.api("GET", "backfills", dag_id=DAG_ID)["backfills"]
+        )
+    )
+
+
 def test_unpaused_it_catches_up_within_its_bounds(stage):
     organization_id, pages = stage.caught_up
     runs = stage.airflow.api("GET", f"dags/{DAG_ID}/dagRuns", run_type="scheduled")["dag_runs"]
@@ -151,6 +160,7 @@ def test_a_backfill_over_a_clock_change_makes_each_day_once_and_again_the_same(s
         stage.wait_for(lambda: len(stage.run_ids(run_type="backfill")) == len(days), 60)
         for run_id in stage.run_ids(run_type="backfill"):
             assert stage.ended(run_id).state == "success"
+        wait_for_backfills(stage)
         return tables(stage, organization_id)
 
     once = backfill()
@@ -190,6 +200,7 @@ def test_a_run_and_a_backfill_that_overlap_on_a_day_leave_it_as_one_run_did(stag
     assert stage.ended(run_id).state == "success"
     # The backfill takes over the scheduled run of the day.
     assert stage.ended(f"scheduled__{DAY}").state == "success"
+    wait_for_backfills(stage)
     assert tables(stage, organization_id) == once
     assert stage.job(pages[0])["attempts"] == 3
 
@@ -226,3 +237,10 @@ def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated
     assert {call.page_id for call in stage.sandbox.calls} == {kept.id, added.id}
     everybody = [kept, disabled, deleted, added]
     assert stage.figures(organization_id)["views"] == (expected(stage, everybody, "page_media_view"), 4, 4)
+
+
+@pytest.mark.parametrize("service", ["flower", "demo"])
+def test_a_profiles_service_starts_and_is_healthy(stage, service):
+    replica = stage.deployment.start(service)
+    stage.deployment.wait_until_healthy(replica)
+    stage.deployment.stop(replica)
