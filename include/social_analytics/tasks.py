@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.sdk import get_current_context
@@ -21,25 +21,15 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.log import mask_secret
 
-from include.social_analytics import postiz
-from include.social_analytics.connections import (
-    ANALYTICS_DB,
-    graph_connection,
-    open_analytics,
-    open_postiz,
-)
-from include.social_analytics.connectors import PROVIDERS, open_connector
-from include.social_analytics.connectors.base import Connector, Window
-from include.social_analytics.coverage import assess
 from include.social_analytics.discovery import Batch, deal_out, integrations_of
 from include.social_analytics.errors import JobError
-from include.social_analytics.ingest import Ingester, ThrottledError
-from include.social_analytics.jobs import AggregateJob, Integration
-from include.social_analytics.runs import current_run, is_first_start, task_states
 from include.social_analytics.settings import Settings
-from include.social_analytics.warehouse import ledger
-from include.social_analytics.warehouse.aggregate import aggregate_day
-from include.social_analytics.warehouse.storage import storage_errors
+
+if TYPE_CHECKING:
+    from include.social_analytics.connectors.base import Connector
+    from include.social_analytics.jobs import Integration
+
+# Each task imports what it works with by itself: the DAG file is parsed all the time, and for every task.
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +50,12 @@ def airflow_outcome() -> Iterator[None]:
 
 def list_active_integrations() -> list[Batch]:
     """Register a job for each active integration; return what to ingest, dealt out for mapping."""
+    from include.social_analytics import postiz
+    from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+    from include.social_analytics.connectors import PROVIDERS
+    from include.social_analytics.runs import current_run
+    from include.social_analytics.warehouse import ledger
+
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
@@ -87,6 +83,11 @@ def list_active_integrations() -> list[Batch]:
 
 def analytics_ingest(batch: Batch) -> dict[str, int]:
     """Ingest a batch; returns how many of its jobs have each status."""
+    from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+    from include.social_analytics.connectors import open_connector
+    from include.social_analytics.ingest import Ingester, ThrottledError
+    from include.social_analytics.runs import current_run, is_first_start
+
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
@@ -109,6 +110,13 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
 
 def analytics_aggregate() -> dict[str, int]:
     """Roll the run's day and its look-back up per organization; returns rows written by day."""
+    from include.social_analytics.connections import ANALYTICS_DB, open_analytics
+    from include.social_analytics.connectors.base import Window
+    from include.social_analytics.jobs import AggregateJob
+    from include.social_analytics.runs import current_run, task_states
+    from include.social_analytics.warehouse.aggregate import aggregate_day
+    from include.social_analytics.warehouse.storage import storage_errors
+
     settings = Settings.from_environment()
     if task_states(LIST_TASK).get(LIST_TASK) != "success":
         raise AirflowSkipException(f"{LIST_TASK} did not succeed, so what to aggregate is not known.")
@@ -137,6 +145,11 @@ def analytics_aggregate() -> dict[str, int]:
 
 def check_coverage() -> dict[str, Any]:
     """Fail the run when something that someone operating Airflow can cure is missing from the day."""
+    from include.social_analytics.connections import open_analytics
+    from include.social_analytics.coverage import assess
+    from include.social_analytics.runs import current_run, task_states
+    from include.social_analytics.warehouse import ledger
+
     settings = Settings.from_environment()
     states = task_states(LIST_TASK, AGGREGATE_TASK)
     broken = [task for task in (LIST_TASK, AGGREGATE_TASK) if states.get(task) != "success"]

@@ -92,3 +92,16 @@ def test_a_setting_that_cannot_be_is_an_import_error_of_one_sentence(variable, v
         .splitlines()[-1]
         .startswith(f"include.social_analytics.settings.SettingError: {variable} must be")
     )
+
+
+def test_the_dag_file_loads_nothing_that_only_its_tasks_need():
+    # It is parsed again and again, and once more for every task.
+    script = (
+        "import runpy, sys; runpy.run_path('dags/social_analytics_daily.py');"
+        "print(sorted({'psycopg', 'requests', 'redis', 'alembic'} & set(sys.modules) - before))"
+    )
+    before = "import sys, airflow.sdk; before = set(sys.modules); "
+    done = subprocess.run(
+        [sys.executable, "-c", before + script], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import accumulate
@@ -427,6 +428,18 @@ def test_a_hang_keeps_one_client_waiting_and_nobody_else(sandbox: Sandbox, get: 
         requests.get(f"{sandbox.url}/{PAGE.id}", {"access_token": PAGE.token}, timeout=0.2)
     assert get(OTHER.id, token=OTHER.token).ok
     assert [call.status for call in sandbox.calls] == [0, 200]
+
+
+def test_what_is_held_is_answered_once_the_fault_is_cleared(sandbox: Sandbox, get: Get) -> None:
+    sandbox.world.faults.set(PAGE.id, Fault("held"))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, PAGE.id)
+        try:
+            assert get(OTHER.id, token=OTHER.token).ok
+            assert [call.page_id for call in sandbox.calls] == [OTHER.id]
+        finally:
+            sandbox.world.faults.clear(PAGE.id)
+        assert answer.result(10).ok
 
 
 def test_a_drip_sends_byte_by_byte(sandbox: Sandbox) -> None:
