@@ -67,6 +67,19 @@ class Stage:
         self.wait_for(lambda: self.airflow.run_state(run_id) in ("success", "failed"), seconds)
         return Run(run_id, self.airflow.run_state(run_id), self.airflow.task_instances(run_id), self.airflow)
 
+    def clear(self, run_id: str, map_index: int | None = None) -> None:
+        """Clear a run, or one mapped ingest and what follows it, as the UI's dialogs do."""
+        how = {"only_failed": False, "dry_run": False}
+        if map_index is None:
+            self.airflow.api("POST", f"dags/{DAG_ID}/dagRuns/{run_id}/clear", how)
+            return
+        how |= {
+            "dag_run_id": run_id,
+            "task_ids": [["analytics_ingest", map_index]],
+            "include_downstream": True,
+        }
+        self.airflow.api("POST", f"dags/{DAG_ID}/clearTaskInstances", how)
+
     def run_ids(self, **query: Any) -> list[str]:
         """The ids of the DAG's runs."""
         runs = self.airflow.api("GET", f"dags/{DAG_ID}/dagRuns", limit=100, **query)["dag_runs"]

@@ -149,17 +149,7 @@ def test_clearing_one_channels_day_runs_it_and_what_follows_again(stage, scenari
     run = stage.ended(scenario.run_id)
     [failed] = [one for one in run.of("analytics_ingest") if one["state"] == "failed"]
     stage.world.faults.clear(scenario.pages[0].id)
-    stage.airflow.api(
-        "POST",
-        "dags/social_analytics_daily/clearTaskInstances",
-        {
-            "dag_run_id": run.run_id,
-            "task_ids": [["analytics_ingest", failed["map_index"]]],
-            "include_downstream": True,
-            "only_failed": False,
-            "dry_run": False,
-        },
-    )
+    stage.clear(run.run_id, failed["map_index"])
     again = stage.ended(run.run_id)
     assert again.states("analytics_ingest") == ["success", "success"]
     assert sorted(one["try_number"] for one in again.of("analytics_ingest")) == [1, 2]

@@ -181,11 +181,7 @@ def test_postiz_database_unreachable__the_run_is_red_says_so_and_runs_green_afte
     query = "SELECT count(*) FROM analytics.ingest_job WHERE organization_id = %s"
     assert stage.rows(query, organization_id) == [{"count": 0}]
 
-    stage.airflow.api(
-        "POST",
-        f"dags/social_analytics_daily/dagRuns/{run.run_id}/clear",
-        {"dry_run": False, "only_failed": False},
-    )
+    stage.clear(run.run_id)
     assert stage.ended(run.run_id).state == "success"
     all_stored_once(stage, organization_id, pages)
 

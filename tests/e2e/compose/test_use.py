@@ -27,21 +27,6 @@ def at_once(intervals: list[tuple[str, str]]) -> int:
     return most
 
 
-def clear(stage: Theatre, run_id: str, map_index: int) -> None:
-    """Clear a mapped ingest and what follows it, as the UI's dialog does."""
-    stage.airflow.api(
-        "POST",
-        f"dags/{DAG_ID}/clearTaskInstances",
-        {
-            "dag_run_id": run_id,
-            "task_ids": [["analytics_ingest", map_index]],
-            "include_downstream": True,
-            "only_failed": False,
-            "dry_run": False,
-        },
-    )
-
-
 def wait_for_backfills(stage: Theatre) -> None:
     """Until none is under way: Airflow takes one at a time, and notices late that one has ended."""
     stage.wait_for(
@@ -110,7 +95,7 @@ def test_clearing_one_batch_with_a_bad_token_runs_it_and_no_sibling_again(stage)
         if token_works_again:
             stage.world.faults.clear(bad.id)
         stage.sandbox.clear_calls()
-        clear(stage, run.run_id, failed)
+        stage.clear(run.run_id, failed)
         again = stage.ended(run.run_id)
         assert {call.page_id for call in stage.sandbox.calls} <= {bad.id, *(page.id for page in pages)}
         # The batch's two channels, and nobody else's.
@@ -133,7 +118,7 @@ def test_clearing_a_channel_while_it_runs_stops_it_and_runs_it_again(stage):
         for one in stage.airflow.task_instances(run_id)
         if one["rendered_map_index"] == slow.name
     ]
-    clear(stage, run_id, index)
+    stage.clear(run_id, index)
     stage.wait_for(lambda: not psutil.pid_exists(killed.pid))
     stage.world.faults.clear(slow.id)
     run = stage.ended(run_id)
@@ -219,7 +204,7 @@ def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated
     [index] = [
         one["map_index"] for one in run.of("analytics_ingest") if one["rendered_map_index"] == disabled.name
     ]
-    clear(stage, run.run_id, index)
+    stage.clear(run.run_id, index)
     again = stage.ended(run.run_id)
     assert stage.sandbox.calls == []
     assert again.states("analytics_ingest")[index] == "failed"
@@ -229,9 +214,7 @@ def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated
     # What was read before stays, and counts.
     assert stage.figures(organization_id)["views"] == before
 
-    stage.airflow.api(
-        "POST", f"dags/{DAG_ID}/dagRuns/{run.run_id}/clear", {"dry_run": False, "only_failed": False}
-    )
+    stage.clear(run.run_id)
     again = stage.ended(run.run_id)
     assert again.state == "success"
     assert {call.page_id for call in stage.sandbox.calls} == {kept.id, added.id}
