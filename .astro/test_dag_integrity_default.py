@@ -1,4 +1,4 @@
-"""What `astro dev parse` runs: each DAG file imports, and its DAGs have tags and retries.
+"""What `astro dev parse` runs: each DAG file imports nothing deprecated, and its DAGs have tags and retries.
 
 By itself: `pytest .astro/test_dag_integrity_default.py`.
 """
@@ -27,6 +27,8 @@ def test_dag_file(path, monkeypatch):
 
     bag = DagBag(path)
     assert not bag.import_errors, "\n".join(bag.import_errors.values())
+    deprecated = [line for lines in bag.captured_warnings.values() for line in lines if "Deprecat" in line]
+    assert not deprecated, "\n".join(deprecated)
     assert bag.dags, f"{path} defines no DAG"
     for dag_id, dag in bag.dags.items():
         assert dag.tags, f"{dag_id} has no tags"

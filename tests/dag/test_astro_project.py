@@ -16,7 +16,7 @@ from include.social_analytics import connections
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def parse(project: Path, home: Path) -> subprocess.CompletedProcess[str]:
+def parse(project: Path, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the integrity test of a project as the Astro CLI does: in its directory, with a fresh Airflow."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     return subprocess.run(
@@ -34,6 +34,7 @@ def parse(project: Path, home: Path) -> subprocess.CompletedProcess[str]:
             **environment,
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(project / "plugins"),
+            **settings,
         },
         capture_output=True,
         text=True,
@@ -53,23 +54,46 @@ def test_astro_finds_nothing_to_complain_about(tmp_path):
     assert "2 passed" in done.stdout
 
 
-def test_astro_names_a_dag_that_cannot_be_imported_and_one_without_retries(tmp_path):
+def test_the_dag_survives_settings_and_what_astro_makes_of_unset_variables(tmp_path):
+    project = copy_of_the_project(tmp_path / "project")
+    with (project / ".astro" / "test_dag_integrity_default.py").open("a") as test:
+        test.write(
+            "import os\n"
+            "os.getenv = lambda key, default=None: os.environ.get(key) or default or f'MOCKED_{key}_VALUE'\n"
+        )
+    settings = {"TIMEZONE": "UTC", "RUN_AT": "23:59", "START_DATE": "", "MIN_COVERAGE": "1"}
+    done = parse(project, tmp_path, **{f"SOCIAL_ANALYTICS_{name}": value for name, value in settings.items()})
+    assert done.returncode == 0, done.stdout
+
+
+def test_astro_names_a_dag_that_breaks_the_rules(tmp_path):
     project = copy_of_the_project(tmp_path / "project")
     (project / "dags" / "broken.py").write_text("from airflow.sdk import DAG, nothing_of_this_name\n")
     (project / "dags" / "careless.py").write_text(
         "from airflow.sdk import DAG\nwith DAG('careless', tags=['any']):\n    pass\n"
     )
+    (project / "dags" / "old.py").write_text("from airflow.hooks.base import BaseHook  # no DAG\n")
     done = parse(project, tmp_path)
     assert done.returncode == 1
     assert "nothing_of_this_name" in done.stdout
     assert "careless tries less than three times" in done.stdout
-    assert "2 failed, 2 passed" in done.stdout
+    assert "`airflow.hooks.base.BaseHook` attribute is deprecated" in done.stdout
+    assert "3 failed, 2 passed" in done.stdout
 
 
-def test_its_runtime_is_of_the_locks_airflow_minor():
-    [runtime] = re.findall(r"(?m)^FROM \S+/runtime:(\d+\.\d+)-\d+$", (PROJECT / "Dockerfile").read_text())
-    lock = (PROJECT / "requirements.lock").read_text()
-    assert f"\napache-airflow=={runtime}." in lock
+def test_its_runtime_is_of_the_locks_airflow():
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    [(runtime, airflow)] = re.findall(r"Runtime (\S+) is Airflow (\d+\.\d+\.\d+)\.", dockerfile)
+    assert f"/runtime:{runtime}-python-3.12-base\n" in dockerfile
+    assert f"\napache-airflow=={airflow} " in (PROJECT / "requirements.lock").read_text()
+
+
+def test_the_dockerfile_takes_out_of_the_requirements_what_its_base_image_refuses():
+    dockerfile, requirements = ((PROJECT / name).read_text() for name in ("Dockerfile", "requirements.txt"))
+    [unwanted] = re.findall(r"sed --in-place '/(.+)/d' requirements.txt", dockerfile)
+    left = [line for line in requirements.splitlines() if not re.search(unwanted, line)]
+    assert [line for line in left if re.match(r"apache-airflow\s*[=~<>\[]", line)] == []
+    assert len(left) == len(requirements.splitlines()) - 1
 
 
 def test_the_lock_holds_each_requirement():
