@@ -5,7 +5,7 @@ VENV := .venv
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run up env test e2e check lock readme clean
+.PHONY: run up env test e2e bench check lock readme clean
 
 run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
 	@$(RUN) -m include.sandbox.run --date "$(DATE)"
@@ -21,6 +21,9 @@ test: $(INSTALLED)  ## everything that needs no Docker, but for `make e2e`
 
 e2e: $(INSTALLED)  ## docker-compose.yaml: its services as processes, used and broken
 	@$(VENV)/bin/pytest tests/e2e/compose
+
+bench: $(INSTALLED)  ## what things cost, beside a floor or a peer; some minutes
+	@$(RUN) -m tests.benchmarks
 
 check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff check .

@@ -1,0 +1,45 @@
+"""Parsing the DAG file, beside an empty DAG's: it happens all the time, and once for every task."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from include.sandbox.local_airflow import PROJECT
+from tests.benchmarks.report import Result, medians
+
+EMPTY_DAG = """
+from datetime import datetime
+from airflow.sdk import DAG, task
+with DAG("empty", start_date=datetime(2026, 1, 1), schedule=None):
+    @task
+    def nothing(): pass
+    nothing()
+"""
+# Airflow itself is there already when a DAG file is parsed.
+PARSE = """
+import runpy, sys, time, airflow.sdk
+started = time.perf_counter()
+runpy.run_path(sys.argv[1])
+print(time.perf_counter() - started)
+"""
+
+
+def results(directory: Path) -> Iterator[Result]:
+    """Parse both files, each time in a fresh process."""
+    empty = directory / "empty.py"
+    empty.write_text(EMPTY_DAG)
+
+    def parse(path: Path) -> float:
+        command = [sys.executable, "-c", PARSE, str(path)]
+        return float(subprocess.run(command, cwd=PROJECT, capture_output=True, check=True).stdout)
+
+    ours, floor = medians(
+        lambda _: parse(PROJECT / "dags" / "social_analytics_daily.py"), lambda _: parse(empty), 7
+    )
+    yield Result(
+        "parsing the DAG file, beside an empty DAG's",
+        f"{ours * 1000:.0f} ms", f"{floor * 1000:.0f} ms", ours / floor, "at most 1.5",
+    )  # fmt: skip

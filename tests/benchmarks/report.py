@@ -1,0 +1,44 @@
+"""What a benchmark says: a figure of ours, the floor or peer measured beside it, and their ratio."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table. ``target`` is what the ratio, or else our figure, should be."""
+
+    what: str
+    ours: str
+    beside: str = ""
+    ratio: float | None = None
+    target: str = ""
+
+
+def table(results: Iterable[Result]) -> str:
+    """The results in Markdown."""
+    lines = ["| what | ours | beside it | ratio | target |", "|---|---|---|---|---|"]
+    for one in results:
+        ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
+        lines.append(f"| {one.what} | {one.ours} | {one.beside} | {ratio} | {one.target} |")
+    return "\n".join(lines)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long an action takes, by the wall's clock."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def medians(ours: Callable[[int], float], other: Callable[[int], float], rounds: int) -> tuple[float, float]:
+    """The medians of two measurements that take turns, so that a noisy machine bothers both alike.
+
+    :param rounds: each is called with the number of the round; round 0 is for warming up.
+    """
+    pairs = [(ours(number), other(number)) for number in range(rounds + 1)][1:]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)

@@ -1,0 +1,126 @@
+"""Writing a page's day, beside a bare COPY of the same rows into a staging table and a merge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import psycopg
+
+from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.connectors.base import Content, Reading, Window
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED
+from include.social_analytics.settings import LOS_ANGELES
+from include.social_analytics.warehouse import ledger, writer
+from include.social_analytics.warehouse.migrate import migrate
+from tests.benchmarks.report import Result, medians, seconds
+from tests.integration.warehouse.readings import DAY
+
+PAGES = 60
+POSTS = 60
+POST_METRICS = ("views", "reach", "clicks", "reactions", "comments", "shares")
+INSIGHTS = [metric.name for metric in DAILY_METRICS if metric is not POSTS_PUBLISHED]
+WINDOW = Window(DAY, 3, 28)
+ROWS = PAGES * (len(DAILY_METRICS) + POSTS * (1 + len(POST_METRICS)))
+
+#: Each table, its key, and the columns that a merge overwrites.
+TABLES = {
+    "integration_metric_daily": ("integration_id, metric, date", ("value", "observed_at")),
+    "content": ("integration_id, content_id", ("message", "updated_at")),
+    "content_metric_snapshot": (
+        "integration_id, content_id, metric, snapshot_date",
+        ("value", "observed_at"),
+    ),
+}
+
+
+def reading() -> Reading:
+    """A page's answer: its metrics and ``POSTS`` posts."""
+    content = tuple(
+        Content(
+            f"post_{number}",
+            datetime(2026, 11, 18, tzinfo=UTC),
+            "photo",
+            "What a post says, at its usual length. " * 3,
+            "https://example.org/post",
+            metrics={name: Decimal(number) for name in POST_METRICS},
+        )
+        for number in range(POSTS)
+    )
+    series = {name: {day: Decimal(7) for day in WINDOW.days} for name in INSIGHTS}
+    return Reading(WINDOW, series, dict.fromkeys(WINDOW.days, 1), content)
+
+
+def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
+    """Write the same rows both ways, in turns."""
+    postgres.create_database("writing")
+    with psycopg.connect(postgres.dsn("writing"), autocommit=True) as connection:
+        migrate(connection)
+        for table in TABLES:
+            connection.execute(f"CREATE TABLE bare_{table} (LIKE analytics.{table} INCLUDING ALL)")
+            connection.execute(
+                f"CREATE TEMP TABLE staged_{table} (LIKE analytics.{table}) ON COMMIT DELETE ROWS"
+            )
+        answer = reading()
+
+        def ours(number: int) -> float:
+            spent = 0.0
+            for page in range(PAGES):
+                job = IngestJob(Integration(f"{number}-{page}", "n", "o", "facebook"), DAY, False)
+                start = ledger.start(connection, job, "run")
+                spent += seconds(
+                    lambda job=job, start=start: writer.store(
+                        connection, job, answer, observed_at=start.observed_at, http_calls=2,
+                        postiz_posts={}, snapshot_zone=LOS_ANGELES,
+                    )
+                )  # fmt: skip
+            return spent
+
+        def bare(number: int) -> float:
+            pages = [rows_of(f"{number}-{page}", answer) for page in range(PAGES)]
+            return seconds(lambda: [copy_and_merge(connection, rows) for rows in pages])
+
+        spent, floor = medians(ours, bare, 5)
+    yield Result(
+        "rows written a second, beside bare COPY and merge",
+        f"{ROWS / spent:,.0f}", f"{ROWS / floor:,.0f}", floor / spent, "at least 0.6",
+    )  # fmt: skip
+
+
+def rows_of(integration: str, answer: Reading) -> dict[str, list[tuple]]:
+    """The day's rows of each table, as COPY takes them."""
+    now = datetime.now(UTC)
+    return {
+        "integration_metric_daily": [
+            (integration, metric.name, DAY, "o", "facebook", Decimal(7), metric.name, now, "job")
+            for metric in DAILY_METRICS
+        ],
+        "content": [
+            (
+                integration, one.content_id, "o", "facebook", one.published_at, one.kind, one.message,
+                one.permalink, None, now, now,
+            )
+            for one in answer.content
+        ],
+        "content_metric_snapshot": [
+            (integration, one.content_id, name, DAY, value, now)
+            for one in answer.content
+            for name, value in one.metrics.items()
+        ],
+    }  # fmt: skip
+
+
+def copy_and_merge(connection: psycopg.Connection, rows: dict[str, list[tuple]]) -> None:
+    """One transaction: COPY into the staging tables, merge from there."""
+    with connection.transaction(), connection.cursor() as cursor:
+        for table, (key, columns) in TABLES.items():
+            with cursor.copy(f"COPY staged_{table} FROM STDIN") as copy:
+                for row in rows[table]:
+                    copy.write_row(row)
+            changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
+            cursor.execute(
+                f"INSERT INTO bare_{table} SELECT * FROM staged_{table}"
+                f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
+            )
