@@ -196,7 +196,9 @@ def test_two_runs_for_the_same_day_at_once__the_tables_are_as_after_one(bench, p
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_worker_whose_clock_is_off_by_an_hour__days_and_moments_are_the_databases(bench, postgres, hours):
+def test_a_worker_whose_clock_is_off_by_an_hour__moments_are_those_of_the_database_and_figures_stay(
+    bench, postgres, hours
+):
     bench.ingest()
     once = rows(bench)
     worker = another(bench, postgres)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from tests.e2e.compose.deployment import compose_config
 PROJECT = Path(__file__).resolve().parents[2]
 FILE = PROJECT / "docker-compose.yaml"
 EXAMPLE = (PROJECT / ".env.example").read_text()
+SECRETS = set(re.findall(r"\$\{(\w+)\?", FILE.read_text()))
 SERVICES = yaml.safe_load(FILE.read_text())["services"]
 SELECTED = {
     name: SERVICES["scheduler"]["environment"][name]
@@ -134,7 +136,7 @@ def test_ports_are_bound_to_loopback(resolved):
 
 
 def test_the_example_holds_no_password_and_make_env_fills_in_each():
-    wanted = set(re.findall(r"\$\{(\w+)\?", FILE.read_text())) | {"AIRFLOW_ADMIN_PASSWORD"}
+    wanted = SECRETS
     assert {name for name in wanted if not re.search(rf"(?m)^{name}=$", EXAMPLE)} == set()
     filled, again = fill_in(EXAMPLE), fill_in(EXAMPLE)
     for name in wanted:
@@ -154,9 +156,27 @@ def test_make_env_never_writes_over_a_file_and_keeps_it_to_its_owner(tmp_path):
     assert (tmp_path / ".env").read_text() == written
 
 
+@pytest.mark.parametrize("name", sorted(SECRETS - {"POSTGRES_PASSWORD"}))
+def test_airflow_does_not_start_while_a_secret_is_empty(resolved, name):
+    # An empty POSTGRES_PASSWORD is refused by Postgres's own image.
+    environment = {**dict.fromkeys(SECRETS, "set"), name: ""}
+    script = resolved["services"]["init"]["command"]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, f"error: {name} is empty in .env: run make env\n")
+
+
+def test_the_superusers_and_the_admins_password_are_kept_from_airflow():
+    for name, service in SERVICES.items():
+        if service.get("env_file"):
+            assert service["environment"]["POSTGRES_PASSWORD"] == "", name
+            assert service["environment"]["AIRFLOW_ADMIN_PASSWORD"] == "" or name == "init", name
+
+
 def test_nobody_but_the_demo_has_a_password_that_everybody_knows(resolved):
     for name, service in resolved["services"].items():
         if not name.startswith("demo"):
             for variable, value in (service.get("environment") or {}).items():
                 if "PASSWORD" in variable or "SECRET" in variable or "FERNET" in variable:
                     assert value == "", (name, variable)
+            # The example's passwords are empty, so whatever stands in a URL here was typed into the file.
+            assert re.findall(r"://[^\s/@]*:[^\s/@]+@", json.dumps(service)) == [], name

@@ -42,7 +42,7 @@ HURRIED = {
 
 
 @dataclass(kw_only=True)
-class Theatre(Stage):
+class DeployedStage(Stage):
     """A stage whose Airflow is the compose file's deployment."""
 
     deployment: Deployment
@@ -70,7 +70,7 @@ class Theatre(Stage):
 
 
 @pytest.fixture(scope="session")
-def theatre() -> Iterator[Theatre]:
+def deployed() -> Iterator[DeployedStage]:
     """The deployment, up and healthy, its DAG still paused; its Postiz is the demo profile's, empty."""
     # The API's clock stands, so that asked twice it answers the same.
     now = datetime.now(UTC)
@@ -103,7 +103,7 @@ def theatre() -> Iterator[Theatre]:
             create_tables(postiz)
             postiz.execute((PROJECT / "include/deploy/roles/postiz_reader.sql").read_bytes())
             postiz.execute("ALTER ROLE social_analytics_reader PASSWORD 'demo'")
-            yield Theatre(
+            yield DeployedStage(
                 deployment.airflow,
                 world,
                 sandbox,
@@ -119,20 +119,20 @@ def theatre() -> Iterator[Theatre]:
 
 
 @pytest.fixture(autouse=True)
-def _no_faults(theatre: Theatre) -> Iterator[None]:
+def _no_faults(deployed: DeployedStage) -> Iterator[None]:
     """One test's faults are not the next one's."""
     yield
-    for page_id in (Faults.APP, *theatre.world.pages):
-        theatre.world.faults.clear(page_id)
+    for page_id in (Faults.APP, *deployed.world.pages):
+        deployed.world.faults.clear(page_id)
 
 
 @pytest.fixture(scope="session")
-def stage(theatre: Theatre) -> Theatre:
+def stage(deployed: DeployedStage) -> DeployedStage:
     """The deployment, its DAG unpaused and caught up with the organization org-1, which has six pages."""
-    theatre.caught_up = theatre.organization(6)
-    theatre.wait_for(theatre.airflow.knows_the_dag, 60)
-    theatre.airflow.unpause()
+    deployed.caught_up = deployed.organization(6)
+    deployed.wait_for(deployed.airflow.knows_the_dag, 60)
+    deployed.airflow.unpause()
     for day in CATCH_UP:
-        theatre.wait_for(lambda day=day: f"scheduled__{day}" in theatre.run_ids(), 120)
-        theatre.ended(f"scheduled__{day}")
-    return theatre
+        deployed.wait_for(lambda day=day: f"scheduled__{day}" in deployed.run_ids(), 120)
+        deployed.ended(f"scheduled__{day}")
+    return deployed
