@@ -79,17 +79,20 @@ with DAG(
         # Over all runs: backfill, catch-up and the daily run share what the API bears.
         max_active_tis_per_dag=settings.max_concurrent_tasks,
         map_index_template="{{ task.op_kwargs['batch']['label'] }}",
+        # The ledger has it, and each XCom costs every one of these tasks a call.
+        do_xcom_push=False,
     )(analytics_ingest).expand(batch=task(list_active_integrations)())
     # Whatever became of the ingests, what is there is rolled up ...
     aggregated = task(
         trigger_rule="all_done",
+        multiple_outputs=False,
         retries=1,
         retry_delay=timedelta(seconds=5),
         retry_exponential_backoff=0,
         outlets=[Asset("social_analytics_organization_daily")],
     )(analytics_aggregate)()
     # ... and judged: Airflow calls a run good when its last task is.
-    checked = task(trigger_rule="all_done")(check_coverage)()
+    checked = task(trigger_rule="all_done", multiple_outputs=False)(check_coverage)()
 
     ingested >> aggregated >> checked
 

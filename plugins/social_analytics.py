@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from include.social_analytics.timetable import CalendarDayTimetable
@@ -12,3 +15,21 @@ class SocialAnalyticsPlugin(AirflowPlugin):
 
     name = "social_analytics"
     timetables = [CalendarDayTimetable]  # noqa: RUF012 - Airflow's own way to register
+
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:
+        """Load what ingest tasks need, where Airflow loads plugins before it forks the first task.
+
+        A task then finds it loaded. Where plugins are loaded in each task (``[core] lazy_load_plugins``,
+        which is Airflow's default), it would cost the tasks of all DAGs, and is left to those that need it.
+        """
+        if not conf.getboolean("core", "lazy_load_plugins"):
+            import airflow.providers.postgres.hooks.postgres
+            import airflow.providers.standard.decorators.python
+            import airflow.sdk.execution_time.task_runner
+
+            import include.social_analytics.connectors.facebook.connector
+            import include.social_analytics.ingest
+            import include.social_analytics.retry
+            import include.social_analytics.runs
+            import include.social_analytics.tasks  # noqa: F401

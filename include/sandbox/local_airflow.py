@@ -164,6 +164,8 @@ class LocalAirflow(AirflowApi):
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
             "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+            # What tasks need is loaded once, before the first of them (plugins/social_analytics.py).
+            "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
             # Nothing here runs for days, so looking often costs little and nobody waits.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import structlog
-from redis import Redis
-from redis.exceptions import RedisError
+
+if TYPE_CHECKING:
+    # Loading it takes longer than a channel's calls, and without that connection nobody needs it.
+    from redis import Redis
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +67,8 @@ class RedisCooldown:
 
     def remaining(self) -> timedelta | None:
         """How much of it is left; None when calling is fine."""
+        from redis.exceptions import RedisError
+
         milliseconds: Any = 0
         try:
             milliseconds = self._redis.pttl(self._key)
@@ -75,6 +79,8 @@ class RedisCooldown:
 
     def start(self, duration: timedelta) -> None:
         """Begin one; never shortens a longer one."""
+        from redis.exceptions import RedisError
+
         self._local.start(duration)
         try:
             milliseconds = max(int(duration / timedelta(milliseconds=1)), 1)
@@ -82,7 +88,7 @@ class RedisCooldown:
         except RedisError as error:
             self._warn(error)
 
-    def _warn(self, error: RedisError) -> None:
+    def _warn(self, error: Exception) -> None:
         log.warning("shared cooldown not reachable", key=self._key, error=type(error).__name__)
 
 
