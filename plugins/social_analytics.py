@@ -26,6 +26,7 @@ class SocialAnalyticsPlugin(AirflowPlugin):
         if not conf.getboolean("core", "lazy_load_plugins"):
             import airflow.providers.postgres.hooks.postgres
             import airflow.providers.standard.decorators.python
+            import airflow.sdk.execution_time.supervisor
             import airflow.sdk.execution_time.task_runner
 
             import include.social_analytics.connectors.facebook.connector

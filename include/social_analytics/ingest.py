@@ -60,13 +60,13 @@ class _Started:
 class Ingester:
     """What ingesting needs: two open autocommit connections, the connectors by provider, the settings.
 
-    ``mask`` is called with each token as soon as it is read.
+    ``mask`` is called with tokens as soon as they are read.
     """
 
     postiz_db: psycopg.Connection
     analytics_db: psycopg.Connection
     connector: Callable[[str], Connector]
-    mask: Callable[[str], None]
+    mask: Callable[[list[str]], object]
     settings: Settings
 
     def ingest(self, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool) -> dict[str, int]:

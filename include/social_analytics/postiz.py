@@ -34,15 +34,21 @@ _FROM: LiteralString = """
     JOIN "Organization" AS organization ON organization."id" = integration."organizationId"
 """
 
+_ACTIVE: LiteralString = f"""
+    (%(organization_id)s::text IS NULL OR integration."organizationId" = %(organization_id)s::text)
+      AND (%(integration_ids)s::text[] IS NULL OR integration."id" = ANY (%(integration_ids)s::text[]))
+      AND {_LEFT_OUT} IS NULL
+"""
+
+_COUNT: LiteralString = f"SELECT count(*) {_FROM} WHERE {_ACTIVE}"
+
 # COLLATE "C": the same order in every database, and the one in which Python sorts.
 _PAGE: LiteralString = f"""
     SELECT integration."id", integration."name",
         integration."organizationId", integration."providerIdentifier"
     {_FROM}
     WHERE integration."id" COLLATE "C" > %(after)s
-      AND (%(organization_id)s::text IS NULL OR integration."organizationId" = %(organization_id)s::text)
-      AND (%(integration_ids)s::text[] IS NULL OR integration."id" = ANY (%(integration_ids)s::text[]))
-      AND {_LEFT_OUT} IS NULL
+      AND {_ACTIVE}
     ORDER BY integration."id" COLLATE "C"
     LIMIT %(page_size)s
 """
@@ -114,6 +120,26 @@ def active_integrations(
             return
 
 
+def count_active(
+    connection: psycopg.Connection[Any],
+    providers: Sequence[str],
+    *,
+    organization_id: str | None = None,
+    integration_ids: Sequence[str] | None = None,
+) -> int:
+    """How many integrations :func:`active_integrations` brings when both are asked of one snapshot."""
+    row = connection.execute(
+        _COUNT,
+        {
+            "providers": list(providers),
+            "organization_id": organization_id,
+            "integration_ids": None if integration_ids is None else list(integration_ids),
+        },
+    ).fetchone()
+    assert row is not None  # noqa: S101 - count() has one row
+    return int(row[0])
+
+
 def require_known(
     connection: psycopg.Connection[Any],
     providers: Sequence[str],
@@ -170,22 +196,20 @@ def accounts(
     integration_ids: Sequence[str],
     providers: Sequence[str],
     *,
-    mask: Callable[[str], object],
+    mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
     """The accounts of those of the ids that are active now; the only place where tokens are read.
 
     A token that cannot be one, such as an empty one, is returned like any other: the API says what
     is wrong with it.
 
-    :param mask: called with each token as soon as it is read, to keep it out of logs.
+    :param mask: called with the tokens as soon as they are read, to keep them out of logs.
     """
-    found: dict[str, Account] = {}
-    for integration_id, internal_id, token in connection.execute(
+    rows = connection.execute(
         _ACCOUNTS, {"integration_ids": list(integration_ids), "providers": list(providers)}
-    ):
-        mask(token)
-        found[integration_id] = Account(integration_id, internal_id, token)
-    return found
+    ).fetchall()
+    mask([token for _, _, token in rows])
+    return {row[0]: Account(*row) for row in rows}
 
 
 def published_posts(

@@ -50,35 +50,50 @@ def airflow_outcome() -> Iterator[None]:
 
 def list_active_integrations() -> list[Batch]:
     """Register a job for each active integration; return what to ingest, dealt out for mapping."""
+    from psycopg import IsolationLevel
+
     from include.social_analytics import postiz
-    from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+    from include.social_analytics.connections import (
+        POSTIZ_DB,
+        graph_connection,
+        open_analytics,
+        open_postiz,
+    )
     from include.social_analytics.connectors import PROVIDERS
     from include.social_analytics.runs import current_run
     from include.social_analytics.warehouse import ledger
+    from include.social_analytics.warehouse.storage import storage_errors
 
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
         graph_connection()
-        integrations: list[Integration] = []
         narrowed: dict[str, Any] = {
             "organization_id": run.organization_id,
             "integration_ids": run.integration_ids,
         }
-        with open_postiz() as source, source.transaction():
-            postiz.require_known(source, PROVIDERS, **narrowed)
-            for page in postiz.active_integrations(source, PROVIDERS, **narrowed):
-                integrations += page
-            left_out = postiz.left_out(source, PROVIDERS)
-        with open_analytics() as analytics:
-            ledger.register(analytics, run.jobs(integrations), run.run_id)
-        log.info(
-            "integrations listed",
-            date=run.day.isoformat(),
-            active=len(integrations),
-            leftOut=left_out,
-        )
-        return deal_out(integrations, settings.max_mapped_tasks)
+        with open_postiz() as source:
+            # All its questions are about one moment.
+            source.isolation_level = IsolationLevel.REPEATABLE_READ
+            with source.transaction(), open_analytics() as analytics:
+                with storage_errors(POSTIZ_DB):
+                    postiz.require_known(source, PROVIDERS, **narrowed)
+                    count = postiz.count_active(source, PROVIDERS, **narrowed)
+                    left_out = postiz.left_out(source, PROVIDERS)
+
+                def registered() -> Iterator[Integration]:
+                    pages = postiz.active_integrations(source, PROVIDERS, **narrowed)
+                    while True:
+                        with storage_errors(POSTIZ_DB):
+                            page = next(pages, None)
+                        if page is None:
+                            return
+                        ledger.register(analytics, run.jobs(page), run.run_id)
+                        yield from page
+
+                batches = deal_out(registered(), count, settings.max_mapped_tasks)
+        log.info("integrations listed", date=run.day.isoformat(), active=count, leftOut=left_out)
+        return batches
 
 
 def analytics_ingest(batch: Batch) -> dict[str, int]:

@@ -43,7 +43,7 @@ class Bench:
         """Go on with another connection to the analytics database."""
         self.analytics = analytics
         self.ingester = Ingester(
-            self.postiz, analytics, lambda _: self.connector, self.masked.append, SETTINGS
+            self.postiz, analytics, lambda _: self.connector, self.masked.extend, SETTINGS
         )
 
     @property

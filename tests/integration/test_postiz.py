@@ -215,19 +215,20 @@ def test_one_with_several_reasons_counts_once_under_the_first(acme):
 
 def test_accounts_are_those_still_active_and_their_tokens_are_masked(mixed):
     masked: list[str] = []
-    found = accounts(mixed, ["a", "b", "unknown", "is-disabled"], FACEBOOK, mask=masked.append)
+    found = accounts(mixed, ["a", "b", "unknown", "is-disabled"], FACEBOOK, mask=masked.extend)
     assert sorted(found) == ["a", "b"]
     assert found["a"].token == "token-of-a"
     assert sorted(masked) == ["token-of-a", "token-of-b"]
     assert "token-of-a" not in repr(found)
 
 
-def test_a_token_is_masked_before_the_next_one_is_touched(mixed):
-    def mask(token: str) -> None:
-        raise RuntimeError(token)
+def test_no_token_is_returned_that_could_not_be_masked(mixed):
+    def mask(tokens: list[str]) -> None:
+        raise RuntimeError(*sorted(tokens))
 
-    with pytest.raises(RuntimeError, match="token-of-"):
+    with pytest.raises(RuntimeError) as error:
         accounts(mixed, ["a", "b"], FACEBOOK, mask=mask)
+    assert error.value.args == ("token-of-a", "token-of-b")
 
 
 @pytest.mark.parametrize("token", ["", "undefined"])

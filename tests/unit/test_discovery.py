@@ -1,8 +1,10 @@
 """Dealing integrations out over mapped tasks."""
 
+import json
+
 import pytest
 
-from include.social_analytics.discovery import deal_out, integrations_of
+from include.social_analytics.discovery import SMALLEST_BATCH, deal_out, integrations_of
 from include.social_analytics.jobs import Integration
 
 
@@ -11,29 +13,39 @@ def some(count: int) -> list[Integration]:
 
 
 @pytest.mark.parametrize(
-    ("count", "batches", "size"), [(0, 0, 0), (1, 1, 1), (200, 200, 1), (201, 101, 2), (10_000, 200, 50)]
+    ("count", "batches", "size"),
+    [
+        (0, 0, 0),
+        (1, 1, 1),
+        (200, 200, 1),
+        (201, 9, SMALLEST_BATCH),
+        (5_000, 200, 25),
+        (10_000, 200, 50),
+        (10_001, 197, 51),
+    ],
 )
 def test_the_map_never_grows_past_its_limit_and_batches_are_equal(count, batches, size):
-    dealt = deal_out(some(count), 200)
+    dealt = deal_out(iter(some(count)), count, 200)
     assert len(dealt) == batches
-    assert {len(batch["integrations"]) for batch in dealt[:-1]} <= {size}
+    assert {len(integrations_of(batch)) for batch in dealt[:-1]} <= {size}
+    assert sum(len(integrations_of(batch)) for batch in dealt) == count
 
 
 def test_every_integration_is_dealt_out_once_and_in_order():
-    assert [one for batch in deal_out(some(777), 200) for one in integrations_of(batch)] == some(777)
+    assert [one for batch in deal_out(some(777), 777, 200) for one in integrations_of(batch)] == some(777)
 
 
 def test_a_task_of_one_integration_is_labelled_with_its_name():
-    [batch] = deal_out([Integration("i1", "Café & Söhne", "org", "facebook")], 200)
+    [batch] = deal_out([Integration("i1", "Café & Söhne", "org", "facebook")], 1, 200)
     assert batch["label"] == "Café & Söhne"
 
 
 def test_a_batch_says_how_many_and_a_long_name_is_cut_to_what_airflow_keeps():
-    [batch] = deal_out([Integration(f"i{n}", "x" * 5000, "org", "facebook") for n in range(3)], 1)
+    [batch] = deal_out([Integration(f"i{n}", "x" * 5000, "org", "facebook") for n in range(3)], 3, 1)
     assert batch["label"].startswith("3 integrations from xxx")
     assert len(batch["label"]) < 250
 
 
 def test_nothing_but_ids_names_and_the_provider_crosses_xcom():
-    [batch] = deal_out(some(1), 200)
-    assert set(batch["integrations"][0]) == {"id", "name", "organization_id", "provider"}
+    [batch] = deal_out(some(1), 1, 200)
+    assert json.loads(batch["integrations"]) == [["i00000", "Page 0", "org", "facebook"]]
