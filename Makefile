@@ -22,8 +22,8 @@ test: $(INSTALLED)  ## everything that needs no Docker, but for `make e2e`
 e2e: $(INSTALLED)  ## docker-compose.yaml: its services as processes, used and broken
 	@$(VENV)/bin/pytest tests/e2e/compose
 
-bench: $(INSTALLED)  ## what things cost, beside a floor or a peer; some minutes
-	@$(RUN) -m tests.benchmarks
+bench: $(INSTALLED)  ## what things cost, beside a floor or a peer; an hour, or `make bench ONLY="parsing writing"`
+	@$(RUN) -m tests.benchmarks $(ONLY)
 
 check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff check .

@@ -24,11 +24,6 @@ class SocialAnalyticsPlugin(AirflowPlugin):
         which is Airflow's default), it would cost the tasks of all DAGs, and is left to those that need it.
         """
         if not conf.getboolean("core", "lazy_load_plugins"):
-            import airflow.providers.postgres.hooks.postgres
-            import airflow.providers.standard.decorators.python
-            import airflow.sdk.execution_time.supervisor
-            import airflow.sdk.execution_time.task_runner
-
             import include.social_analytics.connectors.facebook.connector
             import include.social_analytics.ingest
             import include.social_analytics.retry

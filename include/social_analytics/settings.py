@@ -35,6 +35,7 @@ class Settings:
     request_backoff: float = 2.0
     request_timeout: float = 30.0
     min_coverage: float = 0.5
+    snapshot_retention_months: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -56,6 +57,7 @@ class Settings:
             "request_backoff": _number(0),
             "request_timeout": _number(0.001),
             "min_coverage": _number(0, 1),
+            "snapshot_retention_months": _whole_number(1, 1200),
         }
         values: dict[str, object] = {}
         for name, parse in parsers.items():

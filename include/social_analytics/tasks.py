@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,14 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.log import mask_secret
 
-from include.social_analytics.discovery import Batch, deal_out, integrations_of
+from include.social_analytics.discovery import Batch, integrations_of
 from include.social_analytics.errors import JobError
 from include.social_analytics.settings import Settings
 
 if TYPE_CHECKING:
+    import psycopg
+
     from include.social_analytics.connectors.base import Connector
-    from include.social_analytics.jobs import Integration
 
 # Each task imports what it works with by itself: the DAG file is parsed all the time, and for every task.
 
@@ -50,50 +51,23 @@ def airflow_outcome() -> Iterator[None]:
 
 def list_active_integrations() -> list[Batch]:
     """Register a job for each active integration; return what to ingest, dealt out for mapping."""
-    from psycopg import IsolationLevel
-
-    from include.social_analytics import postiz
-    from include.social_analytics.connections import (
-        POSTIZ_DB,
-        graph_connection,
-        open_analytics,
-        open_postiz,
-    )
-    from include.social_analytics.connectors import PROVIDERS
+    from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+    from include.social_analytics.listing import list_active
     from include.social_analytics.runs import current_run
-    from include.social_analytics.warehouse import ledger
-    from include.social_analytics.warehouse.storage import storage_errors
 
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
         graph_connection()
-        narrowed: dict[str, Any] = {
-            "organization_id": run.organization_id,
-            "integration_ids": run.integration_ids,
-        }
-        with open_postiz() as source:
-            # All its questions are about one moment.
-            source.isolation_level = IsolationLevel.REPEATABLE_READ
-            with source.transaction(), open_analytics() as analytics:
-                with storage_errors(POSTIZ_DB):
-                    postiz.require_known(source, PROVIDERS, **narrowed)
-                    count = postiz.count_active(source, PROVIDERS, **narrowed)
-                    left_out = postiz.left_out(source, PROVIDERS)
-
-                def registered() -> Iterator[Integration]:
-                    pages = postiz.active_integrations(source, PROVIDERS, **narrowed)
-                    while True:
-                        with storage_errors(POSTIZ_DB):
-                            page = next(pages, None)
-                        if page is None:
-                            return
-                        ledger.register(analytics, run.jobs(page), run.run_id)
-                        yield from page
-
-                batches = deal_out(registered(), count, settings.max_mapped_tasks)
-        log.info("integrations listed", date=run.day.isoformat(), active=count, leftOut=left_out)
-        return batches
+        with open_postiz() as source, open_analytics() as analytics:
+            listing = list_active(source, analytics, run, settings.max_mapped_tasks)
+        log.info(
+            "integrations listed",
+            date=run.day.isoformat(),
+            active=listing.count,
+            leftOut=listing.left_out,
+        )
+        return listing.batches
 
 
 def analytics_ingest(batch: Batch) -> dict[str, int]:
@@ -113,7 +87,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
             return open_connector(provider, settings=settings, graph=graph)
 
         with open_postiz() as source, open_analytics() as analytics:
-            ingester = Ingester(source, analytics, connector, mask_secret, settings)
+            ingester = Ingester(source, analytics, connector, _mask, settings)
             try:
                 return ingester.ingest(
                     run.jobs(integrations_of(batch)), run.run_id, redo_all=is_first_start()
@@ -121,6 +95,11 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
             except ThrottledError as throttled:
                 # Not a failure: it costs no try, and no slot while it waits.
                 raise AirflowRescheduleException(throttled.due) from None  # type: ignore[no-untyped-call]
+
+
+def _mask(tokens: list[str]) -> None:
+    # All in one message to the task's supervisor.
+    mask_secret([*tokens])
 
 
 def analytics_aggregate() -> dict[str, int]:
@@ -155,7 +134,22 @@ def analytics_aggregate() -> dict[str, int]:
                         raise
                     log.info("aggregate finished", rows=rows)
                 written[day.isoformat()] = rows
+            if settings.snapshot_retention_months is not None:
+                _drop_old_snapshots(analytics, settings.snapshot_retention_months)
         return written
+
+
+def _drop_old_snapshots(analytics: psycopg.Connection, months: int) -> None:
+    from psycopg.errors import LockNotAvailable
+
+    from include.social_analytics.warehouse import snapshots
+
+    try:
+        dropped = snapshots.drop_before(analytics, datetime.now(UTC).date(), months)
+    except LockNotAvailable:
+        log.warning("snapshots are being read: the next run drops what is too old")
+    else:
+        log.info("old snapshots dropped", partitions=dropped)
 
 
 def check_coverage() -> dict[str, Any]:

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import structlog
 
 from include.sandbox.postgres import embedded_postgres
-from tests.benchmarks import aggregating, ingesting, parsing, writing
+from tests.benchmarks import aggregating, ingesting, listing, orchestrating, parsing, writing
 from tests.benchmarks.report import Result, table
 
+#: The short ones first.
+BENCHMARKS = {
+    module.__name__.rsplit(".", 1)[1]: module.results
+    for module in (parsing, listing, writing, ingesting, aggregating, orchestrating)
+}
 
-def results() -> Iterator[Result]:
-    """Run all benchmarks, the short ones first."""
-    with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as directory:
-        yield from parsing.results(Path(directory))
+
+def results(names: Sequence[str]) -> Iterator[Result]:
+    """Run some of the benchmarks, on a Postgres of their own."""
     with embedded_postgres() as postgres:
-        for benchmark in (writing, ingesting, aggregating):
-            yield from benchmark.results(postgres)
+        for name in names:
+            yield from BENCHMARKS[name](postgres)
 
 
 def main() -> None:
     """Print each result as it is known, and the table at the end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="all unless given")
+    names = parser.parse_args().names or list(BENCHMARKS)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     found = []
-    for result in results():
+    for result in results(names):
         found.append(result)
         print(f"{result.what}: {result.ours}", file=sys.stderr, flush=True)
     print(table(found))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -23,13 +21,22 @@ from include.sandbox.local_airflow import DAG_ID, PROJECT, AirflowApi, LocalAirf
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, populate_many
 from include.sandbox.world import World, make_page
+from include.social_analytics.discovery import deal_out
+from include.social_analytics.jobs import Integration
 from include.social_analytics.settings import Settings
-from tests.benchmarks.report import Result
+from tests.benchmarks.report import Result, medians
 from tests.e2e.compose.deployment import Deployment, resolve
 from tests.integration.conftest import DAY
 
-MOST = 10_000
+#: Channels of a run, each a mapped task of its own up to the limit, and in batches beyond it.
+SIZES = (20, 100, 1_000, 10_000)
+MOST = max(SIZES)
 LATENCY_MS = 100
+ROUNDS = 3
+MAX_MAPPED_TASKS = Settings().max_mapped_tasks
+
+#: The targets in seconds: of the faster executor, and of the other.
+TARGETS = {1_000: (30, 60), 10_000: (150, 300)}
 
 NOTHING = """
 import os
@@ -54,6 +61,38 @@ with DAG(
 
     nothing.expand(number=begin()) >> end.override(task_id="end")() >> end.override(task_id="leaf")()
 """
+
+
+def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
+    """Runs of each size under both executors."""
+    taken: dict[int, dict[str, float]] = {channels: {} for channels in SIZES}
+    for name, start in (("LocalExecutor", local), ("CeleryExecutor", celery)):
+        with sandbox(0) as url, start(postgres, url) as rig:
+            ours, floor = medians(lambda _: rig.ours(100), lambda _: rig.nothing(100), ROUNDS)
+        yield Result(
+            f"a run of 100 channels under {name}, beside 100 tasks that do nothing",
+            f"{ours:.0f} s", f"{floor:.0f} s", ours / floor, "at most 1.3",
+        )  # fmt: skip
+        with sandbox(LATENCY_MS) as url, start(postgres, url) as rig:
+            for channels in SIZES:
+                tasks = len(deal_out([Integration("", "", "", "")] * channels, channels, MAX_MAPPED_TASKS))
+                ours, floor = medians(
+                    lambda _, channels=channels: rig.ours(channels),
+                    lambda _, tasks=tasks: rig.nothing(tasks),
+                    ROUNDS,
+                )
+                taken[channels][name] = ours
+                yield Result(
+                    f"a run of {channels:,} channels under {name}, the API answering after {LATENCY_MS} ms, "
+                    f"beside its {tasks} tasks doing nothing",
+                    f"{ours:.0f} s", f"{floor:.0f} s", ours / floor,
+                )  # fmt: skip
+    for channels, targets in TARGETS.items():
+        yield Result(
+            f"a run of {channels:,} channels under the faster executor, and under the other",
+            " and ".join(f"{spent:.0f} s" for spent in sorted(taken[channels].values())),
+            target=" and ".join(f"{target} s" for target in targets),
+        )
 
 
 @dataclass
@@ -103,13 +142,16 @@ def sandbox(latency_ms: float) -> Iterator[str]:
 
 
 @contextmanager
-def postiz_of(postgres: EmbeddedPostgres, name: str) -> Iterator[psycopg.Connection]:
-    """A Postiz database with ``MOST`` channels."""
-    postgres.create_database(name)
-    with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
+def databases(postgres: EmbeddedPostgres, *names: str) -> Iterator[psycopg.Connection]:
+    """Databases that are dropped again; the first one is a Postiz with ``MOST`` channels, connected to."""
+    for name in names:
+        postgres.create_database(name)
+    with psycopg.connect(postgres.dsn(names[0]), autocommit=True) as connection:
         create_tables(connection)
         populate_many(connection, World(make_page(number) for number in range(1, MOST + 1)))
         yield connection
+    for name in names:
+        postgres.drop_database(name)
 
 
 def _dags(directory: Path) -> Path:
@@ -139,14 +181,12 @@ def environment(directory: Path, postiz: str, url: str) -> dict[str, str]:
 def local(postgres: EmbeddedPostgres, url: str, **settings: str) -> Iterator[Rig]:
     """As `make run` starts it: LocalExecutor."""
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name, ExitStack() as stack:
-        postiz = stack.enter_context(postiz_of(postgres, "orchestrating_local"))
-        for database in ("airflow_local", "analytics_local"):
-            postgres.create_database(database)
+        postiz = stack.enter_context(databases(postgres, "run_postiz", "run_airflow", "run_analytics"))
         airflow = LocalAirflow(
             Path(name),
-            postgres.sqlalchemy_url("airflow_local"),
-            environment(Path(name), postgres.airflow_connection("orchestrating_local"), url)
-            | {"AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("analytics_local")}
+            postgres.sqlalchemy_url("run_airflow"),
+            environment(Path(name), postgres.airflow_connection("run_postiz"), url)
+            | {"AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("run_analytics")}
             | settings,
         )
         stack.enter_context(airflow)
@@ -160,12 +200,12 @@ def celery(postgres: EmbeddedPostgres, url: str, **settings: str) -> Iterator[Ri
     """As docker-compose.yaml starts it: CeleryExecutor, Redis, one worker."""
     # Not where Postgres's user may not look.
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name, ExitStack() as stack:
-        postiz = stack.enter_context(postiz_of(postgres, "orchestrating_celery"))
+        postiz = stack.enter_context(databases(postgres, "run_postiz"))
         directory = Path(name)
         deployment = Deployment(
             directory,
             resolve(directory),
-            environment(directory, postgres.airflow_connection("orchestrating_celery"), url) | settings,
+            environment(directory, postgres.airflow_connection("run_postiz"), url) | settings,
         )
         stack.callback(deployment.processes.stop)
         services = {"postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "worker"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from include.sandbox.local_airflow import PROJECT
+from include.sandbox.postgres import EmbeddedPostgres
 from tests.benchmarks.report import Result, medians
 
 EMPTY_DAG = """
@@ -27,9 +29,13 @@ print(time.perf_counter() - started)
 """
 
 
-def results(directory: Path) -> Iterator[Result]:
+def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     """Parse both files, each time in a fresh process."""
-    empty = directory / "empty.py"
+    with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name:
+        yield from _parse_both(Path(name) / "empty.py")
+
+
+def _parse_both(empty: Path) -> Iterator[Result]:
     empty.write_text(EMPTY_DAG)
 
     def parse(path: Path) -> float:

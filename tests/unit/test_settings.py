@@ -38,6 +38,7 @@ def test_every_variable_is_read():
         "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
         "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": " 12.5 ",
         "SOCIAL_ANALYTICS_MIN_COVERAGE": "1",
+        "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "25",
     }
     assert Settings.from_environment(environment) == Settings(
         timezone=ZoneInfo("Europe/Berlin"),
@@ -53,6 +54,7 @@ def test_every_variable_is_read():
         request_backoff=0.0,
         request_timeout=12.5,
         min_coverage=1.0,
+        snapshot_retention_months=25,
     )
 
 
@@ -81,6 +83,7 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
         ("MAX_ACTIVE_RUNS", "0"),
         ("REQUEST_TIMEOUT", "0"),
         ("MIN_COVERAGE", "1.01"),
+        ("SNAPSHOT_RETENTION_MONTHS", "0"),
         ("TIMEZONE", "Mars/Olympus"),
         ("TIMEZONE", "../etc/passwd"),
         ("TIMEZONE", "/etc/localtime"),

@@ -15,6 +15,7 @@ import psycopg
 from include.social_analytics.connectors.base import Content, Reading
 from include.social_analytics.jobs import IngestJob
 from include.social_analytics.metrics import POSTS_PUBLISHED, metrics_of
+from include.social_analytics.warehouse.snapshots import ensure_month
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,8 @@ def store(
         "provider": job.integration.provider,
         "observed_at": observed_at,
     }
+    snapshot_date = observed_at.astimezone(snapshot_zone).date()
+    ensure_month(connection, snapshot_date)
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(_LOCK, [job.integration.id])
         finished = _finished_days(cursor, job, reading)
@@ -183,7 +186,7 @@ def store(
         metric_rows = _store_metrics(cursor, common, job, _metric_rows(job, reading, writable))
         content_rows = _store_content(
             cursor,
-            common | {"snapshot_date": observed_at.astimezone(snapshot_zone).date()},
+            common | {"snapshot_date": snapshot_date},
             reading.content,
             postiz_posts,
         )

@@ -53,7 +53,7 @@ def role(postgres: EmbeddedPostgres, empty: str) -> Iterator[str]:
 def tables(dsn: str, schema: str = "analytics") -> set[str]:
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'",
+            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p')",
             [schema],
         )
         return {name for (name,) in rows}

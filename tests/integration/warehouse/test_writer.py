@@ -522,6 +522,8 @@ def test_nobody_sees_figures_before_the_status_that_goes_with_them(warehouse):
 
 def test_storing_needs_no_right_to_make_temporary_tables(warehouse):
     database = warehouse.connection.info.dbname
+    # The month's first snapshots want the schema's owner, who makes their partition.
+    warehouse.store(job(), reading({DAY: 4}, content=(post(views=1),)))
     warehouse.connection.execute(f"""
         CREATE ROLE "plain {database}";
         REVOKE TEMPORARY ON DATABASE {database} FROM public;
@@ -530,7 +532,7 @@ def test_storing_needs_no_right_to_make_temporary_tables(warehouse):
         SET ROLE "plain {database}";
     """)
     warehouse.store(job(), reading({DAY: 5}, content=(post(views=1),)))
-    assert warehouse.status(job()) == "succeeded"
+    assert set(warehouse.figures().values()) >= {5}
     warehouse.connection.execute(f"""
         RESET ROLE; DROP OWNED BY "plain {database}"; DROP ROLE "plain {database}";
     """)

@@ -1,0 +1,62 @@
+"""Listing what a run ingests: a job registered for each active integration, and the batches to map over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from include.social_analytics import postiz
+from include.social_analytics.connectors import PROVIDERS
+from include.social_analytics.discovery import Batch, deal_out
+from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse.storage import storage_errors
+
+if TYPE_CHECKING:
+    from include.social_analytics.jobs import Integration
+    from include.social_analytics.runs import Run
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What there is to ingest: ``count`` integrations in batches; and how many are left out, by reason."""
+
+    batches: list[Batch]
+    count: int
+    left_out: dict[str, int]
+
+
+def list_active(
+    postiz_db: psycopg.Connection, analytics_db: psycopg.Connection, run: Run, most: int
+) -> Listing:
+    """Register a job for each active integration, a page at a time: nothing holds all of them but their text.
+
+    :param postiz_db: autocommit; not within a transaction.
+    :param most: batches at most.
+    :raises JobError: ``config_invalid`` when the run is narrowed to what is not active.
+    """
+    narrowed: dict[str, Any] = {
+        "organization_id": run.organization_id,
+        "integration_ids": run.integration_ids,
+    }
+
+    def registered() -> Iterator[Integration]:
+        pages = postiz.active_integrations(postiz_db, PROVIDERS, **narrowed)
+        while True:
+            with storage_errors("postiz_db"):
+                page = next(pages, None)
+            if page is None:
+                return
+            ledger.register(analytics_db, run.jobs(page), run.run_id)
+            yield from page
+
+    # All questions are about one moment.
+    postiz_db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with postiz_db.transaction():
+        with storage_errors("postiz_db"):
+            postiz.require_known(postiz_db, PROVIDERS, **narrowed)
+            count = postiz.count_active(postiz_db, PROVIDERS, **narrowed)
+            left_out = postiz.left_out(postiz_db, PROVIDERS)
+        return Listing(deal_out(registered(), count, most), count, left_out)

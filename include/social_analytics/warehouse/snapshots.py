@@ -1,0 +1,77 @@
+"""The months of ``content_metric_snapshot``: each a partition, made when it is first written to."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.snapshots', 0))"
+# Not to_regclass(): in a transaction that waited for the lock, it does not see what was made meanwhile.
+_IS_THERE = """
+SELECT EXISTS (
+    SELECT FROM pg_class WHERE relnamespace = 'analytics'::regnamespace AND relname = %s
+)
+"""
+
+# Made beside the table and then attached, which waits for no reader or writer of the other months.
+_CREATE = """
+CREATE TABLE {month} (LIKE analytics.content_metric_snapshot INCLUDING ALL);
+ALTER TABLE analytics.content_metric_snapshot ATTACH PARTITION {month} FOR VALUES FROM ({first}) TO ({end})
+"""
+# Names sort as their months do.
+_OLDER = """
+SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+WHERE inhparent = 'analytics.content_metric_snapshot'::regclass AND relname COLLATE "C" < %s
+ORDER BY relname COLLATE "C"
+"""
+
+
+def ensure_month(connection: psycopg.Connection[Any], day: date) -> None:
+    """Make the partition that ``day``'s snapshots go to, if it is not there; costs a small query then.
+
+    Safe when several processes call it at once.
+    """
+    month = _partition(day.year, day.month)
+    if _is_there(connection, month):
+        return
+    with connection.transaction():
+        connection.execute(_LOCK)
+        if not _is_there(connection, month):
+            connection.execute(
+                sql.SQL(_CREATE).format(
+                    month=sql.Identifier("analytics", month),
+                    first=sql.Literal(day.replace(day=1)),
+                    end=sql.Literal(date(day.year + day.month // 12, day.month % 12 + 1, 1)),
+                )
+            )
+
+
+def drop_before(connection: psycopg.Connection[Any], day: date, months: int) -> list[str]:
+    """Drop the months before the last ``months`` full ones at ``day``; returns what was dropped.
+
+    :raises psycopg.errors.LockNotAvailable: when somebody reads for longer than five seconds.
+    """
+    number = day.year * 12 + day.month - 1 - months
+    with connection.transaction():
+        connection.execute(_LOCK)
+        # Whoever waits for this lock has all writers wait behind it.
+        connection.execute("SET LOCAL lock_timeout = '5s'")
+        older = [
+            name
+            for (name,) in connection.execute(_OLDER, [_partition(number // 12, number % 12 + 1)]).fetchall()
+        ]
+        for name in older:
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("analytics", name)))
+    return older
+
+
+def _partition(year: int, month: int) -> str:
+    return f"content_metric_snapshot_{year:04}_{month:02}"
+
+
+def _is_there(connection: psycopg.Connection[Any], table: str) -> bool:
+    row = connection.execute(_IS_THERE, [table]).fetchone()
+    return bool(row and row[0])

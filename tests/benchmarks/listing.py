@@ -1,0 +1,59 @@
+"""Peak memory of the process that lists 100,000 channels, beside one that lists 100."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+
+from include.sandbox.local_airflow import PROJECT
+from include.sandbox.postgres import EmbeddedPostgres
+from include.sandbox.postiz_db import create_tables, populate_many
+from include.sandbox.world import World, make_page
+from include.social_analytics.warehouse.migrate import migrate
+from tests.benchmarks.report import Result
+
+FEW, MANY = 100, 100_000
+
+# To the JSON that Airflow sends to its supervisor; the peak is in KiB.
+LIST = """
+import json, resource, sys
+import psycopg
+from include.social_analytics.listing import list_active
+from include.social_analytics.runs import Run
+from include.social_analytics.settings import Settings
+from tests.integration.conftest import DAY
+from airflow.sdk.bases.xcom import BaseXCom
+
+run = Run("run", DAY, False, None, None)
+with psycopg.connect(sys.argv[1], autocommit=True) as postiz:
+    with psycopg.connect(sys.argv[2], autocommit=True) as analytics:
+        listing = list_active(postiz, analytics, run, Settings().max_mapped_tasks)
+sent = json.dumps(BaseXCom.serialize_value(listing.batches)).encode()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
+    """List a small and a large Postiz, each in a process of its own."""
+    peaks = {}
+    for channels in (FEW, MANY):
+        names = [f"listing_{kind}_{channels}" for kind in ("postiz", "analytics")]
+        for name in names:
+            postgres.create_database(name)
+        postiz, analytics = (postgres.dsn(name) for name in names)
+        with psycopg.connect(postiz, autocommit=True) as connection:
+            create_tables(connection)
+            populate_many(connection, World(make_page(number) for number in range(1, channels + 1)))
+        with psycopg.connect(analytics, autocommit=True) as connection:
+            migrate(connection)
+        command = [sys.executable, "-c", LIST, postiz, analytics]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True)
+        peaks[channels] = int(done.stdout.split()[-1]) / 1024
+    above = peaks[MANY] - peaks[FEW]
+    yield Result(
+        f"peak memory of listing {MANY:,} channels, above listing {FEW}",
+        f"{above:.0f} MiB", f"{peaks[FEW]:.0f} MiB", target="at most 40 MiB",
+    )  # fmt: skip
