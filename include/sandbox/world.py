@@ -75,7 +75,7 @@ FAULT_KINDS = {
     "invalid_metric": "any call that asks for ``metric`` is refused",
     "reduce_data": "a listing of more than ``limit`` is refused: code 1, HTTP 500",
     "bad_post": "``post``, or each reel, has no insights, and fails the listing that asks for them",
-    "not_published": "the latest complete day is not in the insights yet",
+    "not_published": "a day that ended in the last 26 hours is not in the insights yet",
     "no_insights": "the insights are empty",
     "repeated_cursor": "each page of a listing leads to the first",
     "empty_page": "a listing begins with an empty page",
