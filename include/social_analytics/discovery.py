@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from math import ceil
 from typing import TypedDict
 
 from include.social_analytics.jobs import Integration
@@ -17,6 +18,9 @@ _NAME_LENGTH = 120
 #: of their number in a task (10 ms each in a batch of 50, 30 in one of 150). Measured, the sum is lowest
 #: between 20 and 50.
 SMALLEST_BATCH = 25
+
+#: And fewer than that before there are fewer tasks than run at once.
+FEWEST_TASKS = 16
 
 
 class Batch(TypedDict):
@@ -35,7 +39,9 @@ def deal_out(integrations: Iterable[Integration], count: int, most: int) -> list
 
     :param count: how many there are.
     """
-    size = 1 if count <= most else max(-(-count // most), SMALLEST_BATCH)
+    size = 1
+    if count > most:
+        size = max(ceil(count / most), min(SMALLEST_BATCH, ceil(count / FEWEST_TASKS)))
     left = iter(integrations)
     batches = []
     while members := list(islice(left, size)):

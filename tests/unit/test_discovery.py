@@ -18,7 +18,8 @@ def some(count: int) -> list[Integration]:
         (0, 0, 0),
         (1, 1, 1),
         (200, 200, 1),
-        (201, 9, SMALLEST_BATCH),
+        (201, 16, 13),
+        (1_000, 40, SMALLEST_BATCH),
         (5_000, 200, 25),
         (10_000, 200, 50),
         (10_001, 197, 51),
@@ -49,3 +50,7 @@ def test_a_batch_says_how_many_and_a_long_name_is_cut_to_what_airflow_keeps():
 def test_nothing_but_ids_names_and_the_provider_crosses_xcom():
     [batch] = deal_out(some(1), 1, 200)
     assert json.loads(batch["integrations"]) == [["i00000", "Page 0", "org", "facebook"]]
+
+
+def test_a_low_limit_is_used_to_the_full():
+    assert [len(integrations_of(batch)) for batch in deal_out(some(6), 6, 3)] == [2, 2, 2]
