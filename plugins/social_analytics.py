@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from include.social_analytics.timetable import CalendarDayTimetable
+
+#: What an ingest task loads, and Airflow for it.
+NEEDED_BY_TASKS = (
+    "airflow.providers.postgres.hooks.postgres",
+    "airflow.providers.standard.decorators.python",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "include.social_analytics.connectors.facebook.connector",
+    "include.social_analytics.ingest",
+    "include.social_analytics.retry",
+    "include.social_analytics.runs",
+    "include.social_analytics.tasks",
+)
 
 
 class SocialAnalyticsPlugin(AirflowPlugin):
@@ -24,8 +38,5 @@ class SocialAnalyticsPlugin(AirflowPlugin):
         which is Airflow's default), it would cost the tasks of all DAGs, and is left to those that need it.
         """
         if not conf.getboolean("core", "lazy_load_plugins"):
-            import include.social_analytics.connectors.facebook.connector
-            import include.social_analytics.ingest
-            import include.social_analytics.retry
-            import include.social_analytics.runs
-            import include.social_analytics.tasks  # noqa: F401
+            for module in NEEDED_BY_TASKS:
+                import_module(module)

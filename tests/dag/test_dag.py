@@ -105,3 +105,34 @@ def test_the_dag_file_loads_nothing_that_only_its_tasks_need():
         [sys.executable, "-c", before + script], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
+# What a task loads between its start and its first call, when nothing was loaded before.
+ONLY_TASKS_NEED = {"psycopg", "requests", "airflow.providers.postgres.hooks.postgres"}
+
+
+@pytest.mark.parametrize(
+    ("lazily", "loaded"), [("True", set()), ("False", ONLY_TASKS_NEED)], ids=["lazily", "at the start"]
+)
+def test_the_plugin_loads_what_tasks_need_only_where_it_is_loaded_once_for_all_of_them(
+    lazily, loaded, tmp_path
+):
+    script = (
+        "import sys, airflow; from airflow import plugins_manager; plugins_manager.ensure_plugins_loaded();"
+        "assert not plugins_manager.get_import_errors(), plugins_manager.get_import_errors();"
+        f"print(sorted({ONLY_TASKS_NEED!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={
+            **os.environ,
+            "AIRFLOW_HOME": str(tmp_path),
+            "PYTHONPATH": str(PROJECT),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": lazily,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == [str(sorted(loaded))], done.stderr
