@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ def list_active_integrations() -> list[Batch]:
         run = current_run(settings)
         graph_connection()
         with open_postiz() as source, open_analytics() as analytics:
-            listing = list_active(source, analytics, run, settings.max_mapped_tasks)
+            listing = list_active(source, analytics, run, settings)
         log.info(
             "integrations listed",
             date=run.day.isoformat(),
@@ -145,7 +145,7 @@ def _drop_old_snapshots(analytics: psycopg.Connection, months: int) -> None:
     from include.social_analytics.warehouse import snapshots
 
     try:
-        dropped = snapshots.drop_before(analytics, datetime.now(UTC).date(), months)
+        dropped = snapshots.drop_older(analytics, months)
     except LockNotAvailable:
         log.warning("snapshots are being read: the next run drops what is too old")
     else:

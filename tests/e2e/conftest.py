@@ -200,6 +200,7 @@ def stage(
             "SOCIAL_ANALYTICS_MAX_RETRY_DELAY": "1",
             "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
             "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
+            "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "24",
         }
         with LocalAirflow(home, postgres.sqlalchemy_url("e2e_airflow"), environment) as airflow:
             stage = Stage(

@@ -13,6 +13,7 @@ import requests
 
 from include.sandbox.world import Page
 from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.e2e.conftest import DAY, Run, Stage, expected, tables
 
 
@@ -298,3 +299,19 @@ def assert_free_of(tokens: list[str], text: str, where: str) -> None:
     # A part is as bad as the whole, and is found also where a line was cut.
     leaked = [token[:12] for token in tokens if token[10:50] in text]
     assert not leaked, f"{where} has {leaked}"
+
+
+def test_a_run_drops_months_of_snapshots_that_are_past_their_retention(stage):
+    past, kept = (DAY - timedelta(days=days) for days in (3 * 365, 365))
+    for day in (past, kept):
+        ensure_month(stage.analytics, day)
+    organization_id, _ = stage.organization(1)
+    assert stage.run(organization_id=organization_id).state == "success"
+    names = {
+        row["relname"]
+        for row in stage.rows(
+            "SELECT relname FROM pg_class WHERE relname LIKE 'content_metric_snapshot_20__%%'"
+        )
+    }
+    assert f"content_metric_snapshot_{kept:%Y_%m}" in names
+    assert f"content_metric_snapshot_{past:%Y_%m}" not in names

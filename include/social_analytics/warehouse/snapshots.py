@@ -21,10 +21,13 @@ _CREATE = """
 CREATE TABLE {month} (LIKE analytics.content_metric_snapshot INCLUDING ALL);
 ALTER TABLE analytics.content_metric_snapshot ATTACH PARTITION {month} FOR VALUES FROM ({first}) TO ({end})
 """
-# Names sort as their months do.
+# By the database's clock: no worker whose clock is ahead drops anything. Names sort as their months do.
 _OLDER = """
 SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-WHERE inhparent = 'analytics.content_metric_snapshot'::regclass AND relname COLLATE "C" < %s
+WHERE inhparent = 'analytics.content_metric_snapshot'::regclass
+  AND relname COLLATE "C" < to_char(
+      clock_timestamp() AT TIME ZONE 'UTC' - make_interval(months => %s), '"content_metric_snapshot_"YYYY_MM'
+  )
 ORDER BY relname COLLATE "C"
 """
 
@@ -34,7 +37,7 @@ def ensure_month(connection: psycopg.Connection[Any], day: date) -> None:
 
     Safe when several processes call it at once.
     """
-    month = _partition(day.year, day.month)
+    month = f"content_metric_snapshot_{day:%Y_%m}"
     if _is_there(connection, month):
         return
     with connection.transaction():
@@ -49,27 +52,19 @@ def ensure_month(connection: psycopg.Connection[Any], day: date) -> None:
             )
 
 
-def drop_before(connection: psycopg.Connection[Any], day: date, months: int) -> list[str]:
-    """Drop the months before the last ``months`` full ones at ``day``; returns what was dropped.
+def drop_older(connection: psycopg.Connection[Any], months: int) -> list[str]:
+    """Keep the current month and ``months`` full ones before it; returns the names of what was dropped.
 
     :raises psycopg.errors.LockNotAvailable: when somebody reads for longer than five seconds.
     """
-    number = day.year * 12 + day.month - 1 - months
     with connection.transaction():
         connection.execute(_LOCK)
         # Whoever waits for this lock has all writers wait behind it.
         connection.execute("SET LOCAL lock_timeout = '5s'")
-        older = [
-            name
-            for (name,) in connection.execute(_OLDER, [_partition(number // 12, number % 12 + 1)]).fetchall()
-        ]
+        older = [name for (name,) in connection.execute(_OLDER, [months]).fetchall()]
         for name in older:
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("analytics", name)))
     return older
-
-
-def _partition(year: int, month: int) -> str:
-    return f"content_metric_snapshot_{year:04}_{month:02}"
 
 
 def _is_there(connection: psycopg.Connection[Any], table: str) -> bool:

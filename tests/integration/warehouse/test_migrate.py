@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -18,6 +19,7 @@ from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import migrate as module
 from include.social_analytics.warehouse.migrate import HEAD, migrate
+from include.social_analytics.warehouse.snapshots import ensure_month
 from include.social_analytics.warehouse.storage import storage_errors
 
 TABLES = {
@@ -168,3 +170,32 @@ print({{"alembic", "sqlalchemy", "airflow"}} & set(sys.modules))
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def test_snapshots_that_were_there_before_move_into_their_months(empty):
+    config = Config()
+    config.set_main_option("script_location", str(module._MIGRATIONS))
+    first = ScriptDirectory.from_config(config).get_revision("0001").module
+    days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 11, 24)]
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA analytics")
+        connection.execute(first.TABLES)
+        connection.execute("CREATE TABLE analytics.alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO analytics.alembic_version VALUES ('0001')")
+        for day in days:
+            connection.execute(
+                "INSERT INTO analytics.content_metric_snapshot VALUES ('i', 'c', 'views', %s, 1, now())",
+                [day],
+            )
+        migrate(connection)
+        rows = connection.execute(
+            "SELECT tableoid::regclass::text, snapshot_date FROM analytics.content_metric_snapshot ORDER BY 2"
+        ).fetchall()
+        assert rows == [(f"analytics.content_metric_snapshot_{day:%Y_%m}", day) for day in days]
+        # And goes on from there: the month is known, and its days are still unique.
+        ensure_month(connection, days[-1])
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(
+                "INSERT INTO analytics.content_metric_snapshot VALUES ('i', 'c', 'views', %s, 2, now())",
+                [days[-1]],
+            )

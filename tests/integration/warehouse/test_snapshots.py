@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from threading import Barrier, Thread
 
 import psycopg
 import pytest
 from psycopg.errors import LockNotAvailable
 
-from include.social_analytics.warehouse.migrate import migrate
-from include.social_analytics.warehouse.snapshots import drop_before, ensure_month
+from include.social_analytics.warehouse.snapshots import drop_older, ensure_month
 
 INSERT = "INSERT INTO analytics.content_metric_snapshot VALUES ('i', 'c', 'views', %s, 1, now())"
 MONTHS = """
@@ -66,20 +65,24 @@ def test_a_new_month_waits_for_nobody_who_writes_to_another(analytics, postgres,
     assert months(analytics) == ["2026_11", "2026_12"]
 
 
+def months_ago(connection: psycopg.Connection, number: int) -> date:
+    """A day of that month."""
+    [day] = connection.execute(
+        "SELECT (clock_timestamp() AT TIME ZONE 'UTC' - make_interval(months => %s))::date", [number]
+    ).fetchone()
+    return day
+
+
 def test_months_before_those_to_keep_are_dropped_and_no_others(analytics):
-    for month in (10, 11, 12):
-        ensure_month(analytics, date(2025, month, 15))
-        analytics.execute(INSERT, [date(2025, month, 15)])
-    for month in (1, 2):
-        ensure_month(analytics, date(2026, month, 1))
-    # February has begun; the two full months before it are kept with it.
-    assert drop_before(analytics, date(2026, 2, 28), 2) == [
-        "content_metric_snapshot_2025_10",
-        "content_metric_snapshot_2025_11",
-    ]
-    assert months(analytics) == ["2025_12", "2026_01", "2026_02"]
-    assert snapshot_dates(analytics) == [date(2025, 12, 15)]
-    assert drop_before(analytics, date(2026, 2, 28), 2) == []
+    days = [months_ago(analytics, number) for number in (14, 3, 2, 1, 0)]
+    for day in days:
+        ensure_month(analytics, day)
+        analytics.execute(INSERT, [day])
+    # The current month has begun; the two full months before it are kept with it.
+    assert drop_older(analytics, 2) == [f"content_metric_snapshot_{day:%Y_%m}" for day in days[:2]]
+    assert months(analytics) == [f"{day:%Y_%m}" for day in days[2:]]
+    assert snapshot_dates(analytics) == days[2:]
+    assert drop_older(analytics, 2) == []
 
 
 def test_dropping_gives_way_to_who_reads_for_long(analytics, postgres, analytics_database):
@@ -87,39 +90,5 @@ def test_dropping_gives_way_to_who_reads_for_long(analytics, postgres, analytics
     with psycopg.connect(postgres.dsn(analytics_database)) as reader:
         reader.execute("SELECT count(*) FROM analytics.content_metric_snapshot")
         with pytest.raises(LockNotAvailable):
-            drop_before(analytics, date(2026, 2, 1), 1)
+            drop_older(analytics, 1)
     assert months(analytics) == ["2025_01"]
-
-
-def test_snapshots_that_were_there_before_move_into_their_months(postgres):
-    postgres.create_database("before_partitions")
-    with psycopg.connect(postgres.dsn("before_partitions"), autocommit=True) as connection:
-        migrate(connection)
-        # As the first revision left it.
-        connection.execute(
-            "DROP TABLE analytics.content_metric_snapshot;"
-            "CREATE TABLE analytics.content_metric_snapshot ("
-            "  integration_id text NOT NULL, content_id text NOT NULL, metric text NOT NULL,"
-            "  snapshot_date date NOT NULL, value numeric, observed_at timestamptz NOT NULL,"
-            "  PRIMARY KEY (integration_id, content_id, metric, snapshot_date));"
-            "UPDATE analytics.alembic_version SET version_num = '0001'"
-        )
-        days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 11, 24)]
-        for day in days:
-            connection.execute(INSERT, [day])
-        migrate(connection)
-        assert snapshot_dates(connection) == days
-        assert months(connection) == ["2025_12", "2026_01", "2026_11"]
-        # And goes on from there.
-        ensure_month(connection, date(2026, 11, 25))
-        connection.execute(INSERT, [date(2026, 11, 25)])
-    postgres.drop_database("before_partitions")
-
-
-def test_the_aggregate_task_drops_by_the_setting(analytics):
-    from include.social_analytics.tasks import _drop_old_snapshots
-
-    ensure_month(analytics, date(2020, 1, 1))
-    ensure_month(analytics, datetime.now(UTC).date())
-    _drop_old_snapshots(analytics, 1)
-    assert len(months(analytics)) == 1

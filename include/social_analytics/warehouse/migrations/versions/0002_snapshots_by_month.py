@@ -9,13 +9,7 @@ PARTITIONED = """
 ALTER TABLE analytics.content_metric_snapshot RENAME TO content_metric_snapshot_unpartitioned;
 ALTER INDEX analytics.content_metric_snapshot_pkey RENAME TO content_metric_snapshot_unpartitioned_pkey;
 CREATE TABLE analytics.content_metric_snapshot (
-    integration_id    text NOT NULL,
-    content_id        text NOT NULL,
-    metric            text NOT NULL,
-    snapshot_date     date NOT NULL,
-    value             numeric,
-    observed_at       timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, content_id, metric, snapshot_date)
+    LIKE analytics.content_metric_snapshot_unpartitioned INCLUDING ALL
 ) PARTITION BY RANGE (snapshot_date);
 COMMENT ON TABLE analytics.content_metric_snapshot IS 'Lifetime totals as they stood when read on that date';
 DO $$
