@@ -42,6 +42,8 @@ def settings_table() -> str:
             value = f"{value:%H:%M}"
         elif isinstance(value, float):
             value = f"{value:g}"
+        elif value is None:
+            value = ""
         rows.append(f"| `{PREFIX}{name.upper()}` | {value} | {meaning} |")
     return "\n".join(rows)
 

@@ -13,35 +13,34 @@ from include.social_analytics.jobs import Integration
 #: Airflow keeps 250 characters of a mapped instance's label; a longer name tells nobody more.
 _NAME_LENGTH = 120
 
-#: Integrations that a task takes at least where one each would be too many tasks. A task costs 260 ms of a
-#: core before its first call, an integration some 15; and Airflow's masking of tokens grows with the square
-#: of their number in a task (10 ms each in a batch of 50, 30 in one of 150). Measured, the sum is lowest
-#: between 20 and 50.
+#: Integrations in a batch at least, once one task each would be too many. A task costs some 0.26 s of a core
+#: before its first call. Masking tokens costs each of them 0.2 ms more for each member of the batch, because
+#: Airflow compiles all secrets so far into one expression for every further one, in task and supervisor. The
+#: sum for an integration, 260 ms / size + 0.2 ms * size, is lowest at 35 and flat around it.
 SMALLEST_BATCH = 25
-
-#: And fewer than that before there are fewer tasks than run at once.
-FEWEST_TASKS = 16
 
 
 class Batch(TypedDict):
     """What one mapped ingest task works on; the label is shown in the UI.
 
-    ``integrations`` is JSON: a list of [id, name, organization id, provider]. Each mapped task is handed the
-    list of all batches, and Airflow takes ten times as long over that many lists as over their text.
+    ``integrations`` is JSON: a list of [id, name, organization id, provider]. As text, because Airflow hands
+    each mapped task the list of all batches, and walks through whatever is nested in it.
     """
 
     label: str
     integrations: str
 
 
-def deal_out(integrations: Iterable[Integration], count: int, most: int) -> list[Batch]:
-    """One integration each, or at most ``most`` batches of equal size (the last may be smaller), in order.
+def deal_out(integrations: Iterable[Integration], count: int, *, most: int, at_once: int) -> list[Batch]:
+    """One integration each, or batches of equal size (the last may be smaller), in the given order.
 
-    :param count: how many there are.
+    :param count: how many integrations there are.
+    :param most: tasks at most.
+    :param at_once: tasks that run at once; small batches rather than fewer tasks than that.
     """
     size = 1
     if count > most:
-        size = max(ceil(count / most), min(SMALLEST_BATCH, ceil(count / FEWEST_TASKS)))
+        size = max(ceil(count / most), min(SMALLEST_BATCH, ceil(count / at_once)))
     left = iter(integrations)
     batches = []
     while members := list(islice(left, size)):

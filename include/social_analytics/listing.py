@@ -17,6 +17,7 @@ from include.social_analytics.warehouse.storage import storage_errors
 if TYPE_CHECKING:
     from include.social_analytics.jobs import Integration
     from include.social_analytics.runs import Run
+    from include.social_analytics.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,11 @@ class Listing:
 
 
 def list_active(
-    postiz_db: psycopg.Connection, analytics_db: psycopg.Connection, run: Run, most: int
+    postiz_db: psycopg.Connection, analytics_db: psycopg.Connection, run: Run, settings: Settings
 ) -> Listing:
     """Register a job for each active integration, a page at a time: nothing holds all of them but their text.
 
     :param postiz_db: autocommit; not within a transaction.
-    :param most: batches at most.
     :raises JobError: ``config_invalid`` when the run is narrowed to what is not active.
     """
     narrowed: dict[str, Any] = {
@@ -59,4 +59,7 @@ def list_active(
             postiz.require_known(postiz_db, PROVIDERS, **narrowed)
             count = postiz.count_active(postiz_db, PROVIDERS, **narrowed)
             left_out = postiz.left_out(postiz_db, PROVIDERS)
-        return Listing(deal_out(registered(), count, most), count, left_out)
+        batches = deal_out(
+            registered(), count, most=settings.max_mapped_tasks, at_once=settings.max_concurrent_tasks
+        )
+        return Listing(batches, count, left_out)

@@ -105,13 +105,7 @@ def active_integrations(
     while True:
         rows = connection.execute(
             _PAGE,
-            {
-                "after": after,
-                "providers": list(providers),
-                "organization_id": organization_id,
-                "integration_ids": None if integration_ids is None else list(integration_ids),
-                "page_size": page_size,
-            },
+            _active(providers, organization_id, integration_ids) | {"after": after, "page_size": page_size},
         ).fetchall()
         if rows:
             yield [Integration(*row) for row in rows]
@@ -128,14 +122,7 @@ def count_active(
     integration_ids: Sequence[str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` brings when both are asked of one snapshot."""
-    row = connection.execute(
-        _COUNT,
-        {
-            "providers": list(providers),
-            "organization_id": organization_id,
-            "integration_ids": None if integration_ids is None else list(integration_ids),
-        },
-    ).fetchone()
+    row = connection.execute(_COUNT, _active(providers, organization_id, integration_ids)).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
 
@@ -224,6 +211,17 @@ def published_posts(
             _POSTS, {"integration_id": integration_id, "release_ids": list(release_ids)}
         ).fetchall()
     )
+
+
+def _active(
+    providers: Sequence[str], organization_id: str | None, integration_ids: Sequence[str] | None
+) -> dict[str, Any]:
+    """The parameters of ``_ACTIVE``."""
+    return {
+        "providers": list(providers),
+        "organization_id": organization_id,
+        "integration_ids": None if integration_ids is None else list(integration_ids),
+    }
 
 
 def _states(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import requests
@@ -29,18 +30,28 @@ PAGES = 200
 LATENCY_MS = 100
 
 
+@contextmanager
+def sandbox(pages: int, latency_ms: float) -> Iterator[str]:
+    """The stand-in for the Graph API in a process of its own; its URL."""
+    command = ["--port", "0", "--pages", str(pages), "--latency-ms", str(latency_ms)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "include.sandbox.graph_api", *command],
+        cwd=PROJECT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        [url] = re.findall(r"http\S+", process.stdout.readline())
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     """Ingest one batch of ``PAGES`` channels from a sandbox in a process of its own."""
     settings = Settings()
     for name in ("ingesting_postiz", "ingesting_analytics"):
         postgres.create_database(name)
-    command = ["--port", "0", "--pages", str(PAGES), "--latency-ms", str(LATENCY_MS)]
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "include.sandbox.graph_api", *command],
-        cwd=PROJECT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        [url] = re.findall(r"http\S+", sandbox.stdout.readline())
+    with sandbox(PAGES, LATENCY_MS) as url:
         with (
             psycopg.connect(postgres.dsn("ingesting_postiz"), autocommit=True) as postiz,
             psycopg.connect(postgres.dsn("ingesting_analytics"), autocommit=True) as analytics,
@@ -60,9 +71,6 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             ingester.ingest(jobs, "run", redo_all=True)
             wall, processor = time.perf_counter() - wall, time.process_time() - processor
         calls = requests.get(f"{url}/sandbox/calls", timeout=30).json()
-    finally:
-        sandbox.terminate()
-        sandbox.wait()
     waiting = PAGES * 2 * LATENCY_MS / 1000
     yield Result(
         f"ingesting {PAGES} channels in one task, the API answering after {LATENCY_MS} ms",

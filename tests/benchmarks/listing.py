@@ -30,7 +30,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 run = Run("run", DAY, False, None, None)
 with psycopg.connect(sys.argv[1], autocommit=True) as postiz:
     with psycopg.connect(sys.argv[2], autocommit=True) as analytics:
-        listing = list_active(postiz, analytics, run, Settings().max_mapped_tasks)
+        listing = list_active(postiz, analytics, run, Settings())
 sent = json.dumps(BaseXCom.serialize_value(listing.batches)).encode()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +21,7 @@ from include.sandbox.world import World, make_page
 from include.social_analytics.discovery import deal_out
 from include.social_analytics.jobs import Integration
 from include.social_analytics.settings import Settings
+from tests.benchmarks.ingesting import sandbox
 from tests.benchmarks.report import Result, medians
 from tests.e2e.compose.deployment import Deployment, resolve
 from tests.integration.conftest import DAY
@@ -33,7 +31,6 @@ SIZES = (20, 100, 1_000, 10_000)
 MOST = max(SIZES)
 LATENCY_MS = 100
 ROUNDS = 3
-MAX_MAPPED_TASKS = Settings().max_mapped_tasks
 
 #: The targets in seconds: of the faster executor, and of the other.
 TARGETS = {1_000: (30, 60), 10_000: (150, 300)}
@@ -67,15 +64,15 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     """Runs of each size under both executors."""
     taken: dict[int, dict[str, float]] = {channels: {} for channels in SIZES}
     for name, start in (("LocalExecutor", local), ("CeleryExecutor", celery)):
-        with sandbox(0) as url, start(postgres, url) as rig:
+        with sandbox(MOST, 0) as url, start(postgres, url) as rig:
             ours, floor = medians(lambda _: rig.ours(100), lambda _: rig.nothing(100), ROUNDS)
         yield Result(
             f"a run of 100 channels under {name}, beside 100 tasks that do nothing",
             f"{ours:.0f} s", f"{floor:.0f} s", ours / floor, "at most 1.3",
         )  # fmt: skip
-        with sandbox(LATENCY_MS) as url, start(postgres, url) as rig:
+        with sandbox(MOST, LATENCY_MS) as url, start(postgres, url) as rig:
             for channels in SIZES:
-                tasks = len(deal_out([Integration("", "", "", "")] * channels, channels, MAX_MAPPED_TASKS))
+                tasks = tasks_of(channels)
                 ours, floor = medians(
                     lambda _, channels=channels: rig.ours(channels),
                     lambda _, tasks=tasks: rig.nothing(tasks),
@@ -93,6 +90,15 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             " and ".join(f"{spent:.0f} s" for spent in sorted(taken[channels].values())),
             target=" and ".join(f"{target} s" for target in targets),
         )
+
+
+def tasks_of(channels: int) -> int:
+    """How many mapped tasks a run of so many channels has."""
+    some = [Integration("", "", "", "")] * channels
+    settings = Settings()
+    return len(
+        deal_out(some, channels, most=settings.max_mapped_tasks, at_once=settings.max_concurrent_tasks)
+    )
 
 
 @dataclass
@@ -122,23 +128,6 @@ class Rig:
         assert run["state"] == "success", run
         ended, began = (datetime.fromisoformat(run[name]) for name in ("end_date", "queued_at"))
         return (ended - began).total_seconds()
-
-
-@contextmanager
-def sandbox(latency_ms: float) -> Iterator[str]:
-    """The stand-in for the Graph API in a process of its own; its URL."""
-    command = ["--port", "0", "--pages", str(MOST), "--latency-ms", str(latency_ms)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "include.sandbox.graph_api", *command],
-        cwd=PROJECT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        [url] = re.findall(r"http\S+", process.stdout.readline())
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @contextmanager
@@ -178,7 +167,7 @@ def environment(directory: Path, postiz: str, url: str) -> dict[str, str]:
 
 
 @contextmanager
-def local(postgres: EmbeddedPostgres, url: str, **settings: str) -> Iterator[Rig]:
+def local(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
     """As `make run` starts it: LocalExecutor."""
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name, ExitStack() as stack:
         postiz = stack.enter_context(databases(postgres, "run_postiz", "run_airflow", "run_analytics"))
@@ -186,8 +175,7 @@ def local(postgres: EmbeddedPostgres, url: str, **settings: str) -> Iterator[Rig
             Path(name),
             postgres.sqlalchemy_url("run_airflow"),
             environment(Path(name), postgres.airflow_connection("run_postiz"), url)
-            | {"AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("run_analytics")}
-            | settings,
+            | {"AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("run_analytics")},
         )
         stack.enter_context(airflow)
         rig = Rig(airflow, postiz)
@@ -196,7 +184,7 @@ def local(postgres: EmbeddedPostgres, url: str, **settings: str) -> Iterator[Rig
 
 
 @contextmanager
-def celery(postgres: EmbeddedPostgres, url: str, **settings: str) -> Iterator[Rig]:
+def celery(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
     """As docker-compose.yaml starts it: CeleryExecutor, Redis, one worker."""
     # Not where Postgres's user may not look.
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name, ExitStack() as stack:
@@ -205,7 +193,7 @@ def celery(postgres: EmbeddedPostgres, url: str, **settings: str) -> Iterator[Ri
         deployment = Deployment(
             directory,
             resolve(directory),
-            environment(directory, postgres.airflow_connection("run_postiz"), url) | settings,
+            environment(directory, postgres.airflow_connection("run_postiz"), url),
         )
         stack.callback(deployment.processes.stop)
         services = {"postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "worker"}
