@@ -135,7 +135,8 @@ def analytics_aggregate() -> dict[str, int]:
                     log.info("aggregate finished", rows=rows)
                 written[day.isoformat()] = rows
             if settings.snapshot_retention_months is not None:
-                _drop_old_snapshots(analytics, settings.snapshot_retention_months)
+                with AggregateJob(run.day, run.organization_id).log_context():
+                    _drop_old_snapshots(analytics, settings.snapshot_retention_months)
         return written
 
 
