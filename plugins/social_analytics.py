@@ -1,4 +1,4 @@
-"""Tells Airflow of the timetable, without which the scheduler could not read the DAG's schedule back."""
+"""Tells Airflow of the timetable, without which it could not read the schedule back, and of the page."""
 
 from __future__ import annotations
 
@@ -24,11 +24,31 @@ NEEDED_BY_TASKS = (
 )
 
 
+async def health_page(scope: Any, receive: Any, send: Any) -> None:
+    """The page's server, loaded when somebody first looks: plugins are loaded everywhere."""
+    from include.social_analytics.health.app import app
+
+    await app(scope, receive, send)
+
+
 class SocialAnalyticsPlugin(AirflowPlugin):
-    """The timetable that ``dags/social_analytics_daily.py`` names."""
+    """The timetable that ``dags/social_analytics_daily.py`` names, and the page "Social analytics"."""
 
     name = "social_analytics"
     timetables = [CalendarDayTimetable]  # noqa: RUF012 - Airflow's own way to register
+    fastapi_apps = [  # noqa: RUF012
+        {"name": "Social analytics", "url_prefix": "/social-analytics", "app": health_page}
+    ]
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Social analytics",
+            # Relative, so that it works below any path that Airflow is served from.
+            "href": "social-analytics/",
+            "destination": "nav",
+            "url_route": "social-analytics",
+            "nav_top_level": True,
+        }
+    ]
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:

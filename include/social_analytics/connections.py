@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -26,6 +27,10 @@ ANALYTICS_REDIS = "analytics_redis"
 
 DEFAULT_GRAPH_HOST = "graph.facebook.com"
 DEFAULT_GRAPH_VERSION = "v25.0"
+
+#: Seconds that someone who looks at the health page waits: for the database, and for each query.
+PATIENCE_TO_CONNECT = 3
+PATIENCE_TO_READ = 10
 
 #: Seconds in which Redis answers, or does not matter.
 REDIS_TIMEOUT = 2
@@ -65,7 +70,28 @@ def open_analytics() -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def _open_postgres(conn_id: str) -> Iterator[psycopg.Connection]:
+def open_analytics_to_read() -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """The analytics database at one moment, as it is, for someone who waits: read-only, bounded in time.
+
+    Its rows are dictionaries.
+
+    :raises JobError: ``config_invalid`` or ``storage_unavailable``, also for what fails inside the block.
+    """
+    from psycopg import IsolationLevel
+    from psycopg.rows import dict_row
+
+    with _open_postgres(ANALYTICS_DB, connect_timeout=PATIENCE_TO_CONNECT) as connection:
+        reader = cast("psycopg.Connection[dict[str, Any]]", connection)
+        reader.row_factory = dict_row
+        reader.read_only = True
+        reader.isolation_level = IsolationLevel.REPEATABLE_READ
+        with reader.transaction():
+            reader.execute(f"SET LOCAL statement_timeout = '{PATIENCE_TO_READ}s'")
+            yield reader
+
+
+@contextmanager
+def _open_postgres(conn_id: str, **parameters: object) -> Iterator[psycopg.Connection]:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     known = find_connection(conn_id)
@@ -80,6 +106,8 @@ def _open_postgres(conn_id: str) -> Iterator[psycopg.Connection]:
             ErrorCode.CONFIG_INVALID,
             f"The Airflow connection {conn_id!r} must be of type postgres, not {known.conn_type!r}.",
         )
+    if parameters:
+        known.extra = json.dumps(parameters | known.extra_dejson)
     with storage_errors(conn_id):
         connection = cast("psycopg.Connection", PostgresHook(connection=known).get_conn())
         try:

@@ -69,12 +69,15 @@ class Ingester:
     mask: Callable[[list[str]], object]
     settings: Settings
 
-    def ingest(self, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool) -> dict[str, int]:
+    def ingest(
+        self, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool, map_index: int | None = None
+    ) -> dict[str, int]:
         """Do all jobs of a batch, or those that this run has not settled yet.
 
         One job's failure of any kind touches no other; a database that is gone ends the batch.
 
         :param redo_all: do all of them, whatever the ledger says.
+        :param map_index: of the mapped task that this is, for the ledger.
         :returns: how many jobs have each status.
         :raises ThrottledError: when some wait for quota.
         :raises JobError: with a code that is not final when another try may bring what is left.
@@ -96,7 +99,8 @@ class Ingester:
             while True:
                 while len(in_flight) < CONCURRENCY and (job := next(waiting, None)) is not None:
                     with job.log_context():
-                        started = self._start(job, accounts[job.integration.id], run_id)
+                        start = ledger.start(self.analytics_db, job, run_id, map_index)
+                        started = self._started(job, accounts[job.integration.id], start)
                         in_flight[pool.submit(_read, started, self._window(job))] = started
                 if not in_flight:
                     break
@@ -149,8 +153,7 @@ class Ingester:
     def _window(self, job: IngestJob) -> Window:
         return Window(job.date, self.settings.lookback_days, self.settings.post_window_days)
 
-    def _start(self, job: IngestJob, account: Account | JobError, run_id: str) -> _Started:
-        start = ledger.start(self.analytics_db, job, run_id)
+    def _started(self, job: IngestJob, account: Account | JobError, start: ledger.Start) -> _Started:
         log.info("ingest started", attempt=start.attempts)
         reader = _Absent(account) if isinstance(account, JobError) else self._reader(job, account)
         return _Started(job, reader, start)

@@ -11,7 +11,7 @@ import psycopg
 from include.social_analytics import postiz
 from include.social_analytics.connectors import PROVIDERS
 from include.social_analytics.discovery import Batch, deal_out
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import integrations, ledger
 from include.social_analytics.warehouse.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -47,11 +47,14 @@ def list_active(
         while True:
             with storage_errors("postiz_db"):
                 page = next(pages, None)
-            if page is None:
-                return
+                if page is None:
+                    return
+                names = postiz.organization_names(postiz_db, {one.organization_id for one in page})
             ledger.register(analytics_db, run.jobs(page), run.run_id)
+            integrations.remember(analytics_db, page, names, run.day)
             yield from page
 
+    began = integrations.clock(analytics_db)
     # All questions are about one moment.
     postiz_db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with postiz_db.transaction():
@@ -62,4 +65,6 @@ def list_active(
         batches = deal_out(
             registered(), count, most=settings.max_mapped_tasks, at_once=settings.max_concurrent_tasks
         )
-        return Listing(batches, count, left_out)
+    if run.organization_id is None and run.integration_ids is None:
+        integrations.retire(analytics_db, began)
+    return Listing(batches, count, left_out)

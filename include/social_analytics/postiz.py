@@ -6,7 +6,7 @@ named here. Names are Prisma's, which are case-sensitive, hence the quotes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, LiteralString
 
 import psycopg
@@ -39,6 +39,9 @@ _ACTIVE: LiteralString = f"""
       AND (%(integration_ids)s::text[] IS NULL OR integration."id" = ANY (%(integration_ids)s::text[]))
       AND {_LEFT_OUT} IS NULL
 """
+
+_MAY_READ_NAMES: LiteralString = """SELECT has_column_privilege('"Organization"', 'name', 'SELECT')"""
+_ORGANIZATIONS: LiteralString = 'SELECT "id", "name" FROM "Organization" WHERE "id" = ANY (%s::text[])'
 
 _COUNT: LiteralString = f"SELECT count(*) {_FROM} WHERE {_ACTIVE}"
 
@@ -112,6 +115,13 @@ def active_integrations(
             after = rows[-1][0]
         if len(rows) < page_size:
             return
+
+
+def organization_names(connection: psycopg.Connection[Any], ids: Iterable[str]) -> dict[str, str]:
+    """The names of organizations by id; none where this role may not read them, which nothing rests on."""
+    row = connection.execute(_MAY_READ_NAMES).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return dict(connection.execute(_ORGANIZATIONS, [list(ids)]).fetchall()) if row[0] else {}
 
 
 def count_active(

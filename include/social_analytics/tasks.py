@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+DAG_ID = "social_analytics_daily"
 LIST_TASK = "list_active_integrations"
+INGEST_TASK = "analytics_ingest"
 AGGREGATE_TASK = "analytics_aggregate"
 
 
@@ -90,7 +92,10 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
             ingester = Ingester(source, analytics, connector, _mask, settings)
             try:
                 return ingester.ingest(
-                    run.jobs(integrations_of(batch)), run.run_id, redo_all=is_first_start()
+                    run.jobs(integrations_of(batch)),
+                    run.run_id,
+                    redo_all=is_first_start(),
+                    map_index=get_current_context()["ti"].map_index,
                 )
             except ThrottledError as throttled:
                 # Not a failure: it costs no try, and no slot while it waits.

@@ -1,14 +1,16 @@
-"""An ingester on real databases and real HTTP, with the stand-in for the Graph API at its end."""
+"""A warehouse for each test, and an ingester on real HTTP with the stand-in for the Graph API at its end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 from include.sandbox.graph_api import serve
+from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.world import Fault, World, make_page
 from include.social_analytics.connectors import open_connector
@@ -19,6 +21,7 @@ from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse import ledger
+from tests.integration.warehouse.readings import Warehouse
 
 SETTINGS = Settings(request_backoff=0, request_timeout=5)
 DAY = latest_due_day(datetime.now(UTC), SETTINGS)
@@ -77,3 +80,15 @@ def bench(postiz: psycopg.Connection, analytics: psycopg.Connection, request) ->
     world = World(pages, now=lambda: now)
     with serve(world) as sandbox:
         yield Bench(world, sandbox.url, postiz, analytics)
+
+
+@pytest.fixture
+def warehouse(
+    analytics: psycopg.Connection, postgres: EmbeddedPostgres, analytics_database: str
+) -> Iterator[Warehouse]:
+    """A migrated database and connections to it."""
+    with ExitStack() as stack:
+        yield Warehouse(
+            analytics,
+            lambda: stack.enter_context(psycopg.connect(postgres.dsn(analytics_database), autocommit=True)),
+        )

@@ -9,7 +9,7 @@ GRANT SELECT (
     "id", "internalId", "organizationId", "name", "providerIdentifier", "type", "token",
     "disabled", "deletedAt", "refreshNeeded", "inBetweenSteps"
 ) ON "Integration" TO social_analytics_reader;
-GRANT SELECT ("id", "deletedAt") ON "Organization" TO social_analytics_reader;
+GRANT SELECT ("id", "name", "deletedAt") ON "Organization" TO social_analytics_reader;
 GRANT SELECT (
     "id", "integrationId", "releaseId", "state", "deletedAt", "parentPostId"
 ) ON "Post" TO social_analytics_reader;

@@ -69,13 +69,13 @@ WHERE %(anew)s OR job.status IN ('queued', 'running')
 _START = """
 INSERT INTO analytics.ingest_job AS job
     (job_id, organization_id, integration_id, provider, date, status, attempts, is_backfill, dag_run_id,
-     observed_at, started_at)
+     map_index, observed_at, started_at)
 SELECT %(job_id)s, %(organization_id)s, %(integration_id)s, %(provider)s, %(date)s, 'running', 1,
-       %(is_backfill)s, %(dag_run_id)s, clock, clock
+       %(is_backfill)s, %(dag_run_id)s, %(map_index)s, clock, clock
 FROM clock_timestamp() AS clock
 ON CONFLICT (job_id) DO UPDATE
 SET status = 'running', attempts = job.attempts + 1, organization_id = excluded.organization_id,
-    is_backfill = excluded.is_backfill, dag_run_id = excluded.dag_run_id,
+    is_backfill = excluded.is_backfill, dag_run_id = excluded.dag_run_id, map_index = excluded.map_index,
     observed_at = excluded.observed_at,
     started_at = CASE
         WHEN job.status = 'queued' AND job.error_code = 'rate_limited'
@@ -143,8 +143,13 @@ def _queue(
     )
 
 
-def start(connection: psycopg.Connection[Any], job: IngestJob, dag_run_id: str) -> Start:
-    """Mark the job ``running`` and read the database's clock, before the job's first request."""
+def start(
+    connection: psycopg.Connection[Any], job: IngestJob, dag_run_id: str, map_index: int | None = None
+) -> Start:
+    """Mark the job ``running`` and read the database's clock, before the job's first request.
+
+    :param map_index: of the mapped task that does it, for who looks for its log.
+    """
     row = connection.execute(
         _START,
         {
@@ -155,6 +160,7 @@ def start(connection: psycopg.Connection[Any], job: IngestJob, dag_run_id: str) 
             "date": job.date,
             "is_backfill": job.is_backfill,
             "dag_run_id": dag_run_id,
+            "map_index": map_index,
         },
     ).fetchone()
     assert row is not None  # noqa: S101 - an upsert without a condition returns its row

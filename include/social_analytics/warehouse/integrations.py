@@ -1,0 +1,76 @@
+"""Which integrations there are and what they are called, for people: written by each listing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+
+from include.social_analytics.jobs import Integration
+
+#: Longer names are cut.
+NAME_MAX_LENGTH = 300
+
+# In one order, so that two listings do not wait for each other in a circle.
+_REMEMBER = """
+INSERT INTO analytics.integration AS known
+SELECT integration_id, organization_id, provider, name, %(day)s, %(day)s, true, clock_timestamp()
+FROM unnest(%(ids)s::text[], %(organizations)s::text[], %(providers)s::text[], %(names)s::text[])
+     AS listed (integration_id, organization_id, provider, name)
+ORDER BY integration_id
+ON CONFLICT (integration_id) DO UPDATE
+SET organization_id = excluded.organization_id, provider = excluded.provider, name = excluded.name,
+    first_day = least(known.first_day, excluded.first_day),
+    last_day = greatest(known.last_day, excluded.last_day),
+    is_active = true, listed_at = excluded.listed_at
+"""
+
+_NAME = """
+INSERT INTO analytics.organization AS known
+SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[]) AS listed (organization_id, name)
+ORDER BY organization_id
+ON CONFLICT (organization_id) DO UPDATE SET name = excluded.name WHERE known.name <> excluded.name
+"""
+
+_RETIRE = "UPDATE analytics.integration SET is_active = false WHERE is_active AND listed_at < %s"
+
+
+def clock(connection: psycopg.Connection[Any]) -> datetime:
+    """The database's clock, to be read before a listing."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    moment: datetime = row[0]
+    return moment
+
+
+def remember(
+    connection: psycopg.Connection[Any],
+    listed: Sequence[Integration],
+    organizations: Mapping[str, str],
+    day: date,
+) -> None:
+    """Keep what was listed for ``day``.
+
+    :param organizations: id -> name; those without a name go by their id.
+    """
+    connection.execute(
+        _REMEMBER,
+        {
+            "day": day,
+            "ids": [one.id for one in listed],
+            "organizations": [one.organization_id for one in listed],
+            "providers": [one.provider for one in listed],
+            "names": [one.name[:NAME_MAX_LENGTH] for one in listed],
+        },
+    )
+    connection.execute(
+        _NAME,
+        {"ids": list(organizations), "names": [name[:NAME_MAX_LENGTH] for name in organizations.values()]},
+    )
+
+
+def retire(connection: psycopg.Connection[Any], listing_began: datetime) -> None:
+    """After a listing of all that is active: the rest is not. By this database's clock."""
+    connection.execute(_RETIRE, [listing_began])

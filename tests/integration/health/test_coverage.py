@@ -1,0 +1,208 @@
+"""The calendar of integrations and days."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import date, timedelta
+from io import StringIO
+
+import pytest
+
+from include.social_analytics.health import queries
+from include.social_analytics.warehouse import integrations, ledger
+from tests.integration.conftest import DAY
+from tests.integration.warehouse.readings import reading
+
+HOSTILE = "=1+1 <img src=x onerror=alert(1)> '; DROP TABLE analytics.integration; --"
+
+
+def ago(days: int) -> date:
+    return DAY - timedelta(days=days)
+
+
+def cells(answer: dict) -> dict[str, list[str | None]]:
+    return {one["id"]: [cell and cell["state"] for cell in one["cells"]] for one in answer["integrations"]}
+
+
+def test_an_empty_database_says_what_to_do_next(history):
+    overview = history.get("/api/overview")
+    assert overview["empty"]
+    assert "Unpause the DAG social_analytics_daily" in overview["next"]
+
+
+def test_a_database_that_no_run_has_touched_says_the_same(history):
+    history.warehouse.connection.execute("DROP SCHEMA analytics CASCADE")
+    assert history.get("/api/overview")["empty"]
+
+
+def test_each_status_has_its_cell(history):
+    history.stored("a-stored", DAY)
+    history.warehouse.store(history.listed("b-no-data", DAY), reading(day=DAY))
+    history.warehouse.store(history.listed("c-pending", DAY), reading({}, day=DAY))
+    history.failed("d-failed", DAY)
+    history.warehouse.start(history.listed("e-running", DAY))
+    job = history.listed("f-queued", DAY)
+    ledger.register(history.warehouse.connection, [job], "run")
+    history.listed("g-missing", DAY)
+    answer = history.get("/api/coverage", days=1)
+    states = ["stored", "no_data", "pending", "failed", "running", "running", "missing"]
+    assert list(cells(answer).values()) == [[state] for state in states]
+    [total] = answer["totals"]
+    assert total == {"day": DAY.isoformat(), **dict.fromkeys(queries.STATES, 1), "running": 2}
+    [failed] = answer["integrations"][3]["cells"]
+    assert (failed["error_class"], failed["error_code"], failed["map_index"]) == (
+        "permanent",
+        "token_invalid",
+        3,
+    )
+
+
+def test_a_day_before_the_first_listing_is_not_missing_and_one_since_then_is(history):
+    history.stored("page", ago(2))
+    answer = history.get("/api/coverage", days=4)
+    assert cells(answer) == {"page": [None, "stored", "missing", "missing"]}
+    assert [total["missing"] for total in answer["totals"]] == [0, 0, 1, 1]
+
+
+def test_what_is_no_longer_active_is_missed_no_more(history):
+    connection = history.warehouse.connection
+    history.stored("gone", ago(2))
+    began = integrations.clock(connection)
+    history.stored("page", ago(2))
+    integrations.retire(connection, began)
+    answer = history.get("/api/coverage", days=3)
+    assert cells(answer) == {"gone": ["stored", None, None], "page": ["stored", "missing", "missing"]}
+    assert [total["missing"] for total in answer["totals"]] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ({"search": "ALPH"}, ["alpha"]),
+        ({"search": "beta"}, ["beta"]),
+        ({"organization": "other"}, ["gamma"]),
+        ({"provider": "facebook"}, ["alpha", "beta", "gamma"]),
+        ({"provider": "another"}, []),
+        ({"state": "failed"}, ["beta"]),
+        ({"state": "stored"}, ["alpha"]),
+        ({"state": "missing"}, ["gamma"]),
+        ({"search": "%"}, []),
+        ({"search": HOSTILE}, []),
+    ],
+)
+def test_filters(history, asked, shown):
+    history.stored("alpha", DAY)
+    history.failed("beta", DAY)
+    history.listed("gamma", DAY, organization="other")
+    assert list(cells(history.get("/api/coverage", days=1, **asked))) == shown
+
+
+def test_pages_follow_one_another_without_gaps_or_repeats(history, monkeypatch):
+    for number in range(7):
+        # Two by two of one name.
+        history.listed(f"page-{number}", DAY, name=f"Name {number // 2}")
+    monkeypatch.setattr("include.social_analytics.health.app.PAGE", 3)
+    seen, after = [], None
+    while True:
+        answer = history.get("/api/coverage", **({"after": after} if after else {}))
+        seen += list(cells(answer))
+        after = answer["next"]
+        if after is None:
+            break
+    assert seen == [f"page-{number}" for number in range(7)]
+
+
+@pytest.mark.parametrize("after", ["", "x", "{}", "[1]", '["a\\u0000", "b"]', '{"a": 1, "b": 2}'])
+def test_a_position_that_no_page_named_is_refused(history, after):
+    history.listed("page", DAY)
+    answer = history.ask.get("/api/coverage", params={"after": after})
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": "Not understood: after."}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"days": 0}, {"days": 4000}, {"state": "x"}, {"until": "2026-13-45"}, {"search": "a\0"}]
+)
+def test_what_is_not_understood_is_named(history, asked):
+    answer = history.ask.get("/api/coverage", params=asked)
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": f"Not understood: {next(iter(asked))}."}
+
+
+def test_a_hostile_name_is_text_in_the_answer_and_no_formula_in_the_file(history):
+    history.failed("page", DAY, name=HOSTILE)
+    [one] = history.get("/api/coverage", search=HOSTILE)["integrations"]
+    assert one["name"] == HOSTILE
+    answer = history.ask.get("/coverage.csv", params={"days": 1})
+    assert answer.headers["content-disposition"].startswith("attachment")
+    header, row = csv.reader(StringIO(answer.content.decode("utf-8-sig")))
+    assert header[-1] == DAY.isoformat()
+    assert row == ["page", f"'{HOSTILE}", "acme", "ACME", "facebook", "failed: token_invalid"]
+
+
+def test_the_file_has_all_that_the_filter_leaves(history, monkeypatch):
+    for number in range(5):
+        history.listed(f"page-{number}", DAY)
+    monkeypatch.setattr("include.social_analytics.health.app.FILE_PAGE", 2)
+    lines = history.ask.get("/coverage.csv", params={"search": "page"}).text.splitlines()
+    assert len(lines) == 6
+
+
+def test_the_newest_complete_day_forgives_what_only_owners_can_cure(history):
+    history.stored("page", ago(1))
+    history.failed("revoked", ago(1))
+    history.stored("page", DAY)
+    overview = history.get("/api/overview")
+    assert overview["newest_complete_day"] == ago(1).isoformat()
+    assert overview["organizations"] == [{"id": "acme", "name": "ACME"}]
+
+
+def test_a_dead_database_gets_a_clear_answer_and_nothing_more(ask, postgres, monkeypatch):
+    dead = json.loads(postgres.airflow_connection("no_such_database")) | {"password": "s3cret"}
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", json.dumps(dead))
+    for path in ("api/overview", "api/coverage", "api/failures", "coverage.csv"):
+        answer = ask.get(f"/{path}")
+        assert answer.status_code == 503
+        assert answer.json()["detail"].startswith("The database of the connection 'analytics_db' says:")
+        assert "s3cret" not in answer.text
+
+
+def test_a_missing_connection_is_named(ask, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_ANALYTICS_DB")
+    answer = ask.get("/api/overview")
+    assert answer.status_code == 503
+    assert "AIRFLOW_CONN_ANALYTICS_DB" in answer.json()["detail"]
+
+
+def test_the_database_is_only_read(ask, monkeypatch):
+    def write(connection, *_):
+        connection.execute("DELETE FROM analytics.integration")
+
+    monkeypatch.setattr(queries, "has_integrations", write)
+    answer = ask.get("/api/overview")
+    assert answer.status_code == 503
+    assert "read-only" in answer.json()["detail"]
+
+
+def test_a_query_that_takes_too_long_is_ended(ask, monkeypatch):
+    def dawdle(connection, *_):
+        connection.execute("SELECT pg_sleep(60)")
+
+    monkeypatch.setattr("include.social_analytics.connections.PATIENCE_TO_READ", 0.05)
+    monkeypatch.setattr(queries, "has_integrations", dawdle)
+    answer = ask.get("/api/overview")
+    assert answer.status_code == 503
+    assert "statement timeout" in answer.json()["detail"]
+
+
+def test_each_answer_forbids_what_the_page_does_not_need(ask):
+    for path in ("/", "/page.js", "/api/overview", "/nothing"):
+        headers = ask.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc", "/page.py", "/page.../app"])
+def test_nothing_else_is_served(ask, path):
+    assert ask.get(path).status_code in (404, 422)
