@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from include.sandbox.postgres import embedded_postgres
-from tests.benchmarks import aggregating, ingesting, listing, orchestrating, parsing, writing
+from tests.benchmarks import aggregating, ingesting, listing, orchestrating, parsing, viewing, writing
 from tests.benchmarks.report import Result, table
 
 #: The short ones first.
 BENCHMARKS = {
     module.__name__.rsplit(".", 1)[1]: module.results
-    for module in (parsing, listing, writing, ingesting, aggregating, orchestrating)
+    for module in (parsing, listing, writing, ingesting, aggregating, viewing, orchestrating)
 }
 
 

@@ -106,7 +106,7 @@ def _last(until: date | None = None) -> date:
 
 Which = Annotated[queries.Filter, Depends(_filter)]
 Last = Annotated[date, Depends(_last)]
-Days = Annotated[int, Query(ge=1, le=42)]
+Days = Annotated[int, Query(ge=1, le=28)]
 Period = Annotated[int, Query(ge=1, le=180)]
 Named = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]+$")]
 
@@ -118,8 +118,8 @@ def overview(last: Last) -> dict[str, Any]:
         "empty": True,
         "next": None,
         "dag_id": DAG_ID,
-        "latest_day": last,
         "newest_complete_day": None,
+        "latest": None,
         "organizations": [],
         "providers": sorted({provider for metric in DAILY_METRICS for provider in metric.sources}),
         "states": [{"id": state, "label": queries.label(state)} for state in queries.STATES],
@@ -143,6 +143,7 @@ def overview(last: Last) -> dict[str, Any]:
         return found | {
             "empty": False,
             "newest_complete_day": complete[-1] if complete else None,
+            "latest": {"day": days[-1].day, **days[-1].by_state},
             "organizations": queries.organizations(analytics),
         }
 
@@ -202,11 +203,9 @@ def failures(which: Which, last: Last) -> dict[str, Any]:
     """What is to be cured, and the backfill that brings in what somebody operating Airflow can."""
     with open_analytics_to_read() as analytics:
         groups = queries.failures(analytics, last, which)
-        looked = queries.totals(analytics, last - timedelta(days=queries.FAILURES_LOOK_BACK - 1), last, which)
-    gaps = [
-        day for group in groups if group.cured_by is not CuredBy.OWNER for day in (group.oldest, group.newest)
-    ]
-    gaps += [one.day for one in looked if one.by_state["missing"]]
+        missing = queries.missing_days(analytics, last, which)
+    failing = [group for group in groups if group.cured_by is not CuredBy.OWNER]
+    gaps = [day for group in failing for day in (group.oldest, group.newest)] + missing
     return {
         "groups": [
             {

@@ -19,7 +19,7 @@ from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED, Kind
 
 #: Days that failures are looked for.
-FAILURES_LOOK_BACK = 30
+FAILURES_LOOK_BACK = 28
 #: Integrations that are listed under one error.
 MOST_LISTED = 100
 #: An organization's latest posts, of which the best are shown.
@@ -72,27 +72,37 @@ def organizations(connection: psycopg.Connection[dict[str, Any]]) -> list[dict[s
 
 
 # Known on a day: listed for it, or since then for as long as it is active.
-_TOTALS: LiteralString = """
+_KNOWN: LiteralString = """
 WITH shown AS MATERIALIZED (
     SELECT integration_id, first_day, CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day
     FROM analytics.integration
     WHERE (%(organization)s::text IS NULL OR organization_id = %(organization)s)
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
-), jobs AS (
-    -- By the index on date.
-    SELECT date AS day, status, error_code, count(*) AS jobs
-    FROM analytics.ingest_job
-    WHERE date BETWEEN %(first)s AND %(last)s
-      AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
-      AND (%(provider)s::text IS NULL OR provider = %(provider)s)
-    GROUP BY date, status, error_code
 ), known AS (
     SELECT day::date, (SELECT count(*) FROM shown WHERE day BETWEEN first_day AND last_day) AS known
     FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') AS day
 )
+"""
+_OF_THESE_DAYS: LiteralString = """
+    FROM analytics.ingest_job
+    -- By the index on date.
+    WHERE date BETWEEN %(first)s AND %(last)s
+      AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
+      AND (%(provider)s::text IS NULL OR provider = %(provider)s)
+"""
+_TOTALS: LiteralString = f"""
+{_KNOWN}, jobs AS (
+    SELECT date AS day, status, error_code, count(*) AS jobs
+    {_OF_THESE_DAYS}
+    GROUP BY date, status, error_code
+)
 SELECT known.day, known.known, jobs.status, jobs.error_code, coalesce(jobs.jobs, 0) AS jobs
 FROM known LEFT JOIN jobs USING (day)
 ORDER BY known.day
+"""
+_MISSING_DAYS: LiteralString = f"""
+{_KNOWN}, jobs AS (SELECT date AS day, count(*) AS jobs {_OF_THESE_DAYS} GROUP BY date)
+SELECT known.day FROM known LEFT JOIN jobs USING (day) WHERE known.known > coalesce(jobs.jobs, 0)
 """
 
 
@@ -134,6 +144,20 @@ def totals(
     return found
 
 
+def missing_days(connection: psycopg.Connection[dict[str, Any]], last: date, which: Filter) -> list[date]:
+    """The days that failures are looked for of which some integration has no job at all."""
+    rows = connection.execute(
+        _MISSING_DAYS,
+        {
+            "first": last - timedelta(days=FAILURES_LOOK_BACK - 1),
+            "last": last,
+            "organization": which.organization,
+            "provider": which.provider,
+        },
+    ).fetchall()
+    return [row["day"] for row in rows]
+
+
 _IN_STATE: LiteralString = """
     EXISTS (
         SELECT FROM analytics.ingest_job AS job
@@ -149,24 +173,24 @@ _FAILED: LiteralString = """
     )
 """
 _MISSING: LiteralString = """
-    coalesce((
-        SELECT days FROM jobs WHERE jobs.integration_id = integration.integration_id
-    ), 0) <
+    coalesce(jobs.days, 0) <
         least(CASE WHEN is_active THEN %(last)s::date ELSE last_day END, %(last)s::date)
         - greatest(first_day, %(first)s::date) + 1
 """
 _JOBS_COUNTED: LiteralString = """
-WITH jobs AS MATERIALIZED (
+LEFT JOIN (
     SELECT integration_id, count(*) AS days FROM analytics.ingest_job
     WHERE date BETWEEN %(first)s AND %(last)s
     GROUP BY integration_id
-)
+) AS jobs USING (integration_id)
 """
-_PAGE: LiteralString = """
+_SHOWN: LiteralString = """
 SELECT integration_id, integration.name, organization_id, provider, first_day,
     CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day,
     coalesce(organization.name, organization_id) AS organization_name
 FROM analytics.integration LEFT JOIN analytics.organization USING (organization_id)
+"""
+_WHERE: LiteralString = """
 WHERE first_day <= %(last)s AND (is_active OR last_day >= %(first)s)
   AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
   AND (%(provider)s::text IS NULL OR provider = %(provider)s)
@@ -174,7 +198,7 @@ WHERE first_day <= %(last)s AND (is_active OR last_day >= %(first)s)
        OR position(lower(%(search)s) IN lower(integration.name)) > 0)
   AND (%(after_name)s::text IS NULL OR (integration.name, integration_id) > (%(after_name)s, %(after_id)s))
 """
-_PAGE_ORDER: LiteralString = "ORDER BY integration.name, integration_id LIMIT %(limit)s"
+_ORDER: LiteralString = "ORDER BY integration.name, integration_id LIMIT %(limit)s"
 
 # By the primary key.
 _JOBS: LiteralString = """
@@ -206,15 +230,15 @@ def calendar(
     :raises ValueError: when ``after`` is nothing that a page said.
     """
     after_name, after_id = _position(after)
-    query = _PAGE
+    query = f"{_SHOWN} {_WHERE}"
     if which.state == "missing":
-        query = f"{_JOBS_COUNTED} {_PAGE} AND {_MISSING}"
+        query = f"{_SHOWN} {_JOBS_COUNTED} {_WHERE} AND {_MISSING}"
     elif which.state == "failed":
-        query = f"{_PAGE} AND {_FAILED}"
+        query = f"{_SHOWN} {_WHERE} AND {_FAILED}"
     elif which.state is not None:
-        query = f"{_PAGE} AND {_IN_STATE}"
+        query = f"{_SHOWN} {_WHERE} AND {_IN_STATE}"
     rows = connection.execute(
-        f"{query} {_PAGE_ORDER}",
+        f"{query} {_ORDER}",
         {
             "first": first,
             "last": last,

@@ -155,6 +155,12 @@ def test_the_newest_complete_day_forgives_what_only_owners_can_cure(history):
     history.stored("page", DAY)
     overview = history.get("/api/overview")
     assert overview["newest_complete_day"] == ago(1).isoformat()
+    assert overview["latest"] == {
+        "day": DAY.isoformat(),
+        **dict.fromkeys(queries.STATES, 0),
+        "stored": 1,
+        "missing": 1,
+    }
     assert overview["organizations"] == [{"id": "acme", "name": "ACME"}]
 
 

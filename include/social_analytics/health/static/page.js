@@ -1,0 +1,446 @@
+"use strict";
+
+const GLYPHS = { stored: "✓", no_data: "–", pending: "…", failed: "✕", running: "▶", missing: "○" };
+const CURED_BY = {
+  owner: "The page's owner",
+  operator: "Whoever runs Airflow",
+  time: "Time; else whoever runs Airflow",
+};
+const VIEWS = ["coverage", "cure", "trends"];
+// Airflow's own root: its UI and API may be served from below any path.
+const ROOT = location.pathname.replace(/social-analytics\/.*$/, "");
+const DAG = "api/v2/dags/social_analytics_daily";
+
+const $ = (id) => document.getElementById(id);
+const form = $("filters");
+let overview;
+let asked = new AbortController();
+
+// Whatever is shown goes through here: children are nodes or text, never markup.
+function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const day = (text, options) =>
+  new Date(`${text}T00:00:00Z`).toLocaleDateString("en-GB", { timeZone: "UTC", ...options });
+const longDay = (text) => day(text, { day: "numeric", month: "short", year: "numeric" });
+const shortDay = (text) => day(text, { day: "numeric", month: "short" });
+const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en-GB"));
+
+function show(id, text) {
+  $(id).textContent = text ?? "";
+  $(id).hidden = !text;
+}
+
+async function ask(path, init = {}) {
+  const answer = await fetch(path, { signal: asked.signal, ...init });
+  if (answer.ok) return answer.json();
+  const said = await answer.json().catch(() => null);
+  const detail = typeof said?.detail === "string" ? said.detail : null;
+  if (answer.status === 401) throw new Error("You are not logged in any more: log in to Airflow, then come back.");
+  if (answer.status === 403) throw new Error("Airflow does not let you do that.");
+  throw new Error(detail ?? said?.detail?.[0]?.msg ?? `Airflow answered ${answer.status}.`);
+}
+
+// Airflow shows this page in a frame that may not navigate its window: the window's own document must.
+function follow(event) {
+  const link = event.target.closest("a[data-out]");
+  if (!link || window.parent === window) return;
+  event.preventDefault();
+  const outer = window.parent.document.createElement("a");
+  outer.href = link.href;
+  const elsewhere = link.target === "_blank" || event.ctrlKey || event.metaKey || event.button === 1;
+  if (elsewhere) Object.assign(outer, { target: "_blank", rel: "noopener noreferrer" });
+  window.parent.document.body.append(outer);
+  outer.click();
+  outer.remove();
+}
+
+function chosen() {
+  const values = Object.fromEntries(new FormData(form));
+  const view = VIEWS.find((name) => !$(name).hidden);
+  const wanted = {
+    coverage: ["search", "organization", "provider", "state", "days"],
+    cure: ["organization", "provider"],
+    trends: ["organization", "provider", "period"],
+  }[view];
+  return new URLSearchParams(wanted.filter((name) => values[name]).map((name) => [name, values[name]]));
+}
+
+function query() {
+  const parameters = chosen();
+  if (parameters.has("period")) {
+    parameters.set("days", parameters.get("period"));
+    parameters.delete("period");
+  }
+  return parameters;
+}
+
+// The address holds view and filters, so that reloading keeps them.
+function readAddress() {
+  const [view, parameters] = location.hash.slice(1).split("?");
+  for (const name of VIEWS) {
+    const here = name === (VIEWS.includes(view) ? view : "coverage");
+    $(name).hidden = !here;
+    $(`tab-${name}`).setAttribute("aria-selected", here);
+    $(`tab-${name}`).tabIndex = here ? 0 : -1;
+  }
+  const current = VIEWS.find((name) => !$(name).hidden);
+  for (const label of form.querySelectorAll("[data-in]")) label.hidden = label.dataset.in !== current;
+  offerChoices(current);
+  for (const [name, value] of new URLSearchParams(parameters)) {
+    const field = form.elements[name];
+    if (field && document.activeElement !== field) field.value = value;
+  }
+  load(current);
+}
+
+function writeAddress() {
+  const view = VIEWS.find((name) => !$(name).hidden);
+  history.replaceState(null, "", `#${view}?${chosen()}`);
+  load(view);
+}
+
+function options(name, choices, all) {
+  const select = form.elements[name];
+  const kept = select.value;
+  const items = choices.map((one) => el("option", { value: one.id }, one.label));
+  select.replaceChildren(...(all ? [el("option", { value: "" }, all)] : []), ...items);
+  if (kept && choices.some((one) => one.id === kept)) select.value = kept;
+}
+
+function offerChoices(view) {
+  const organizations = overview.organizations.map((one) => ({ id: one.id, label: one.name }));
+  const providers = overview.providers.map((one) => ({ id: one, label: one }));
+  // A trend is one organization's, on one provider.
+  options("organization", organizations, view === "trends" ? null : "All");
+  options("provider", providers, view === "trends" ? null : "All");
+  options("state", overview.states, "Any");
+}
+
+async function load(view) {
+  asked.abort();
+  asked = new AbortController();
+  const signal = asked.signal;
+  show("problem", null);
+  $("download").href = `${view === "cure" ? "failures" : view}.csv?${query()}`;
+  $(view).setAttribute("aria-busy", "true");
+  try {
+    await { coverage, cure, trends }[view]();
+  } catch (error) {
+    if (!signal.aborted) show("problem", error.message);
+  } finally {
+    if (!signal.aborted) $(view).setAttribute("aria-busy", "false");
+  }
+}
+
+/* Coverage */
+
+function logAddress(cell) {
+  const run = `${ROOT}dags/${encodeURIComponent(overview.dag_id)}/runs/${encodeURIComponent(cell.run_id)}`;
+  return cell.map_index === null ? run : `${run}/tasks/analytics_ingest/mapped/${cell.map_index}`;
+}
+
+function cellOf(integration, date, cell) {
+  if (!cell) return el("td", {}, el("span", { class: "visually-empty", "aria-label": "not known yet" }));
+  const label = overview.states.find((one) => one.id === cell.state).label.toLowerCase();
+  const words = `${integration.name}, ${longDay(date)}: ${label}${cell.error_code ? `, ${cell.error_code}` : ""}`;
+  const looks = { class: `cell ${cell.state}`, title: words, "aria-label": words };
+  if (cell.run_id) return el("td", {}, el("a", { ...looks, href: logAddress(cell), "data-out": "" }, GLYPHS[cell.state]));
+  return el("td", {}, el("span", { ...looks, role: "img" }, GLYPHS[cell.state]));
+}
+
+function rowOf(integration, days) {
+  const name = el("th", { scope: "row" }, integration.name, el("div", { class: "faint" }, integration.organization_name));
+  return el("tr", {}, name, ...days.map((date, index) => cellOf(integration, date, integration.cells[index])));
+}
+
+function headOf(answer) {
+  const dates = answer.days.map((date) =>
+    el("th", { scope: "col" }, day(date, { weekday: "short" }), el("br"), shortDay(date)));
+  const sums = answer.totals.map((total) => {
+    const all = overview.states.reduce((sum, state) => sum + total[state.id], 0);
+    const words = overview.states.map((state) => `${number(total[state.id])} ${state.label.toLowerCase()}`).join(", ");
+    return el("td", { title: words }, `${number(total.stored)}/${number(all)}`);
+  });
+  return el("thead", {},
+    el("tr", {}, el("th", { scope: "col" }, "Integration"), ...dates),
+    el("tr", { class: "totals" }, el("th", { scope: "row" }, "Stored / expected"), ...sums));
+}
+
+async function coverage() {
+  const answer = await ask(`api/coverage?${query()}`);
+  const body = el("tbody", {}, ...answer.integrations.map((one) => rowOf(one, answer.days)));
+  $("calendar").replaceChildren(headOf(answer), body);
+  $("nothing").hidden = answer.integrations.length > 0;
+  continueFrom(answer.next, body);
+}
+
+function continueFrom(next, body) {
+  $("more").hidden = next === null;
+  $("more").onclick = async () => {
+    const parameters = query();
+    parameters.set("after", next);
+    try {
+      const answer = await ask(`api/coverage?${parameters}`);
+      body.append(...answer.integrations.map((one) => rowOf(one, answer.days)));
+      continueFrom(answer.next, body);
+    } catch (error) {
+      if (error.name !== "AbortError") show("problem", error.message);
+    }
+  };
+}
+
+function legend() {
+  $("legend").replaceChildren(...overview.states.map((state) =>
+    el("span", {}, el("span", { class: `cell ${state.id}`, "aria-hidden": "true" }, GLYPHS[state.id]), state.label)));
+}
+
+/* To cure */
+
+// A frame may not open a dialog: the button itself asks, and forgets after a while.
+function button(label, question, action) {
+  let waiting;
+  const pressed = async () => {
+    clearTimeout(waiting);
+    if (made.textContent === label) {
+      made.textContent = question;
+      waiting = setTimeout(() => { made.textContent = label; }, 6000);
+      return;
+    }
+    made.textContent = label;
+    made.disabled = true;
+    show("problem", null);
+    try {
+      show("said", await action());
+    } catch (error) {
+      made.disabled = false;
+      show("problem", error.message);
+    }
+  };
+  const made = el("button", { type: "button", click: pressed }, label);
+  return made;
+}
+
+const post = (path, body) => ask(ROOT + path, {
+  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal: null,
+});
+
+async function runAgain(one) {
+  await post(`${DAG}/clearTaskInstances`, {
+    dry_run: false, only_failed: false, include_downstream: true, dag_run_id: one.run_id,
+    task_ids: [["analytics_ingest", one.map_index]],
+  });
+  return `${one.name} runs again, for ${longDay(one.days[one.days.length - 1])}.`;
+}
+
+async function startBackfill(backfill) {
+  await post("api/v2/backfills", {
+    dag_id: overview.dag_id, from_date: `${backfill.from}T00:00:00Z`, to_date: `${backfill.to}T00:00:00Z`,
+    reprocess_behavior: "completed",
+  });
+  return `A backfill from ${longDay(backfill.from)} to ${longDay(backfill.to)} has begun.`;
+}
+
+function failureRow(one) {
+  const days = one.days.map(shortDay).join(", ");
+  return el("tr", {},
+    el("th", { scope: "row" }, one.name, el("div", { class: "faint" }, one.organization_name)),
+    el("td", {}, longDay(one.since)),
+    el("td", {}, days),
+    el("td", {}, one.reason ?? "–", one.trace_id ? el("div", { class: "faint" }, `Trace ${one.trace_id}`) : null),
+    el("td", {}, el("div", { class: "actions" },
+      el("a", { href: ROOT + one.log_url, "data-out": "", "aria-label": `Log of ${one.name}` }, "Log"),
+      one.map_index === null ? null : button("Run again", "Really run again?", () => runAgain(one)))));
+}
+
+function failureGroup(group) {
+  const count = group.integrations.length + group.more;
+  const heads = ["Integration", "Since", "Days missing", "Reason", "Do"].map((text) => el("th", { scope: "col" }, text));
+  return el("article", { class: "card" },
+    el("h2", {}, group.error_code, ` (${number(count)})`),
+    el("p", {}, el("strong", {}, `${CURED_BY[group.cured_by]}: `), group.cure),
+    el("div", { class: "scroller", tabindex: "0", "aria-label": group.error_code }, el("table", {},
+      el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...group.integrations.map(failureRow)))),
+    group.more ? el("p", { class: "faint" }, `And ${number(group.more)} more.`) : null);
+}
+
+function backfillCard(backfill) {
+  return el("article", { class: "card" },
+    el("h2", {}, "Fill the gap"),
+    el("p", {}, `From ${longDay(backfill.from)} to ${longDay(backfill.to)}, without what only owners can cure. `,
+      "Days that are there are read again, and stay as they are or become more exact."),
+    el("p", {}, el("code", {}, backfill.command)),
+    button("Start this backfill", "Really start it?", () => startBackfill(backfill)));
+}
+
+async function cure() {
+  const answer = await ask(`api/failures?${query()}`);
+  const shown = answer.groups.map(failureGroup);
+  if (answer.backfill) shown.push(backfillCard(answer.backfill));
+  $("cure").replaceChildren(...(shown.length ? shown : [el("p", {}, "Nothing to cure.")]));
+}
+
+/* Trends */
+
+const W = 340, H = 130, LEFT = 8, TOP = 20, BOTTOM = 108;
+
+function svg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// A line joins complete days only: what is not all there yet would look like a drop.
+function chart(metric, days) {
+  const whole = metric.values.map((value, index) => (metric.complete[index] ? value : null));
+  const known = metric.values.filter((value) => value !== null);
+  const top = Math.max(...known, 1);
+  const low = metric.kind === "gauge" ? Math.min(...known, top) : 0;
+  const x = (index) => LEFT + (index * (W - 2 * LEFT)) / Math.max(1, days.length - 1);
+  const y = (value) => BOTTOM - ((value - low) * (BOTTOM - TOP)) / Math.max(1, top - low);
+  let path = "";
+  whole.forEach((value, index) => {
+    if (value !== null) path += `${whole[index - 1] == null ? "M" : "L"}${x(index)} ${y(value)}`;
+  });
+  const dots = metric.values.map((value, index) => {
+    if (value === null) return null;
+    const complete = metric.complete[index];
+    const note = complete ? "" : ` (${metric.reported[index]} of ${metric.expected[index]} integrations)`;
+    return svg("circle", { class: complete ? "day" : "part", cx: x(index), cy: y(value), r: complete ? 2 : 3.5 },
+      svg("title", {}, `${longDay(days[index])}: ${number(value)}${note}`));
+  }).filter(Boolean);
+  const text = (where, anchor, words) => svg("text", { x: anchor === "end" ? W - LEFT : LEFT, y: where, "text-anchor": anchor }, words);
+  return svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${metric.label}, ${metric.unit} a day` },
+    svg("line", { class: "axis", x1: LEFT, x2: W - LEFT, y1: BOTTOM, y2: BOTTOM }),
+    svg("line", { class: "axis", x1: LEFT, x2: W - LEFT, y1: TOP, y2: TOP, "stroke-dasharray": "2 4" }),
+    text(TOP - 6, "start", known.length ? `${number(top)} ${metric.unit}` : "no figures"),
+    text(BOTTOM - 4, "end", low ? `${number(low)}` : "0"),
+    text(H - 6, "start", shortDay(days[0])), text(H - 6, "end", shortDay(days[days.length - 1])),
+    svg("path", { class: "line", d: path }), ...dots);
+}
+
+function changeOf(metric) {
+  if (metric.change !== null) {
+    const arrow = metric.change > 0 ? "▲ +" : metric.change < 0 ? "▼ −" : "= ";
+    return `${arrow}${Math.abs(metric.change * 100).toFixed(1)} % against the period before (${number(metric.previous)})`;
+  }
+  if (metric.total === null) return "Not all days are complete: no sum and no change.";
+  return "The period before is not complete: no change.";
+}
+
+function metricCard(metric, days) {
+  const total = metric.kind === "gauge" ? "on the last day" : "in the period";
+  return el("article", { class: "card" },
+    el("h2", {}, metric.label),
+    el("p", {}, el("strong", {}, number(metric.total)), ` ${total}`, el("div", { class: "faint" }, changeOf(metric))),
+    chart(metric, days));
+}
+
+function postRow(one) {
+  const message = el("span", { class: "message" }, one.message || one.kind);
+  const safe = one.permalink?.startsWith("https://");
+  const link = { href: one.permalink, "data-out": "", target: "_blank", rel: "noopener noreferrer" };
+  return el("tr", {},
+    el("td", {}, safe ? el("a", link, message) : message),
+    el("td", {}, one.integration_name),
+    el("td", {}, longDay(one.published_at.slice(0, 10))),
+    ...["views", "reactions", "comments", "shares"].map((name) => el("td", { class: "number" }, number(one[name]))));
+}
+
+function postsCard(answer) {
+  const heads = ["Post", "Integration", "Published", "Views", "Reactions", "Comments", "Shares"];
+  return el("article", { class: "card" },
+    el("h2", {}, "Best posts"),
+    el("p", { class: "faint" }, "By views so far, of those published in the period. ", answer.posts_note),
+    answer.posts.length
+      ? el("div", { class: "scroller", tabindex: "0", "aria-label": "Best posts" }, el("table", {},
+        el("thead", {}, el("tr", {}, ...heads.map((text) => el("th", { scope: "col" }, text)))),
+        el("tbody", {}, ...answer.posts.map(postRow))))
+      : el("p", {}, "None."));
+}
+
+async function trends() {
+  const answer = await ask(`api/trends?${query()}`);
+  $("trends").replaceChildren(
+    el("p", { class: "faint" }, "A hollow mark is a day that not all integrations have reported yet; no line goes there."),
+    el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
+    postsCard(answer));
+}
+
+/* The frame around it */
+
+function takeTheme() {
+  let outer = null;
+  try {
+    outer = window.parent === window ? null : window.parent.document.documentElement;
+  } catch {
+    // Embedded by another site's page, which may not be looked at.
+  }
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const take = () => {
+    const dark = outer ? outer.classList.contains("dark") : system.matches;
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+  };
+  take();
+  system.addEventListener("change", take);
+  if (outer) new MutationObserver(take).observe(outer, { attributes: true, attributeFilter: ["class"] });
+}
+
+function statusOf(latest) {
+  const all = overview.states.reduce((sum, state) => sum + latest[state.id], 0);
+  const rest = overview.states.filter((state) => state.id !== "stored" && latest[state.id])
+    .map((state) => `${number(latest[state.id])} ${state.label.toLowerCase()}`);
+  const counts = [`${number(latest.stored)} of ${number(all)} stored`, ...rest].join(", ");
+  const newest = overview.newest_complete_day;
+  const complete = newest === latest.day;
+  const owners = latest.failed && complete ? " but for what only the pages' owners can cure" : "";
+  const before = newest ? ` Newest complete day: ${longDay(newest)}.` : " No day of the last two weeks is complete.";
+  return `${complete ? "✓" : "✕"} ${longDay(latest.day)} is ${complete ? "complete" : "not complete"}${owners}: ${counts}.`
+    + (complete ? "" : before);
+}
+
+async function start() {
+  takeTheme();
+  document.addEventListener("click", follow);
+  document.addEventListener("auxclick", follow);
+  try {
+    overview = await ask("api/overview");
+  } catch (error) {
+    show("status", null);
+    show("problem", error.message);
+    return;
+  }
+  if (overview.empty) {
+    show("status", "Nothing is stored yet.");
+    show("next", overview.next);
+    return;
+  }
+  show("status", statusOf(overview.latest));
+  legend();
+  $("views").hidden = false;
+  let typing;
+  form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(writeAddress, 250); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); writeAddress(); });
+  for (const name of VIEWS) $(`tab-${name}`).addEventListener("click", () => {
+    location.hash = `${name}?${chosen()}`;
+  });
+  document.querySelector("[role=tablist]").addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    const next = $(`tab-${VIEWS[(VIEWS.findIndex((name) => !$(name).hidden) + step + VIEWS.length) % VIEWS.length]}`);
+    next.focus();
+    next.click();
+  });
+  addEventListener("hashchange", readAddress);
+  readAddress();
+}
+
+start();

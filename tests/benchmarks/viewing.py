@@ -1,0 +1,115 @@
+"""The health page's answers with 10,000 channels and a year of days."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+from fastapi.testclient import TestClient
+
+from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.health.app import app, may_look
+from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.warehouse.aggregate import aggregate_day
+from include.social_analytics.warehouse.migrate import migrate
+from include.social_analytics.warehouse.snapshots import ensure_month
+from tests.benchmarks.report import Result, seconds
+from tests.integration.conftest import DAY
+
+CHANNELS, DAYS, ORGANIZATIONS = 10_000, 365, 100
+ROUNDS = 20
+
+_INTEGRATIONS = """
+INSERT INTO analytics.integration
+SELECT 'channel-' || n, 'org-' || n %% %(organizations)s, 'facebook', 'Channel ' || n, %(first)s, %(day)s,
+    true, now()
+FROM generate_series(1, %(channels)s) AS n
+"""
+# One in 300 fails, for one of three reasons; one in 1,000 days is missing.
+_JOBS = """
+INSERT INTO analytics.ingest_job
+    (job_id, organization_id, integration_id, provider, date, status, error_class, error_code, reason,
+     is_backfill, dag_run_id, map_index)
+SELECT 'analytics-ingest:' || integration_id || ':' || day::date, organization_id, integration_id, provider,
+    day,
+    CASE WHEN fails THEN 'failed' WHEN number %% 50 = 0 THEN 'no_data' ELSE 'succeeded' END,
+    CASE WHEN fails THEN 'permanent' END,
+    CASE WHEN fails THEN (ARRAY['token_invalid', 'permission_missing', 'network'])[1 + number %% 3] END,
+    CASE WHEN fails THEN 'It fails as it failed the day before, and that is what the provider says.' END,
+    false, 'scheduled__' || day::date, number %% 200
+FROM analytics.integration,
+    LATERAL (SELECT substr(integration_id, 9)::int) AS numbered (number),
+    LATERAL (SELECT number %% 300 = 0) AS failing (fails),
+    generate_series(%(first)s::date, %(day)s::date, interval '1 day') AS day
+WHERE (number + day::date - %(first)s::date) %% 1000 <> 7
+"""
+_METRICS = """
+INSERT INTO analytics.integration_metric_daily
+SELECT integration_id, metric, date, organization_id, provider, 1, metric, now(), job_id
+FROM analytics.ingest_job, unnest(%(metrics)s::text[]) AS metric
+WHERE status = 'succeeded' AND date > %(day)s::date - 30
+"""
+_CONTENT = """
+INSERT INTO analytics.content
+SELECT integration_id, 'post-' || n, organization_id, provider, %(day)s::timestamp - n * interval '20 hours',
+    'photo',
+    'What a post says, at its usual length. ', 'https://example.org/post', null, now(), now()
+FROM analytics.integration, generate_series(1, 40) AS n
+WHERE organization_id IN ('org-1', 'org-2')
+"""
+_SNAPSHOTS = """
+INSERT INTO analytics.content_metric_snapshot
+SELECT integration_id, content_id, metric, %(day)s::date - days, length(content_id), now()
+FROM analytics.content, unnest(%(content_metrics)s::text[]) AS metric, generate_series(0, 2) AS days
+"""
+
+VIEWS = {
+    "overview": "api/overview",
+    "coverage": "api/coverage",
+    "coverage of 28 days": "api/coverage?days=28",
+    "coverage, searched": "api/coverage?search=nel+77",
+    "coverage, of an organization": "api/coverage?organization=org-1",
+    **{
+        f"coverage, {state}": f"api/coverage?state={state}"
+        for state in ("stored", "failed", "running", "missing")
+    },
+    "to cure": "api/failures",
+    "trends of 28 days": "api/trends?organization=org-1&provider=facebook",
+}
+
+
+def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
+    """Ask for each view as often as it takes for a median."""
+    postgres.create_database("viewing")
+    with psycopg.connect(postgres.dsn("viewing"), autocommit=True) as connection:
+        migrate(connection)
+        for months in range(3):
+            ensure_month(connection, DAY - timedelta(days=28 * months))
+        parameters = {
+            "organizations": ORGANIZATIONS,
+            "channels": CHANNELS,
+            "first": DAY - timedelta(days=DAYS - 1),
+            "day": DAY,
+            "metrics": [metric.name for metric in DAILY_METRICS],
+            "content_metrics": ["views", "reach", "clicks", "reactions", "comments", "shares"],
+        }
+        for statement in (_INTEGRATIONS, _JOBS, _METRICS, _CONTENT, _SNAPSHOTS):
+            connection.execute(statement, parameters)
+        connection.execute("VACUUM ANALYZE")
+        for days in range(30):
+            aggregate_day(connection, DAY - timedelta(days=days))
+    os.environ["AIRFLOW_CONN_ANALYTICS_DB"] = postgres.airflow_connection("viewing")
+    app.dependency_overrides[may_look] = lambda: None
+    ask = TestClient(app)
+    for name, path in VIEWS.items():
+        answers = [ask.get(f"/{path}") for _ in range(2)]
+        assert all(answer.status_code == 200 for answer in answers), answers[0].text
+        spent = statistics.median(seconds(lambda path=path: ask.get(f"/{path}")) for _ in range(ROUNDS))
+        yield Result(
+            f"the health page, {name}: {CHANNELS:,} channels and {DAYS} days",
+            f"{spent * 1000:.0f} ms, {len(answers[0].content) / 1024:.0f} KiB",
+            target="under 300 ms",
+        )
