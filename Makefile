@@ -5,7 +5,7 @@ VENV := .venv
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run up env test e2e bench check lock readme clean
+.PHONY: run up env test e2e chromium bench check lock readme clean
 
 run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
 	@$(RUN) -m include.sandbox.run --date "$(DATE)"
@@ -19,8 +19,14 @@ env:  ## a .env for docker-compose.yaml, with fresh secrets
 test: $(INSTALLED)  ## everything that needs no Docker, but for `make e2e`
 	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile --ignore tests/e2e/compose
 
-e2e: $(INSTALLED)  ## docker-compose.yaml: its services as processes, used and broken
+e2e: $(INSTALLED) chromium  ## docker-compose.yaml: its services as processes, used, broken and watched in a browser
 	@$(VENV)/bin/pytest tests/e2e/compose
+
+# Debian's: Playwright's own would come from a host that not every network lets through.
+chromium:
+	@command -v chromium > /dev/null || { echo "Installing Debian's chromium ..." && apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; } \
+		|| { echo "error: make e2e needs Chromium: as root, apt-get install chromium"; exit 2; }
 
 bench: $(INSTALLED)  ## what things cost, beside a floor or a peer; an hour, or `make bench ONLY="parsing writing"`
 	@$(RUN) -m tests.benchmarks $(ONLY)

@@ -445,7 +445,7 @@ def trends(
     """An organization's daily metrics, each with the change against as many days before ``first``.
 
     A day is complete when each integration reported the metric or has no data by the provider's word.
-    Sums and changes are over complete days alone, and only where both periods have all of theirs.
+    ``total`` is of what there is, and ``whole`` where all days are complete; a change needs two wholes.
     """
     days = _days(first, last)
     before = _days(first - timedelta(days=len(days)), first - timedelta(days=1))
@@ -465,7 +465,10 @@ def trends(
             and row["reported"] + without.get(day, 0) >= row["expected"]
             for day, row in rows.items()
         }
-        total, previous = (_total(metric.kind, rows, complete, period) for period in (days, before))
+        (total, whole), (previous, was_whole) = (
+            _total(metric.kind, rows, complete, period) for period in (days, before)
+        )
+        comparable = whole and was_whole
         shown.append(
             {
                 "name": metric.organization_name,
@@ -477,8 +480,11 @@ def trends(
                 "reported": [row["reported"] if (row := rows[day]) else 0 for day in days],
                 "expected": [row["expected"] if (row := rows[day]) else 0 for day in days],
                 "total": total,
-                "previous": previous,
-                "change": (total - previous) / previous if total is not None and previous else None,
+                "whole": whole,
+                "previous": previous if was_whole else None,
+                "change": (total - previous) / previous
+                if comparable and total is not None and previous
+                else None,
             }
         )
     return shown
@@ -515,12 +521,11 @@ def label(name: str) -> str:
 
 def _total(
     kind: Kind, rows: Mapping[date, Any], complete: Mapping[date, bool], period: Sequence[date]
-) -> float | None:
-    """A period's sum, or of a gauge the last day's; nothing where a day of it is not complete."""
+) -> tuple[float | None, bool]:
+    """A period's sum, or of a gauge the last day's value; and whether all of it is in there."""
     counted = period[-1:] if kind is Kind.GAUGE else period
-    if not all(complete[day] for day in counted):
-        return None
-    return _number(sum(rows[day]["value"] for day in counted))
+    values = [row["value"] for day in counted if (row := rows[day]) and row["value"] is not None]
+    return _number(sum(values)) if values else None, all(complete[day] for day in counted)
 
 
 def _number(value: Decimal | None) -> float | None:

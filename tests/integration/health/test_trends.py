@@ -49,7 +49,7 @@ def test_a_day_with_a_failure_is_not_complete_and_makes_no_change(history):
     views = metric(history.get("/api/trends", days=2, **ACME), "views")
     assert (views["values"], views["complete"]) == ([14, 7], [True, False])
     assert (views["reported"], views["expected"]) == ([2, 1], [2, 2])
-    assert (views["total"], views["previous"], views["change"]) == (None, 28, None)
+    assert (views["total"], views["whole"], views["previous"], views["change"]) == (21, False, 28, None)
 
 
 def test_a_page_too_small_for_insights_does_not_make_days_incomplete(history):

@@ -148,7 +148,7 @@ function logAddress(cell) {
 }
 
 function cellOf(integration, date, cell) {
-  if (!cell) return el("td", {}, el("span", { class: "visually-empty", "aria-label": "not known yet" }));
+  if (!cell) return el("td", { title: `${integration.name}, ${longDay(date)}: not known then` });
   const label = overview.states.find((one) => one.id === cell.state).label.toLowerCase();
   const words = `${integration.name}, ${longDay(date)}: ${label}${cell.error_code ? `, ${cell.error_code}` : ""}`;
   const looks = { class: `cell ${cell.state}`, title: words, "aria-label": words };
@@ -167,7 +167,7 @@ function headOf(answer) {
   const sums = answer.totals.map((total) => {
     const all = overview.states.reduce((sum, state) => sum + total[state.id], 0);
     const words = overview.states.map((state) => `${number(total[state.id])} ${state.label.toLowerCase()}`).join(", ");
-    return el("td", { title: words }, `${number(total.stored)}/${number(all)}`);
+    return el("td", { title: words }, all ? `${number(total.stored)}/${number(all)}` : "");
   });
   return el("thead", {},
     el("tr", {}, el("th", { scope: "col" }, "Integration"), ...dates),
@@ -303,7 +303,8 @@ function chart(metric, days) {
   const whole = metric.values.map((value, index) => (metric.complete[index] ? value : null));
   const known = metric.values.filter((value) => value !== null);
   const top = Math.max(...known, 1);
-  const low = metric.kind === "gauge" ? Math.min(...known, top) : 0;
+  const least = Math.min(...known, top);
+  const low = metric.kind === "gauge" && least < top ? least : 0;
   const x = (index) => LEFT + (index * (W - 2 * LEFT)) / Math.max(1, days.length - 1);
   const y = (value) => BOTTOM - ((value - low) * (BOTTOM - TOP)) / Math.max(1, top - low);
   let path = "";
@@ -322,7 +323,7 @@ function chart(metric, days) {
     svg("line", { class: "axis", x1: LEFT, x2: W - LEFT, y1: BOTTOM, y2: BOTTOM }),
     svg("line", { class: "axis", x1: LEFT, x2: W - LEFT, y1: TOP, y2: TOP, "stroke-dasharray": "2 4" }),
     text(TOP - 6, "start", known.length ? `${number(top)} ${metric.unit}` : "no figures"),
-    text(BOTTOM - 4, "end", low ? `${number(low)}` : "0"),
+    text(BOTTOM - 4, "start", number(low)),
     text(H - 6, "start", shortDay(days[0])), text(H - 6, "end", shortDay(days[days.length - 1])),
     svg("path", { class: "line", d: path }), ...dots);
 }
@@ -332,15 +333,16 @@ function changeOf(metric) {
     const arrow = metric.change > 0 ? "▲ +" : metric.change < 0 ? "▼ −" : "= ";
     return `${arrow}${Math.abs(metric.change * 100).toFixed(1)} % against the period before (${number(metric.previous)})`;
   }
-  if (metric.total === null) return "Not all days are complete: no sum and no change.";
-  return "The period before is not complete: no change.";
+  if (metric.total === null) return "No figures.";
+  if (!metric.whole) return "At least: not all days are complete, so no change is said.";
+  return metric.previous === null ? "The period before is not complete: no change is said." : "It was 0 in the period before.";
 }
 
 function metricCard(metric, days) {
   const total = metric.kind === "gauge" ? "on the last day" : "in the period";
   return el("article", { class: "card" },
     el("h2", {}, metric.label),
-    el("p", {}, el("strong", {}, number(metric.total)), ` ${total}`, el("div", { class: "faint" }, changeOf(metric))),
+    el("p", {}, el("strong", {}, `${metric.total !== null && !metric.whole ? "≥ " : ""}${number(metric.total)}`), ` ${total}`, el("div", { class: "faint" }, changeOf(metric))),
     chart(metric, days));
 }
 

@@ -1,0 +1,216 @@
+"""The health page in Airflow's UI, in a real browser; last, because its backfill repeats a scheduled run."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
+
+from include.sandbox.local_airflow import AirflowApi
+from tests.e2e.compose.conftest import DeployedStage
+from tests.e2e.conftest import DAY
+
+DAG_ID = "social_analytics_daily"
+CHROMIUM = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+VIEWS = ("Coverage", "To cure", "Trends")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def ui(browser: Browser, stage: DeployedStage) -> Iterator[Callable[..., Page]]:
+    """Opens Airflow's UI, logged in through its form."""
+    contexts = []
+
+    def open_ui(user: str = "admin", password: str | None = None, **how: object) -> Page:
+        contexts.append(browser.new_context(locale="en-GB", **how))
+        page = contexts[-1].new_page()
+        page.goto(stage.airflow.url)
+        page.locator("input[name=username]").fill(user)
+        page.locator("input[name=password]").fill(password or stage.airflow.password)
+        page.locator("input[type=submit]").click()
+        page.get_by_role("link", name="Social analytics").first.wait_for()
+        return page
+
+    yield open_ui
+    for context in contexts:
+        context.close()
+
+
+def from_navigation(page: Page) -> FrameLocator:
+    """The health page, opened from Airflow's navigation, its first view drawn."""
+    page.get_by_role("link", name="Social analytics").first.click()
+    frame = page.frame_locator("iframe[title='Social analytics']")
+    frame.get_by_role("tab", name="Coverage").wait_for()
+    return frame
+
+
+@pytest.fixture
+def broken(stage: DeployedStage) -> tuple[str, list, str]:
+    """An organization of two channels whose first one is revoked, the other one down; and their run."""
+    organization_id, pages = stage.organization(2)
+    stage.fault(pages[0], "token_revoked")
+    stage.fault(pages[1], "down")
+    run = stage.run(organization_id=organization_id)
+    assert run.states("analytics_ingest") == ["failed", "failed"]
+    return organization_id, pages, run.run_id
+
+
+def test_from_the_navigation_to_the_broken_channel_and_its_log(stage, ui, broken):
+    organization_id, pages, _ = broken
+    page = ui()
+    health = from_navigation(page)
+    expect(health.get_by_role("status").first).to_contain_text("stored")
+    health.get_by_role("tab", name="To cure").click()
+    health.get_by_label("Organization").select_option(organization_id)
+    group = health.locator("article", has_text="token_invalid")
+    expect(group).to_contain_text("The page's owner: Reconnect the channel in Postiz.")
+    expect(group.get_by_role("rowheader")).to_contain_text(pages[0].name)
+    group.get_by_role("link", name="Log").click()
+    page.wait_for_url(re.compile(r"/runs/.+/tasks/analytics_ingest/mapped/0"))
+    expect(page.get_by_text("token_invalid").first).to_be_visible()
+
+
+def test_the_calendar_is_filtered_and_downloaded(stage, ui, broken, tmp_path):
+    organization_id, pages, _ = broken
+    page = ui()
+    health = from_navigation(page)
+    health.get_by_label("Organization").select_option(organization_id)
+    rows = health.locator("#calendar tbody tr")
+    expect(rows).to_have_count(2)
+    health.get_by_label("Search").fill(pages[0].name)
+    expect(rows).to_have_count(1)
+    expect(rows.locator("a.failed")).to_have_attribute("title", re.compile("failed, token_invalid"))
+    health.get_by_label("Search").fill("")
+    health.get_by_label("State").select_option("stored")
+    expect(health.get_by_text("No integration is like that.")).to_be_visible()
+    health.get_by_label("State").select_option("failed")
+    expect(rows).to_have_count(2)
+    expect(health.get_by_role("link", name="Download CSV")).to_have_attribute(
+        "href", re.compile("state=failed")
+    )
+    with page.expect_download() as download:
+        health.get_by_role("link", name="Download CSV").click()
+    download.value.save_as(tmp_path / "coverage.csv")
+    with Path(tmp_path / "coverage.csv").open(encoding="utf-8-sig") as lines:
+        found = list(csv.DictReader(lines))
+    assert sorted(row[DAY.isoformat()] for row in found) == [
+        "failed: api_unavailable",
+        "failed: token_invalid",
+    ]
+
+
+def test_a_cured_channel_runs_again_by_its_button(stage, ui, broken):
+    organization_id, pages, run_id = broken
+    for page in pages:
+        stage.world.faults.clear(page.id)
+    health = from_navigation(ui())
+    health.get_by_role("tab", name="To cure").click()
+    health.get_by_label("Organization").select_option(organization_id)
+    row = health.get_by_role("row", name=re.compile(re.escape(pages[0].name)))
+    row.get_by_role("button").click()
+    row.get_by_role("button", name="Really run again?").click()
+    expect(health.get_by_text(f"{pages[0].name} runs again")).to_be_visible()
+    run = stage.ended(run_id)
+    assert sorted(one["try_number"] for one in run.of("analytics_ingest")) == [2, 4]
+    assert stage.job(pages[0])["status"] == "succeeded"
+
+
+def test_the_gap_is_filled_by_a_backfill_that_the_page_starts(stage, ui, broken):
+    organization_id, pages, _ = broken
+    for page in pages:
+        stage.world.faults.clear(page.id)
+    health = from_navigation(ui())
+    health.get_by_role("tab", name="To cure").click()
+    health.get_by_label("Organization").select_option(organization_id)
+    expect(
+        health.get_by_text(f"--from-date {DAY} --to-date {DAY} --reprocess-behavior completed")
+    ).to_be_visible()
+    health.get_by_role("button", name="Start this backfill").click()
+    health.get_by_role("button", name="Really start it?").click()
+    expect(health.get_by_text("A backfill from")).to_be_visible()
+    stage.wait_for(lambda: stage.job(pages[1])["status"] == "succeeded", 240)
+    stage.wait_for(
+        lambda: all(
+            one["completed_at"] for one in stage.airflow.api("GET", "backfills", dag_id=DAG_ID)["backfills"]
+        ),
+        240,
+    )
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_it_follows_light_and_dark_and_nothing_overflows(ui, broken, width):
+    organization_id = broken[0]
+    page = ui(viewport={"width": width, "height": 800}, color_scheme="light")
+    health = from_navigation(page)
+    root = health.locator("html")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        expect(root).to_have_attribute("data-theme", scheme)
+        for view in VIEWS:
+            health.get_by_role("tab", name=view).click()
+            health.get_by_label("Organization").select_option(organization_id)
+            panel = health.get_by_role("tabpanel", name=view)
+            expect(panel).to_have_attribute("aria-busy", "false")
+            assert root.evaluate("html => html.scrollWidth <= html.clientWidth"), (view, scheme)
+
+
+def test_names_with_markup_are_shown_as_they_are(stage, ui):
+    organization_id, [page] = stage.organization(1)
+    name = """<img src=x onerror="document.title='taken'"> ' OR 1=1 --"""
+    stage.postiz.execute('UPDATE "Integration" SET "name" = %s WHERE "id" = %s', [name, page.id])
+    stage.run(organization_id=organization_id)
+    browser_page = ui()
+    health = from_navigation(browser_page)
+    health.get_by_label("Search").fill(name)
+    expect(health.locator("#calendar tbody tr")).to_have_count(1)
+    expect(health.locator("#calendar tbody th")).to_contain_text(name)
+    assert health.locator("#calendar img").count() == 0
+    assert "taken" not in browser_page.title()
+
+
+def test_who_is_not_logged_in_or_may_not_see_the_dag_sees_nothing(stage):
+    url = f"{stage.airflow.url}/social-analytics"
+    paths = ("/", "/page.js", "/api/overview", "/api/coverage", "/api/failures", "/coverage.csv")
+    for path in paths:
+        answer = requests.get(url + path, timeout=30)
+        assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
+    stage.deployment.cli(
+        "users", "create", "--role", "Public", "--username", "guest", "--password", "guest",
+        "--firstname", "A", "--lastname", "Guest", "--email", "guest@localhost",
+    )  # fmt: skip
+    login = requests.post(
+        f"{stage.airflow.url}/auth/token", json={"username": "guest", "password": "guest"}, timeout=30
+    )
+    guest = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    for path in paths:
+        answer = requests.get(url + path, headers=guest, timeout=30)
+        assert (answer.status_code, answer.json()) == (403, {"detail": "Forbidden"})
+
+
+def test_the_page_itself_changes_nothing(stage):
+    """What it starts, it asks of Airflow's API, whose cookie other sites' pages cannot use."""
+    login = AirflowApi(stage.airflow.url, stage.airflow.user, stage.airflow.password)
+    login.api("GET", "dags")
+    headers = {"Authorization": login._session.headers["Authorization"]}
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        for path in ("/", "/api/coverage", "/api/failures"):
+            answer = requests.request(
+                method, f"{stage.airflow.url}/social-analytics{path}", headers=headers, timeout=30
+            )
+            assert answer.status_code == 405
