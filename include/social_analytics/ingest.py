@@ -6,6 +6,7 @@ transactions: a batch holds two connections whatever its size, and no transactio
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 import psycopg
 import structlog
 
-from include.social_analytics import postiz
+from include.social_analytics import postiz, telemetry
 from include.social_analytics.connectors import PROVIDERS
 from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
 from include.social_analytics.errors import ErrorCode, JobError
@@ -54,6 +55,13 @@ class _Started:
     job: IngestJob
     reader: Reader
     start: ledger.Start
+    #: By the process's own clock.
+    began: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.began
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ class Ingester:
     def _started(self, job: IngestJob, account: Account | JobError, start: ledger.Start) -> _Started:
         log.info("ingest started", attempt=start.attempts)
         reader = _Absent(account) if isinstance(account, JobError) else self._reader(job, account)
-        return _Started(job, reader, start)
+        return _Started(job, reader, start, time.monotonic())
 
     def _reader(self, job: IngestJob, account: Account) -> Reader:
         return self.connector(job.integration.provider).reader(account)
@@ -191,6 +199,14 @@ class Ingester:
             contentRows=stored.content_rows,
             httpCalls=started.reader.http_calls,
         )
+        telemetry.job_ended(
+            job.integration.provider,
+            stored.status,
+            seconds=started.seconds,
+            http_calls=started.reader.http_calls,
+            metric_rows=stored.metric_rows,
+            content_rows=stored.content_rows,
+        )
 
     def _record(self, started: _Started, error: JobError) -> datetime | None:
         """Write a failure to the ledger. Returns when the job is due again if it only waits for quota."""
@@ -204,6 +220,7 @@ class Ingester:
                 log.warning(
                     "ingest throttled", errorCode=error.code, due=due.isoformat(), reason=error.reason
                 )
+                telemetry.job_waits(started.job.integration.provider)
                 return due
         ledger.fail(self.analytics_db, started.job, started.start.observed_at, error, calls)
         log.error(
@@ -215,6 +232,13 @@ class Ingester:
             providerSubcode=error.provider_subcode,
             traceId=error.trace_id,
             httpCalls=calls,
+        )
+        telemetry.job_ended(
+            started.job.integration.provider,
+            "failed",
+            error_code=error.code,
+            seconds=started.seconds,
+            http_calls=calls,
         )
         return None
 

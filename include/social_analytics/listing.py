@@ -65,6 +65,6 @@ def list_active(
         batches = deal_out(
             registered(), count, most=settings.max_mapped_tasks, at_once=settings.max_concurrent_tasks
         )
-    if run.organization_id is None and run.integration_ids is None:
+    if run.is_whole:
         integrations.retire(analytics_db, began)
     return Listing(batches, count, left_out)

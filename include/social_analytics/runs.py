@@ -24,6 +24,11 @@ class Run:
     organization_id: str | None
     integration_ids: tuple[str, ...] | None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it covers all integrations."""
+        return self.organization_id is None and self.integration_ids is None
+
     def jobs(self, integrations: Iterable[Integration]) -> list[IngestJob]:
         """One ingest job for each integration."""
         return [IngestJob(integration, self.day, self.is_backfill) for integration in integrations]

@@ -160,6 +160,7 @@ def _drop_old_snapshots(analytics: psycopg.Connection, months: int) -> None:
 
 def check_coverage() -> dict[str, Any]:
     """Fail the run when something that someone operating Airflow can cure is missing from the day."""
+    from include.social_analytics import telemetry
     from include.social_analytics.connections import open_analytics
     from include.social_analytics.coverage import assess
     from include.social_analytics.runs import current_run, task_states
@@ -179,6 +180,9 @@ def check_coverage() -> dict[str, Any]:
             ledger.settle(analytics, looked_back, run.day, run.run_id)
             jobs = run.jobs(integrations)
             coverage = assess(integrations, ledger.states(analytics, [job.job_id for job in jobs]))
+            if run.is_whole:
+                newest = ledger.newest_complete_day(analytics, run.day)
+                telemetry.day_checked(run.day, coverage.ratio, newest)
     for failure in coverage.for_owner:
         log.warning("for the page's owner to cure", integration=str(failure))
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)

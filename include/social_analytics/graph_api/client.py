@@ -19,9 +19,10 @@ import structlog
 import tenacity
 import urllib3
 
+from include.social_analytics import telemetry
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.cooldown import LocalCooldown
+from include.social_analytics.graph_api.cooldown import Cooldown, LocalCooldown
 from include.social_analytics.graph_api.errors import (
     APP_LIMIT_CODE,
     TooMuchData,
@@ -188,12 +189,18 @@ class GraphClient:
 
     def _heed(self, usage: Usage, error: JobError | None) -> None:
         """Start the cooldowns that the answer calls for."""
+        if usage.app_percent is not None:
+            telemetry.api_usage(usage.app_percent)
         if error and error.provider_code == APP_LIMIT_CODE:
-            self._api.connection.cooldown.start(usage.wait or COOLDOWN)
+            self._cool("app", self._api.connection.cooldown, usage.wait)
         elif (usage.app_percent or 0) >= APP_PERCENT_LIMIT:
-            self._api.connection.cooldown.start(usage.retry_after or COOLDOWN)
+            self._cool("app", self._api.connection.cooldown, usage.retry_after)
         if usage.page_is_throttled:
-            self._page_cooldown.start(usage.wait or COOLDOWN)
+            self._cool("page", self._page_cooldown, usage.wait)
+
+    def _cool(self, quota: str, cooldown: Cooldown, wait: timedelta | None) -> None:
+        cooldown.start(wait or COOLDOWN)
+        telemetry.cooldown(quota)
 
 
 def _is_blip(error: BaseException) -> bool:

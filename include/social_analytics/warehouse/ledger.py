@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.errors import CuredBy, ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
 
 #: The statuses of a day that is as complete as the provider lets it be.
@@ -103,6 +103,18 @@ SET status = 'failed', error_class = %(error_class)s, error_code = %(error_code)
     finished_at = clock_timestamp()
 WHERE status = 'running' AND date BETWEEN %(first)s AND %(last)s
   AND (dag_run_id = %(dag_run_id)s OR observed_at < clock_timestamp() - interval '1 day')
+"""
+
+_NEWEST_COMPLETE = """
+SELECT max(date)
+FROM (
+    SELECT date
+    -- By the index on date.
+    FROM analytics.ingest_job
+    WHERE date BETWEEN %(last)s - 27 AND %(last)s
+    GROUP BY date
+    HAVING bool_and(status = ANY (%(well)s) OR (status = 'failed' AND error_code = ANY (%(owners)s)))
+) AS complete
 """
 
 _STATES = """
@@ -241,6 +253,15 @@ def settle(connection: psycopg.Connection[Any], first: date, last: date, dag_run
             "reason": error.reason,
         },
     ).rowcount
+
+
+def newest_complete_day(connection: psycopg.Connection[Any], last: date) -> date | None:
+    """The newest of four weeks' days whose jobs all went well, but for what only owners can cure."""
+    owners = [code.value for code in ErrorCode if code.cured_by is CuredBy.OWNER]
+    row = connection.execute(
+        _NEWEST_COMPLETE, {"last": last, "well": list(SETTLED_WELL), "owners": owners}
+    ).fetchone()
+    return row[0] if row else None
 
 
 def states(connection: psycopg.Connection[Any], job_ids: Sequence[str]) -> list[JobState]:
