@@ -13,6 +13,8 @@ from include.social_analytics.days import day_of_run
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 
+DAG_ID = "social_analytics_daily"
+
 
 @dataclass(frozen=True)
 class Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,14 @@ LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 
 class SettingError(ValueError):
     """A setting has a value that it cannot have; the message is one sentence that names it."""
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """An Airflow notifier: its class's path, and its arguments, which may use Jinja."""
+
+    path: str
+    arguments: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Settings:
     request_timeout: float = 30.0
     min_coverage: float = 0.5
     snapshot_retention_months: int | None = None
+    notifier: Notifier | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -58,6 +68,7 @@ class Settings:
             "request_timeout": _number(0.001),
             "min_coverage": _number(0, 1),
             "snapshot_retention_months": _whole_number(1, 1200),
+            "notifier": _notifier,
         }
         values: dict[str, object] = {}
         for name, parse in parsers.items():
@@ -68,7 +79,9 @@ class Settings:
             try:
                 values[name] = parse(text)
             except ValueError as error:
-                raise SettingError(f"{variable} must be {error}, not {text!r}.") from None
+                # A notifier's arguments may hold a secret.
+                shown = "" if name == "notifier" else f", not {text!r}"
+                raise SettingError(f"{variable} must be {error}{shown}.") from None
         return cls(**values)  # type: ignore[arg-type]
 
 
@@ -94,6 +107,17 @@ def _date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ValueError("a date such as 2026-11-01") from None
+
+
+def _notifier(text: str) -> Notifier:
+    try:
+        given = json.loads(text)
+        path, arguments = given["class"], given.get("arguments", {})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        path = arguments = None
+    if not (isinstance(path, str) and "." in path and isinstance(arguments, dict)):
+        raise ValueError('JSON such as {"class": "package.module.Notifier", "arguments": {"text": "..."}}')
+    return Notifier(path, arguments)
 
 
 def _whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     import psycopg
 
     from include.social_analytics.connectors.base import Connector
+    from include.social_analytics.runs import Run
 
 # Each task imports what it works with by itself: the DAG file is parsed all the time, and for every task.
 
 log = structlog.get_logger(__name__)
 
-DAG_ID = "social_analytics_daily"
 LIST_TASK = "list_active_integrations"
 INGEST_TASK = "analytics_ingest"
 AGGREGATE_TASK = "analytics_aggregate"
@@ -160,20 +160,27 @@ def _drop_old_snapshots(analytics: psycopg.Connection, months: int) -> None:
 
 def check_coverage() -> dict[str, Any]:
     """Fail the run when something that someone operating Airflow can cure is missing from the day."""
-    from include.social_analytics import telemetry
+    from include.social_analytics import alerts, telemetry
     from include.social_analytics.connections import open_analytics
     from include.social_analytics.coverage import assess
     from include.social_analytics.runs import current_run, task_states
     from include.social_analytics.warehouse import ledger
 
     settings = Settings.from_environment()
+    context: Any = get_current_context()
     states = task_states(LIST_TASK, AGGREGATE_TASK)
     broken = [task for task in (LIST_TASK, AGGREGATE_TASK) if states.get(task) != "success"]
     if broken:
-        raise AirflowFailException(f"{' and '.join(broken)} did not succeed: see the log of the first.")
+        sentence = f"{' and '.join(broken)} did not succeed: see the log of the first."
+        if settings.notifier is not None:
+            with airflow_outcome():
+                run = current_run(settings)
+            if _is_news(run, settings):
+                alerts.tell(settings.notifier, alerts.broken(run, sentence), context)
+        raise AirflowFailException(sentence)
     with airflow_outcome():
         run = current_run(settings)
-        batches: list[Batch] = get_current_context()["ti"].xcom_pull(task_ids=LIST_TASK)
+        batches: list[Batch] = context["ti"].xcom_pull(task_ids=LIST_TASK)
         integrations = [one for batch in batches for one in integrations_of(batch)]
         with open_analytics() as analytics:
             looked_back = run.day - timedelta(settings.lookback_days)
@@ -183,10 +190,20 @@ def check_coverage() -> dict[str, Any]:
             if run.is_whole:
                 newest = ledger.newest_complete_day(analytics, run.day)
                 telemetry.day_checked(run.day, coverage.ratio, newest)
+            complaints = coverage.complaints(settings.min_coverage)
+            if settings.notifier is not None and _is_news(run, settings):
+                alert = alerts.alert_of(run, coverage, complaints)
+                alerts.tell_of_changes(analytics, settings.notifier, alert, context)
     for failure in coverage.for_owner:
         log.warning("for the page's owner to cure", integration=str(failure))
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
-    complaints = coverage.complaints(settings.min_coverage)
     if complaints:
         raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
     return {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
+
+
+def _is_news(run: Run, settings: Settings) -> bool:
+    """Whether the run says how all integrations stand now."""
+    from include.social_analytics.days import latest_due_day
+
+    return run.is_whole and run.day == latest_due_day(datetime.now(UTC), settings)

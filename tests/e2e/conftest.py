@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -38,6 +41,8 @@ class Stage:
     home: Path
     _pages: Iterator[Page]
     _organizations: Iterator[int]
+    #: What Airflow and the package told StatsD, a line a metric.
+    metrics: set[str] = field(default_factory=set)
     #: The organization that catch-up found, and its pages.
     caught_up: tuple[str, list[Page]] = ("", [])
 
@@ -91,6 +96,12 @@ class Stage:
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.2)
+
+    @property
+    def outbox(self) -> list[tuple[str, str]]:
+        """The alerts that were sent: subject and text."""
+        path = self.home / "outbox.jsonl"
+        return [tuple(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
     def job(self, page: Page, day: date = DAY) -> dict[str, Any]:
         """The ledger's row of a page's day."""
@@ -169,6 +180,27 @@ def expected(stage: Stage, pages: list[Page], source_metric: str, day: date = DA
     return sum(stage.world.page_value(page.id, source_metric, day) for page in pages)
 
 
+@contextmanager
+def statsd() -> Iterator[tuple[int, set[str]]]:
+    """A StatsD server on loopback: its port, and the lines that come in."""
+    lines: set[str] = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def receive() -> None:
+            while packet := server.recv(65_535):
+                lines.update(packet.decode().splitlines())
+
+        receiver = Thread(target=receive)
+        receiver.start()
+        try:
+            yield server.getsockname()[1], lines
+        finally:
+            # Nothing comes from an empty packet but the end.
+            server.sendto(b"", server.getsockname())
+            receiver.join()
+
+
 @pytest.fixture(scope="session")
 def stage(
     postgres: EmbeddedPostgres,
@@ -188,8 +220,12 @@ def stage(
         psycopg.connect(postgres.dsn("e2e_postiz"), autocommit=True) as postiz,
         psycopg.connect(postgres.dsn("e2e_analytics"), autocommit=True) as analytics,
         serve(world) as sandbox,
+        statsd() as (port, metrics),
     ):
         environment = {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_PORT": str(port),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
             "AIRFLOW_CONN_POSTIZ_DB": postgres.airflow_connection("e2e_postiz"),
             "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("e2e_analytics"),
             "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": sandbox.url}),
@@ -201,11 +237,22 @@ def stage(
             "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
             "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
             "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "24",
+            "SOCIAL_ANALYTICS_NOTIFIER": json.dumps(
+                {
+                    "class": "tests.e2e.outbox.Outbox",
+                    "arguments": {
+                        "path": str(home / "outbox.jsonl"),
+                        "subject": "{{ alert_subject }}",
+                        "text": "{{ alert_message }}",
+                    },
+                }
+            ),
         }
         with LocalAirflow(home, postgres.sqlalchemy_url("e2e_airflow"), environment) as airflow:
             stage = Stage(
-                airflow, world, sandbox, postiz, analytics, home, iter(list(world.pages.values())), count(1)
-            )
+                airflow, world, sandbox, postiz, analytics, home, iter(list(world.pages.values())), count(1),
+                metrics,
+            )  # fmt: skip
             stage.caught_up = stage.organization(1)
             airflow.unpause()
             for day in (DAY - timedelta(days=1), DAY):

@@ -180,6 +180,41 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
         assert line["integrationId"] is None
 
 
+def test_statsd_is_told_what_became_of_each_job(stage, scenarios):
+    for name in ("revoked", "healthy", "throttled", "no insights"):
+        stage.ended(scenarios[name].run_id)
+    ours = "airflow.social_analytics"
+    told = {
+        f"{ours}.ingest.jobs,provider=facebook,status=succeeded,error_code=none:1|c",
+        f"{ours}.ingest.jobs,provider=facebook,status=failed,error_code=token_invalid:1|c",
+        f"{ours}.ingest.jobs,provider=facebook,status=no_data,error_code=none:1|c",
+        f"{ours}.ingest.rows,provider=facebook,kind=metric:8|c",
+        f"{ours}.ingest.http_calls,provider=facebook:2|c",
+        f"{ours}.ingest.throttled,provider=facebook:1|c",
+        f"{ours}.api.cooldowns,quota=page:1|c",
+        # By the scheduled runs, which cover all.
+        f"{ours}.coverage:1.0|g",
+        f"{ours}.newest_complete_day.age_days:0|g",
+    }
+    stage.wait_for(lambda: told <= stage.metrics)
+    duration = f"{ours}.ingest.duration,provider=facebook,status=succeeded,error_code=none:"
+    assert any(line.startswith(duration) and line.endswith("|ms") for line in stage.metrics)
+
+
+def test_a_run_over_all_sends_one_alert_and_the_next_one_is_silent_while_nothing_changes(stage, scenarios):
+    for scenario in scenarios.values():
+        stage.ended(scenario.run_id)
+    # Narrowed runs, and good ones of catch-up, said nothing.
+    assert stage.outbox == []
+    first = stage.run()
+    [(subject, text)] = stage.outbox
+    assert "integrations are missing" in subject
+    assert scenarios["revoked"].pages[0].id in text
+    assert first.run_id.split("+")[0].replace(":", "%3A") in text
+    stage.run()
+    assert len(stage.outbox) == 1
+
+
 def lines_of(stage: Stage, run: Run, instance: dict[str, Any]) -> list[dict[str, Any]]:
     """The lines of a task instance's log file that this package wrote."""
     [folder] = stage.home.glob(f"logs/**/run_id={run.run_id}/task_id={instance['task_id']}")

@@ -180,3 +180,17 @@ def test_nobody_but_the_demo_has_a_password_that_everybody_knows(resolved):
                     assert value == "", (name, variable)
             # The example's passwords are empty, so whatever stands in a URL here was typed into the file.
             assert re.findall(r"://[^\s/@]*:[^\s/@]+@", json.dumps(service)) == [], name
+
+
+def test_what_is_mapped_and_alerted_on_is_what_the_package_tells():
+    told = set(
+        re.findall(
+            r'f"\{_PREFIX\}\.([\w.]+)"', (PROJECT / "include/social_analytics/telemetry.py").read_text()
+        )
+    )
+    mappings = yaml.safe_load((PROJECT / "include/deploy/monitoring/statsd.yaml").read_text())["mappings"]
+    assert {one["match"] for one in mappings} == {f"airflow.social_analytics.{name}" for name in told}
+    alerts = (PROJECT / "include/deploy/monitoring/alerts.yaml").read_text()
+    asked = set(re.findall(r"\bsocial_analytics_\w+", alerts)) - {"social_analytics_daily"}
+    assert asked <= {one["name"] for one in mappings}
+    yaml.safe_load(alerts)

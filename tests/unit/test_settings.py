@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from include.social_analytics.settings import SettingError, Settings
+from include.social_analytics.settings import Notifier, SettingError, Settings
 
 
 def test_without_variables_the_defaults_of_the_readme_hold():
@@ -39,6 +39,7 @@ def test_every_variable_is_read():
         "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": " 12.5 ",
         "SOCIAL_ANALYTICS_MIN_COVERAGE": "1",
         "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "25",
+        "SOCIAL_ANALYTICS_NOTIFIER": '{"class": "a.B", "arguments": {"text": "{{ alert_message }}"}}',
     }
     assert Settings.from_environment(environment) == Settings(
         timezone=ZoneInfo("Europe/Berlin"),
@@ -55,6 +56,7 @@ def test_every_variable_is_read():
         request_timeout=12.5,
         min_coverage=1.0,
         snapshot_retention_months=25,
+        notifier=Notifier("a.B", {"text": "{{ alert_message }}"}),
     )
 
 
@@ -106,3 +108,22 @@ def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
     assert str(raised.value).startswith(f"{variable} must be ")
     assert str(raised.value).endswith(f", not {text!r}.")
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3cret",
+        "[]",
+        "{}",
+        '{"class": 1}',
+        '{"class": "B"}',
+        '{"class": "a.B", "arguments": ["s3cret"]}',
+        "[" * 10**5,
+    ],
+)
+def test_a_bad_notifier_is_named_and_its_secrets_are_not(text):
+    with pytest.raises(SettingError) as raised:
+        Settings.from_environment({"SOCIAL_ANALYTICS_NOTIFIER": text})
+    assert str(raised.value).startswith("SOCIAL_ANALYTICS_NOTIFIER must be JSON such as ")
+    assert "s3cret" not in str(raised.value)

@@ -24,8 +24,9 @@ from include.social_analytics.errors import CuredBy, JobError
 from include.social_analytics.health import queries
 from include.social_analytics.health.spreadsheet import csv_file
 from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.runs import DAG_ID
 from include.social_analytics.settings import Settings
-from include.social_analytics.tasks import DAG_ID, INGEST_TASK
+from include.social_analytics.tasks import INGEST_TASK
 
 STATIC = Path(__file__).parent / "static"
 

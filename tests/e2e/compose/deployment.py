@@ -65,10 +65,7 @@ def compose_config(directory: Path) -> dict[str, Any]:
     answer = subprocess.run(
         [
             Path(sys.executable).with_name("podman-compose"),
-            "--profile",
-            "demo",
-            "--profile",
-            "flower",
+            *("--profile=demo", "--profile=flower", "--profile=monitoring"),
             "config",
         ],
         cwd=directory,

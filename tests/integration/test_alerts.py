@@ -1,0 +1,127 @@
+"""Alerts through a real notifier: what they say, and when they are silent."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from airflow.sdk import BaseNotifier
+
+from include.social_analytics import alerts
+from include.social_analytics.coverage import Coverage, Failure
+from include.social_analytics.errors import ErrorCode
+from include.social_analytics.jobs import Integration
+from include.social_analytics.runs import Run
+from include.social_analytics.settings import Notifier
+from tests.integration.conftest import DAY
+
+RUN = Run("scheduled__2026-11-20", DAY, False, None, None)
+ALL_WELL = Coverage(3, {"succeeded": 3}, [], [], [])
+
+
+class Outbox(BaseNotifier):
+    """Keeps what it is told to send."""
+
+    template_fields = ("subject", "text")
+    sent: ClassVar[list[tuple[str, str]]] = []
+
+    def __init__(self, subject: str, text: str) -> None:
+        super().__init__()
+        self.subject, self.text = subject, text
+
+    def notify(self, context: Any) -> None:
+        self.sent.append((self.subject, self.text))
+
+
+class Down(Outbox):
+    """Cannot send."""
+
+    def notify(self, context: Any) -> None:
+        raise OSError("https://hooks.example.org/s3cret")
+
+
+ARGUMENTS = {"subject": "{{ alert_subject }}", "text": "{{ alert_message | e }}"}
+OUTBOX = Notifier(f"{__name__}.Outbox", ARGUMENTS)
+
+
+@pytest.fixture
+def outbox() -> list[tuple[str, str]]:
+    Outbox.sent.clear()
+    return Outbox.sent
+
+
+def failing(*codes: ErrorCode, name: str = "Page") -> Coverage:
+    failures = [
+        Failure(Integration(f"id-{number}", name, "acme", "facebook"), code, "It says why")
+        for number, code in enumerate(codes)
+    ]
+    owners = [one for one in failures if one.code.cured_by == "owner"]
+    return Coverage(9, {}, owners, [one for one in failures if one not in owners], [])
+
+
+def tell(
+    analytics, coverage: Coverage, complaints: tuple[str, ...] = (), notifier: Notifier = OUTBOX
+) -> bool:
+    return alerts.tell_of_changes(analytics, notifier, alerts.alert_of(RUN, coverage, list(complaints)), {})
+
+
+def test_one_message_says_what_fails_why_who_cures_it_and_where_to_look(analytics, outbox):
+    assert tell(
+        analytics, failing(ErrorCode.TOKEN_INVALID, ErrorCode.TOKEN_INVALID, ErrorCode.NETWORK), ("red",)
+    )
+    [(subject, text)] = outbox
+    assert subject == f"Social analytics, {DAY}: 3 of 9 integrations are missing"
+    assert "The run is red." in text
+    assert "2 with token_invalid. Cured by the page&#39;s owner: Reconnect the channel in Postiz." in text
+    assert "1 with network. Cured by time; else whoever runs Airflow" in text
+    assert "(id-0): It says why" in text
+    assert "/plugin/social-analytics" in text
+    assert "/dags/social_analytics_daily/runs/scheduled__2026-11-20" in text
+
+
+def test_a_first_good_run_says_nothing(analytics, outbox):
+    assert not tell(analytics, ALL_WELL)
+    assert outbox == []
+
+
+def test_nothing_is_sent_while_nothing_changes_and_the_end_is_told_once(analytics, outbox):
+    owners = failing(ErrorCode.TOKEN_INVALID)
+    assert tell(analytics, owners)
+    assert not tell(analytics, owners)
+    assert tell(analytics, failing(ErrorCode.TOKEN_INVALID, ErrorCode.NETWORK))
+    assert tell(analytics, ALL_WELL)
+    assert not tell(analytics, ALL_WELL)
+    assert [subject.split(": ")[1] for subject, _ in outbox] == [
+        "1 of 9 integrations are missing",
+        "2 of 9 integrations are missing",
+        "complete again",
+    ]
+
+
+def test_other_words_for_the_same_failure_are_no_change(analytics, outbox):
+    assert tell(analytics, failing(ErrorCode.TOKEN_INVALID, name="Before"))
+    assert not tell(analytics, failing(ErrorCode.TOKEN_INVALID, name="After"))
+
+
+def test_a_notifier_that_fails_is_no_failure_of_the_run_and_is_tried_again(analytics, outbox):
+    down = Notifier(f"{__name__}.Down", ARGUMENTS)
+    assert not tell(analytics, failing(ErrorCode.NETWORK), notifier=down)
+    assert tell(analytics, failing(ErrorCode.NETWORK))
+
+
+@pytest.mark.parametrize("path", ["no.such.Notifier", "json.dumps", "tests.integration.test_alerts.Nothing"])
+def test_a_notifier_that_there_is_not_is_no_failure_of_the_run(analytics, path):
+    assert not tell(analytics, failing(ErrorCode.NETWORK), notifier=Notifier(path, ARGUMENTS))
+
+
+def test_a_name_is_neither_a_template_nor_markup(analytics, outbox):
+    assert tell(analytics, failing(ErrorCode.NETWORK, name="{{ 7 * 6 }} <b>bold</b>"))
+    [(_, text)] = outbox
+    assert "{{ 7 * 6 }} &lt;b&gt;bold&lt;/b&gt;" in text
+
+
+def test_very_many_are_counted_and_not_all_named(analytics, outbox):
+    assert tell(analytics, failing(*[ErrorCode.NETWORK] * (alerts.NAMED + 5)))
+    [(_, text)] = outbox
+    assert text.count("It says why") == alerts.NAMED
+    assert "and 5 more" in text
