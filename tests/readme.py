@@ -26,8 +26,8 @@ _SETTING_MEANINGS = {
     "request_backoff": "seconds between tries of one request, doubling; 3 tries",
     "request_timeout": "seconds to wait for the API to connect, and between two bytes",
     "min_coverage": "below it the run is red; of the jobs that did not fail for the owner to cure",
-    "notifier": "an Airflow notifier for alerts, as JSON; see Alerts. Unset: none",
     "snapshot_retention_months": "full months of content snapshots to keep; unset: all",
+    "notifier": "an Airflow notifier for alerts, as JSON; see Alerts. Unset: none",
 }
 
 

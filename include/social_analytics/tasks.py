@@ -7,7 +7,7 @@ it, finds its run, opens its connections and says what Airflow is to make of the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -173,10 +173,11 @@ def check_coverage() -> dict[str, Any]:
     if broken:
         sentence = f"{' and '.join(broken)} did not succeed: see the log of the first."
         if settings.notifier is not None:
-            with airflow_outcome():
+            # Where not even the run's day can be told, somebody has just mistyped it, and sees it.
+            with suppress(JobError):
                 run = current_run(settings)
-            if _is_news(run, settings):
-                alerts.tell(settings.notifier, alerts.broken(run, sentence), context)
+                if _is_news(run, settings):
+                    alerts.tell(settings.notifier, alerts.broken(run, sentence), context)
         raise AirflowFailException(sentence)
     with airflow_outcome():
         run = current_run(settings)

@@ -16,6 +16,7 @@ from include.social_analytics.postiz import (
     active_integrations,
     inactive_reasons,
     left_out,
+    organization_names,
     published_posts,
     require_known,
 )
@@ -315,3 +316,9 @@ def test_a_role_that_may_read_only_these_columns_is_enough_and_nothing_is_writte
     assert inactive_reasons(mixed, ["b"], FACEBOOK) == {}
     assert accounts(mixed, ["a"], FACEBOOK, mask=id)
     assert published_posts(mixed, "a", ["1_2"]) == {}
+
+
+def test_organizations_have_names(postiz):
+    organization(postiz, "acme")
+    organization(postiz, "other")
+    assert organization_names(postiz, {"acme", "unknown"}) == {"acme": "Organization acme"}

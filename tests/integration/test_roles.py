@@ -61,7 +61,7 @@ def test_the_reader_reads_what_the_daily_job_needs(reader):
     [
         'SELECT "refreshToken" FROM "Integration"',
         'SELECT * FROM "Integration"',
-        'SELECT "name" FROM "Organization"',
+        'SELECT "apiKey" FROM "Organization"',
         'SELECT "content" FROM "Post"',
     ],
 )
@@ -83,6 +83,12 @@ def test_the_reader_writes_nothing_even_where_it_turns_its_default_off(reader, s
     reader.execute("SET default_transaction_read_only = off")
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute(statement)
+
+
+def test_a_role_that_may_not_read_organizations_names_goes_without(reader, postiz):
+    assert postiz_reading.organization_names(reader, {"o1"}) == {"o1": "o1"}
+    postiz.execute('REVOKE SELECT ("name") ON "Organization" FROM social_analytics_reader')
+    assert postiz_reading.organization_names(reader, {"o1"}) == {}
 
 
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):

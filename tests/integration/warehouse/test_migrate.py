@@ -24,10 +24,13 @@ from include.social_analytics.warehouse.storage import storage_errors
 
 TABLES = {
     "alembic_version",
+    "alert",
     "content",
     "content_metric_snapshot",
     "ingest_job",
+    "integration",
     "integration_metric_daily",
+    "organization",
     "organization_daily",
     "unsupported_metric",
 }
@@ -151,6 +154,36 @@ def test_a_migration_that_fails_leaves_nothing(empty):
     assert tables(empty) == {"content"}
 
 
+def at_the_first_revision(connection: psycopg.Connection) -> None:
+    """Make the schema as the first version of the package did."""
+    config = Config()
+    config.set_main_option("script_location", str(module._MIGRATIONS))
+    first = ScriptDirectory.from_config(config).get_revision("0001").module
+    connection.execute("CREATE SCHEMA analytics")
+    connection.execute(first.TABLES)
+    connection.execute("CREATE TABLE analytics.alembic_version (version_num varchar(32) PRIMARY KEY)")
+    connection.execute("INSERT INTO analytics.alembic_version VALUES ('0001')")
+
+
+def test_what_earlier_versions_stored_is_on_the_health_page(empty):
+    """Names come with the next listing; until then an integration goes by its id."""
+    with psycopg.connect(empty, autocommit=True) as connection:
+        at_the_first_revision(connection)
+        for day in ("2026-11-01", "2026-11-03"):
+            connection.execute(
+                "INSERT INTO analytics.ingest_job (job_id, organization_id, integration_id, provider, date,"
+                " status, is_backfill, dag_run_id)"
+                " VALUES (%s, 'o', 'page', 'facebook', %s, 'queued', false, 'run')",
+                [f"analytics-ingest:page:{day}", day],
+            )
+        migrate(connection)
+        rows = connection.execute(
+            "SELECT integration_id, organization_id, name, first_day::text, last_day::text, is_active"
+            " FROM analytics.integration"
+        ).fetchall()
+    assert rows == [("page", "o", "page", "2026-11-01", "2026-11-03", True)]
+
+
 def test_tables_of_postiz_in_public_are_left_alone(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         connection.execute(
@@ -173,15 +206,9 @@ print({{"alembic", "sqlalchemy", "airflow"}} & set(sys.modules))
 
 
 def test_snapshots_that_were_there_before_move_into_their_months(empty):
-    config = Config()
-    config.set_main_option("script_location", str(module._MIGRATIONS))
-    first = ScriptDirectory.from_config(config).get_revision("0001").module
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 11, 24)]
     with psycopg.connect(empty, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA analytics")
-        connection.execute(first.TABLES)
-        connection.execute("CREATE TABLE analytics.alembic_version (version_num varchar(32) PRIMARY KEY)")
-        connection.execute("INSERT INTO analytics.alembic_version VALUES ('0001')")
+        at_the_first_revision(connection)
         for day in days:
             connection.execute(
                 "INSERT INTO analytics.content_metric_snapshot VALUES ('i', 'c', 'views', %s, 1, now())",
