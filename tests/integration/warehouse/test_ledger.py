@@ -269,3 +269,17 @@ def test_who_was_taken_for_dead_and_ends_well_after_all_is_believed(warehouse):
     warehouse.store(job(), reading({DAY: 5}), seen)
     row = warehouse.ledger_row(job())
     assert (row["status"], row["error_code"], row["reason"]) == ("succeeded", None, None)
+
+
+def test_the_newest_complete_day_forgives_what_only_owners_can_cure(warehouse):
+    connection = warehouse.connection
+    assert ledger.newest_complete_day(connection, DAY) is None
+    for days in (1, 2):
+        warehouse.store(job(day=before(days)), reading({}, day=before(days)))
+    warehouse.fail(job("revoked", day=before(1)), REVOKED)
+    warehouse.store(job(), reading({}))
+    assert ledger.newest_complete_day(connection, DAY) == DAY
+    warehouse.fail(job("down"), DOWN)
+    assert ledger.newest_complete_day(connection, DAY) == before(1)
+    warehouse.start(job("running", day=before(1)))
+    assert ledger.newest_complete_day(connection, DAY) == before(2)
