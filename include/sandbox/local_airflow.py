@@ -166,6 +166,8 @@ class LocalAirflow(AirflowApi):
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             # What tasks need is loaded once, before the first of them (plugins/social_analytics.py).
             "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
+            # A batch's tokens are masked at once (include/social_analytics/masking.py).
+            "AIRFLOW__LOGGING__SECRET_MASK_ADAPTER": "include.social_analytics.masking.each_token",
             # Nothing here runs for days, so looking often costs little and nobody waits.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",

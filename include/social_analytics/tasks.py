@@ -19,7 +19,6 @@ from airflow.sdk.exceptions import (
     AirflowRescheduleException,
     AirflowSkipException,
 )
-from airflow.sdk.log import mask_secret
 
 from include.social_analytics.discovery import Batch, integrations_of
 from include.social_analytics.errors import JobError
@@ -77,6 +76,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
     from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
     from include.social_analytics.connectors import open_connector
     from include.social_analytics.ingest import Ingester, ThrottledError
+    from include.social_analytics.masking import mask
     from include.social_analytics.runs import current_run, is_first_start
 
     settings = Settings.from_environment()
@@ -89,7 +89,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
             return open_connector(provider, settings=settings, graph=graph)
 
         with open_postiz() as source, open_analytics() as analytics:
-            ingester = Ingester(source, analytics, connector, _mask, settings)
+            ingester = Ingester(source, analytics, connector, mask, settings)
             try:
                 return ingester.ingest(
                     run.jobs(integrations_of(batch)),
@@ -100,11 +100,6 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
             except ThrottledError as throttled:
                 # Not a failure: it costs no try, and no slot while it waits.
                 raise AirflowRescheduleException(throttled.due) from None  # type: ignore[no-untyped-call]
-
-
-def _mask(tokens: list[str]) -> None:
-    # All in one message to the task's supervisor.
-    mask_secret([*tokens])
 
 
 def analytics_aggregate() -> dict[str, int]:
