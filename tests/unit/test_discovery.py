@@ -19,10 +19,10 @@ def some(count: int) -> list[Integration]:
         (1, 1, 1),
         (200, 200, 1),
         (201, 16, 13),
-        (1_000, 40, SMALLEST_BATCH),
-        (5_000, 200, 25),
-        (10_000, 200, 50),
-        (10_001, 197, 51),
+        (1_000, 16, 63),
+        (10_000, 100, SMALLEST_BATCH),
+        (30_000, 200, 150),
+        (30_001, 199, 151),
     ],
 )
 def test_the_map_never_grows_past_its_limit_and_batches_are_equal(count, batches, size):
