@@ -14,6 +14,7 @@ from include.social_analytics.timetable import CalendarDayTimetable
 NEEDED_BY_TASKS = (
     "airflow.providers.postgres.hooks.postgres",
     "airflow.providers.standard.decorators.python",
+    "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
     "include.social_analytics.connectors.facebook.connector",
@@ -21,6 +22,7 @@ NEEDED_BY_TASKS = (
     "include.social_analytics.retry",
     "include.social_analytics.runs",
     "include.social_analytics.tasks",
+    "jinja2.ext",
 )
 
 
