@@ -13,15 +13,13 @@ from unittest import mock
 
 import psycopg
 import requests
-from airflow.sdk.log import mask_secret
 
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
 from include.sandbox.world import make_page
 from include.social_analytics.connectors import open_connector
-from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api import client
+from include.social_analytics.graph_api import GraphConnection, client
 from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.transport import GraphSession
 from include.social_analytics.ingest import Ingester
@@ -91,9 +89,8 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
         psycopg.connect(postiz_dsn, autocommit=True) as postiz,
         psycopg.connect(analytics_dsn, autocommit=True) as analytics,
     ):
-        Ingester(postiz, analytics, lambda _: connector, mask_secret, settings).ingest(
-            jobs, "run", redo_all=True
-        )
+        ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
+        ingester.ingest(jobs, "run", redo_all=True)
 
 
 class CountingSession(GraphSession):
@@ -110,7 +107,7 @@ class CountingSession(GraphSession):
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Ingest one batch of ``PAGES`` channels from a sandbox in a process of its own; then for its memory."""
+    """Ingest one batch of ``PAGES`` channels from a sandbox in a process of its own; then see memory."""
     postiz, analytics = databases(postgres, "ingesting", PAGES)
     with (
         sandbox(PAGES, LATENCY_MS) as url,
