@@ -1,4 +1,4 @@
-"""Ingesting a batch without Airflow: channels a second, processor time, calls and bytes."""
+"""Ingesting a batch without Airflow: channels a second, processor time, calls, bytes and memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 import psycopg
 import requests
@@ -17,17 +19,30 @@ from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
 from include.sandbox.world import make_page
 from include.social_analytics.connectors import open_connector
-from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.graph_api import GraphConnection, client
 from include.social_analytics.graph_api.cooldown import LocalCooldown
+from include.social_analytics.graph_api.transport import GraphSession
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse.migrate import migrate
-from tests.benchmarks.report import Result
+from tests.benchmarks.report import Result, peak_memory
 from tests.integration.conftest import DAY
 
 PAGES = 200
 LATENCY_MS = 100
+
+#: A full batch of a run of 10,000 channels, and a window of so many days that each has some 100 posts in it.
+BATCH = 50
+WINDOW_OF_100_POSTS = 67
+
+INGEST = """
+import sys
+from include.social_analytics.settings import Settings
+from tests.benchmarks.ingesting import WINDOW_OF_100_POSTS, ingest
+
+ingest(*sys.argv[1:4], int(sys.argv[4]), Settings(post_window_days=WINDOW_OF_100_POSTS))
+"""
 
 
 @contextmanager
@@ -46,30 +61,61 @@ def sandbox(pages: int, latency_ms: float) -> Iterator[str]:
         process.wait()
 
 
+def databases(postgres: EmbeddedPostgres, name: str, channels: int) -> tuple[str, str]:
+    """A Postiz with so many channels and an analytics database, new; how each is reached."""
+    names = [f"{name}_{kind}" for kind in ("postiz", "analytics")]
+    for one in names:
+        postgres.create_database(one)
+    postiz, analytics = (postgres.dsn(one) for one in names)
+    with psycopg.connect(postiz, autocommit=True) as connection:
+        create_tables(connection)
+        insert_organization(connection, "o")
+        for number in range(1, channels + 1):
+            page = make_page(number)
+            insert_integration(connection, page.id, "o", page)
+    with psycopg.connect(analytics, autocommit=True) as connection:
+        migrate(connection)
+    return postiz, analytics
+
+
+def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, settings: Settings) -> None:
+    """Ingest the first ``channels`` pages in one batch, as a task does."""
+    pages = [make_page(number) for number in range(1, channels + 1)]
+    jobs = [IngestJob(Integration(page.id, page.name, "o", "facebook"), DAY, False) for page in pages]
+    connector = open_connector(
+        "facebook", settings=settings, graph=GraphConnection(url, "v25.0", LocalCooldown())
+    )
+    with (
+        psycopg.connect(postiz_dsn, autocommit=True) as postiz,
+        psycopg.connect(analytics_dsn, autocommit=True) as analytics,
+    ):
+        ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
+        ingester.ingest(jobs, "run", redo_all=True)
+
+
+class CountingSession(GraphSession):
+    """Knows what its answers' bodies measure: as they came over the wire, and unpacked."""
+
+    received: list[tuple[int, int]] = []  # noqa: RUF012 - all threads' sessions fill it
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """The answer, already read."""
+        response = super().send(*args, **kwargs)
+        unpacked = len(response.content)
+        self.received.append((response.raw.tell(), unpacked))
+        return response
+
+
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Ingest one batch of ``PAGES`` channels from a sandbox in a process of its own."""
-    settings = Settings()
-    for name in ("ingesting_postiz", "ingesting_analytics"):
-        postgres.create_database(name)
-    with sandbox(PAGES, LATENCY_MS) as url:
-        with (
-            psycopg.connect(postgres.dsn("ingesting_postiz"), autocommit=True) as postiz,
-            psycopg.connect(postgres.dsn("ingesting_analytics"), autocommit=True) as analytics,
-        ):
-            migrate(analytics)
-            create_tables(postiz)
-            insert_organization(postiz, "o")
-            pages = [make_page(number) for number in range(1, PAGES + 1)]
-            for page in pages:
-                insert_integration(postiz, page.id, "o", page)
-            jobs = [IngestJob(Integration(page.id, page.name, "o", "facebook"), DAY, False) for page in pages]
-            connector = open_connector(
-                "facebook", settings=settings, graph=GraphConnection(url, "v25.0", LocalCooldown())
-            )
-            ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
-            wall, processor = time.perf_counter(), time.process_time()
-            ingester.ingest(jobs, "run", redo_all=True)
-            wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    """Ingest one batch of ``PAGES`` channels from a sandbox in a process of its own; then see memory."""
+    postiz, analytics = databases(postgres, "ingesting", PAGES)
+    with (
+        sandbox(PAGES, LATENCY_MS) as url,
+        mock.patch.object(client, "GraphSession", CountingSession),
+    ):
+        wall, processor = time.perf_counter(), time.process_time()
+        ingest(postiz, analytics, url, PAGES, Settings())
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
         calls = requests.get(f"{url}/sandbox/calls", timeout=30).json()
     waiting = PAGES * 2 * LATENCY_MS / 1000
     yield Result(
@@ -78,3 +124,18 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
         f"{waiting:.0f} s one after the other", wall / waiting,
     )  # fmt: skip
     yield Result("calls for a channel's day", f"{len(calls) / PAGES:.2f}", target="2")
+    wire, unpacked = (sum(sizes) / PAGES / 1024 for sizes in zip(*CountingSession.received, strict=True))
+    yield Result(
+        "bytes received for a channel's day, beside the same unpacked",
+        f"{wire:.1f} KiB", f"{unpacked:.1f} KiB", wire / unpacked,
+    )  # fmt: skip
+
+    peaks = {}
+    with sandbox(BATCH, 0) as url:
+        for channels in (1, BATCH):
+            reached = databases(postgres, f"ingesting_{channels}", channels)
+            peaks[channels] = peak_memory(INGEST, *reached, url, str(channels))
+    yield Result(
+        f"peak memory of ingesting {BATCH} channels of 100 posts in one task, above ingesting 1",
+        f"{peaks[BATCH] - peaks[1]:.0f} MiB", f"{peaks[1]:.0f} MiB",
+    )  # fmt: skip

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import psycopg
 
-from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, populate_many
 from include.sandbox.world import World, make_page
 from include.social_analytics.warehouse.migrate import migrate
-from tests.benchmarks.report import Result
+from tests.benchmarks.report import Result, peak_memory
 
 FEW, MANY = 100, 100_000
 
-# To the JSON that Airflow sends to its supervisor; the peak is in KiB.
+# To the JSON that Airflow sends to its supervisor.
 LIST = """
-import json, resource, sys
+import json, sys
 import psycopg
 from include.social_analytics.listing import list_active
 from include.social_analytics.runs import Run
@@ -32,7 +29,6 @@ with psycopg.connect(sys.argv[1], autocommit=True) as postiz:
     with psycopg.connect(sys.argv[2], autocommit=True) as analytics:
         listing = list_active(postiz, analytics, run, Settings())
 sent = json.dumps(BaseXCom.serialize_value(listing.batches)).encode()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -49,9 +45,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             populate_many(connection, World(make_page(number) for number in range(1, channels + 1)))
         with psycopg.connect(analytics, autocommit=True) as connection:
             migrate(connection)
-        command = [sys.executable, "-c", LIST, postiz, analytics]
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True)
-        peaks[channels] = int(done.stdout.split()[-1]) / 1024
+        peaks[channels] = peak_memory(LIST, postiz, analytics)
     above = peaks[MANY] - peaks[FEW]
     yield Result(
         f"peak memory of listing {MANY:,} channels, above listing {FEW}",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from include.sandbox.local_airflow import PROJECT
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,18 @@ def seconds(action: Callable[[], object]) -> float:
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
+
+
+def peak_memory(code: str, *arguments: str) -> float:
+    """MiB that a process of its own needed at most to run ``code``. By Linux's count.
+
+    Not ``ru_maxrss``, which begins with what the process that started it had needed.
+    """
+    code += "\nprint(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, check=True
+    )
+    return int(done.stdout.split()[-1]) / 1024
 
 
 def medians(ours: Callable[[int], float], other: Callable[[int], float], rounds: int) -> tuple[float, float]:

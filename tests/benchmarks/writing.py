@@ -1,9 +1,9 @@
-"""Writing a page's day, beside a bare COPY of the same rows into a staging table and a merge."""
+"""Writing a page's day, beside a bare COPY and merge of the same rows; amid years of snapshots."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
@@ -15,6 +15,7 @@ from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED
 from include.social_analytics.settings import LOS_ANGELES
 from include.social_analytics.warehouse import ledger, writer
 from include.social_analytics.warehouse.migrate import migrate
+from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.benchmarks.report import Result, medians, seconds
 from tests.integration.warehouse.readings import DAY
 
@@ -36,6 +37,16 @@ TABLES = {
 }
 
 
+MONTHS, ROUNDS = 36, 5
+# Two readings a month of each post.
+_SNAPSHOTS = """
+INSERT INTO analytics.content_metric_snapshot
+SELECT lot || '-' || page, 'post_' || post, metric, %(month)s + n, 1, now()
+FROM generate_series(0, %(lots)s) AS lot, generate_series(0, %(pages)s) AS page,
+    generate_series(0, %(posts)s) AS post, unnest(%(metrics)s::text[]) AS metric, generate_series(0, 1) AS n
+"""
+
+
 def reading() -> Reading:
     """A page's answer: its metrics and ``POSTS`` posts."""
     content = tuple(
@@ -54,7 +65,8 @@ def reading() -> Reading:
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Write the same rows both ways, in turns."""
+    """Write the same rows both ways, in turns; then amid one month of snapshots and amid many."""
+    answer = reading()
     postgres.create_database("writing")
     with psycopg.connect(postgres.dsn("writing"), autocommit=True) as connection:
         migrate(connection)
@@ -63,30 +75,69 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             connection.execute(
                 f"CREATE TEMP TABLE staged_{table} (LIKE analytics.{table}) ON COMMIT DELETE ROWS"
             )
-        answer = reading()
-
-        def ours(number: int) -> float:
-            spent = 0.0
-            for page in range(PAGES):
-                job = IngestJob(Integration(f"{number}-{page}", "n", "o", "facebook"), DAY, False)
-                start = ledger.start(connection, job, "run")
-                spent += seconds(
-                    lambda job=job, start=start: writer.store(
-                        connection, job, answer, observed_at=start.observed_at, http_calls=2,
-                        postiz_posts={}, snapshot_zone=LOS_ANGELES,
-                    )
-                )  # fmt: skip
-            return spent
 
         def bare(number: int) -> float:
             pages = [rows_of(f"{number}-{page}", answer) for page in range(PAGES)]
             return seconds(lambda: [copy_and_merge(connection, rows) for rows in pages])
 
-        spent, floor = medians(ours, bare, 5)
+        spent, floor = medians(lambda number: store_pages(connection, number, answer), bare, 5)
     yield Result(
         "rows written a second, beside bare COPY and merge",
         f"{ROWS / spent:,.0f}", f"{ROWS / floor:,.0f}", floor / spent, "at least 0.6",
     )  # fmt: skip
+
+    for months in (1, MONTHS):
+        postgres.create_database(f"writing_{months}")
+    with (
+        psycopg.connect(postgres.dsn("writing_1"), autocommit=True) as young,
+        psycopg.connect(postgres.dsn(f"writing_{MONTHS}"), autocommit=True) as old,
+    ):
+        fill(young, 1)
+        fill(old, MONTHS)
+        spent, floor = medians(
+            lambda number: store_pages(old, number, answer),
+            lambda number: store_pages(young, number, answer),
+            ROUNDS,
+        )
+    yield Result(
+        f"storing a channel's day amid {MONTHS} months of snapshots, beside amid 1",
+        f"{spent / PAGES * 1000:.1f} ms", f"{floor / PAGES * 1000:.1f} ms", spent / floor, "at most 1.1",
+    )  # fmt: skip
+
+
+def store_pages(connection: psycopg.Connection, number: int, answer: Reading) -> float:
+    """Seconds of storing the ``number``-th lot of ``PAGES`` pages."""
+    spent = 0.0
+    for page in range(PAGES):
+        job = IngestJob(Integration(f"{number}-{page}", "n", "o", "facebook"), DAY, False)
+        start = ledger.start(connection, job, "run")
+        spent += seconds(
+            lambda job=job, start=start: writer.store(
+                connection, job, answer, observed_at=start.observed_at, http_calls=2,
+                postiz_posts={}, snapshot_zone=LOS_ANGELES,
+            )
+        )  # fmt: skip
+    return spent
+
+
+def fill(connection: psycopg.Connection, months: int) -> None:
+    """The current month's snapshots, and those of the months before it, of all pages that will be stored."""
+    migrate(connection)
+    month = datetime.now(LOS_ANGELES).date().replace(day=1)
+    for _ in range(months):
+        ensure_month(connection, month)
+        connection.execute(
+            _SNAPSHOTS,
+            {
+                "lots": ROUNDS,
+                "pages": PAGES - 1,
+                "posts": POSTS - 1,
+                "metrics": list(POST_METRICS),
+                "month": month,
+            },
+        )
+        month = (month - timedelta(days=1)).replace(day=1)
+    connection.execute("VACUUM ANALYZE")
 
 
 def rows_of(integration: str, answer: Reading) -> dict[str, list[tuple]]:

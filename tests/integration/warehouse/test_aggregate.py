@@ -191,7 +191,7 @@ def test_amid_months_of_history_the_day_is_found_by_its_index(warehouse):
         "organization_names": ["views"],
     }
     with warehouse.connection.transaction():
-        warehouse.connection.execute(aggregate._JOIN_WHOLE_DAYS)
+        warehouse.connection.execute(aggregate._HASH_WHOLE_DAYS)
         lines = warehouse.connection.execute("EXPLAIN " + aggregate._AGGREGATE, parameters).fetchall()
     plan = "\n".join(line for (line,) in lines)
     for table in ("ingest_job", "integration_metric_daily"):
