@@ -243,12 +243,13 @@ def _log_url(run_id: str, map_index: int | None) -> str:
 
 
 def _backfill(first: date, last: date) -> dict[str, Any]:
-    # Not narrowed to integrations: a backfill writes its configuration into the runs that it repeats.
+    # An empty configuration, not none: with none, Airflow leaves a repeated run the one that it has, and one
+    # that an earlier backfill narrowed stays narrow.
     return {
         "from": first,
         "to": last,
         "command": f"airflow backfill create --dag-id {DAG_ID} --from-date {first} --to-date {last} "
-        "--reprocess-behavior completed",
+        "--reprocess-behavior completed --dag-run-conf '{}'",
     }
 
 

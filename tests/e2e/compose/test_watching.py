@@ -132,24 +132,29 @@ def test_a_cured_channel_runs_again_by_its_button(stage, ui, broken):
     assert stage.job(pages[0])["status"] == "succeeded"
 
 
-def test_the_page_starts_the_backfill_of_the_gap(stage, ui, broken):
+def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed_the_run(stage, ui, broken):
     organization_id, pages, _ = broken
     for page in pages:
         stage.world.faults.clear(page.id)
+    day = {"from_date": f"{DAY}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z"}
+    narrow = {"dag_run_conf": {"organization_id": stage.caught_up[0]}, "reprocess_behavior": "completed"}
     # Airflow takes one at a time.
     wait_for_backfills(stage)
+    stage.airflow.api("POST", "backfills", {"dag_id": DAG_ID, **day, **narrow})
+    assert stage.ended(f"scheduled__{DAY}").state == "success"
+    wait_for_backfills(stage)
+    assert [stage.job(page)["status"] for page in pages] == ["failed", "failed"]
+
     health = from_navigation(ui())
     health.get_by_role("tab", name="To cure").click()
     health.get_by_label("Organization").select_option(organization_id)
-    expect(
-        health.get_by_text(f"--from-date {DAY} --to-date {DAY} --reprocess-behavior completed")
-    ).to_be_visible()
+    command = f"--from-date {DAY} --to-date {DAY} --reprocess-behavior completed --dag-run-conf '{{}}'"
+    expect(health.get_by_text(command)).to_be_visible()
     health.get_by_role("button", name="Start this backfill").click()
     health.get_by_role("button", name="Really start it?").click()
     expect(health.get_by_text("A backfill from")).to_be_visible()
-    begun = stage.airflow.api("GET", "backfills", dag_id=DAG_ID, order_by="-id")["backfills"][0]
-    assert (begun["from_date"][:10], begun["to_date"][:10]) == (DAY.isoformat(), DAY.isoformat())
-    assert begun["reprocess_behavior"] == "completed"
+    stage.ended(f"scheduled__{DAY}")
+    assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
 
 
 @pytest.mark.parametrize("width", [360, 1280])

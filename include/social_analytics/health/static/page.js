@@ -243,7 +243,7 @@ async function runAgain(one) {
 async function startBackfill(backfill) {
   await post("api/v2/backfills", {
     dag_id: overview.dag_id, from_date: `${backfill.from}T00:00:00Z`, to_date: `${backfill.to}T00:00:00Z`,
-    reprocess_behavior: "completed",
+    reprocess_behavior: "completed", dag_run_conf: {},
   });
   return `A backfill from ${longDay(backfill.from)} to ${longDay(backfill.to)} has begun.`;
 }
