@@ -17,9 +17,10 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import AwareDatetime, StringConstraints
 
 from include.social_analytics.connections import open_analytics_to_read
-from include.social_analytics.days import latest_due_day
+from include.social_analytics.days import DaySchedule, latest_due_day
 from include.social_analytics.errors import CuredBy, JobError
 from include.social_analytics.health import queries
 from include.social_analytics.health.spreadsheet import csv_file
@@ -110,6 +111,7 @@ Last = Annotated[date, Depends(_last)]
 Days = Annotated[int, Query(ge=1, le=28)]
 Period = Annotated[int, Query(ge=1, le=180)]
 Named = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]+$")]
+Id = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]+$")]
 
 
 @app.get("/api/overview")
@@ -119,6 +121,7 @@ def overview(last: Last) -> dict[str, Any]:
         "empty": True,
         "next": None,
         "dag_id": DAG_ID,
+        "latest_due_day": last,
         "newest_complete_day": None,
         "latest": None,
         "organizations": [],
@@ -147,6 +150,28 @@ def overview(last: Last) -> dict[str, Any]:
             "latest": {"day": days[-1].day, **days[-1].by_state},
             "organizations": queries.organizations(analytics),
         }
+
+
+@app.get("/api/progress")
+def progress(
+    moment: AwareDatetime,
+    since: AwareDatetime | None = None,
+    day: Annotated[date | None, Query(alias="date")] = None,
+    organization_id: Text = None,
+    integration_ids: Annotated[list[Id] | None, Query()] = None,
+) -> dict[str, Any]:
+    """How far a run is, by its parameters.
+
+    :param moment: its logical date, else when it was due.
+    :param since: when its listing began, once that has ended.
+    """
+    if day is None:
+        settings = Settings.from_environment()
+        day = DaySchedule(settings.timezone, settings.run_at).day_meant_by(moment)
+    if since is None:
+        return {"day": day, "all": None}
+    with open_analytics_to_read() as analytics:
+        return {"day": day, **queries.progress(analytics, day, since, organization_id, integration_ids)}
 
 
 @app.get("/api/coverage")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString
 
@@ -299,6 +299,38 @@ def _position(after: str | None) -> tuple[str | None, str | None]:
         raise ValueError(after)
     name, integration_id = map(str, found)
     return name, integration_id
+
+
+# What this run, or one beside it, has done; a row that waits to be redone still tells of an earlier start.
+_PROGRESS: LiteralString = """
+SELECT count(*) AS all, count(*) FILTER (WHERE done) AS done,
+    count(*) FILTER (WHERE done AND status = 'failed') AS failed
+-- By the index on date.
+FROM analytics.ingest_job JOIN analytics.integration USING (integration_id),
+    LATERAL (SELECT started_at >= %(since)s AND status NOT IN ('queued', 'running')) AS ended (done)
+WHERE date = %(day)s AND listed_at >= %(since)s
+  AND (%(organization)s::text IS NULL OR integration.organization_id = %(organization)s)
+  AND (%(integrations)s::text[] IS NULL OR integration_id = ANY (%(integrations)s))
+"""
+
+
+def progress(
+    connection: psycopg.Connection[dict[str, Any]],
+    day: date,
+    since: datetime,
+    organization: str | None = None,
+    integrations: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """How far a run for ``day`` is: ``all`` integrations that it listed, ``done`` and of those ``failed``.
+
+    :param since: when its listing began.
+    :param organization: that the run was narrowed to; so are ``integrations``, by id.
+    """
+    row = connection.execute(
+        _PROGRESS, {"day": day, "since": since, "organization": organization, "integrations": integrations}
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return row
 
 
 # An integration's latest failure speaks for it. That it works again is known from the figures of a

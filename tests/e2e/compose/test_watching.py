@@ -6,6 +6,7 @@ import csv
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,35 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     expect(health.get_by_text("A backfill from")).to_be_visible()
     stage.ended(f"scheduled__{DAY}")
     assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
+
+
+def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_anew_at_its_end(stage, ui):
+    organization_id, pages = stage.organization(5)
+    stage.fault(pages[0], "held")
+    stage.fault(pages[4], "token_revoked")
+    wait_for_backfills(stage)
+    backfill = {
+        "dag_id": DAG_ID, "from_date": f"{DAY - timedelta(days=1)}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z",
+        "max_active_runs": 1, "reprocess_behavior": "completed",
+        "dag_run_conf": {"organization_id": organization_id},
+    }  # fmt: skip
+    stage.airflow.api("POST", "backfills", backfill)
+    health = from_navigation(ui())
+    health.get_by_label("Organization").select_option(organization_id)
+    progress = health.get_by_role("region", name="Progress")
+    expect(progress).to_contain_text("Backfill: 0 of 2 days done", timeout=60_000)
+    expect(progress).to_contain_text("4 of 5 integrations done, 1 failed", timeout=60_000)
+    # The next day waits for another channel.
+    stage.fault(pages[1], "held")
+    stage.world.faults.clear(pages[0].id)
+    expect(progress).to_contain_text("Backfill: 1 of 2 days done", timeout=60_000)
+    expect(progress).to_contain_text("4 of 5 integrations done, 1 failed", timeout=60_000)
+    stage.world.faults.clear(pages[1].id)
+    stage.ended(f"scheduled__{DAY}")
+    expect(progress).to_be_hidden(timeout=60_000)
+    expect(health.locator("#calendar .running")).to_have_count(0)
+    expect(health.locator("#calendar .stored")).to_have_count(8)
+    expect(health.locator("#calendar .failed")).to_have_count(2)
 
 
 @pytest.mark.parametrize("width", [360, 1280])

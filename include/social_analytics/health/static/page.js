@@ -219,6 +219,7 @@ function button(label, question, action) {
     show("problem", null);
     try {
       show("said", await action());
+      watch();
     } catch (error) {
       made.disabled = false;
       show("problem", error.message);
@@ -377,6 +378,67 @@ async function trends() {
     postsCard(answer));
 }
 
+/* Progress */
+
+// A backfill queues all of its days at once; the schedule makes a day's run when there is room for it.
+const KINDS = { scheduled: "Catching up", backfill: "Backfill", manual: "" };
+const PACE = 4000, PACE_OF_TROUBLE = 30000;
+let turn = 0;
+
+const airflow = (path) => ask(ROOT + path, { signal: null });
+const runs = (states, kind, more = {}) =>
+  airflow(`${DAG}/dagRuns?${new URLSearchParams([...states.map((one) => ["state", one]), ["run_type", kind], ...Object.entries(more)])}`);
+
+async function runLine(run) {
+  const list = await airflow(`${DAG}/dagRuns/${encodeURIComponent(run.dag_run_id)}/taskInstances/list_active_integrations`);
+  const parameters = new URLSearchParams({ moment: run.logical_date ?? run.run_after });
+  for (const name of ["date", "organization_id"]) if (run.conf?.[name]) parameters.set(name, run.conf[name]);
+  for (const id of run.conf?.integration_ids ?? []) parameters.append("integration_ids", id);
+  if (list.state === "success") parameters.set("since", list.start_date);
+  const found = await ask(`api/progress?${parameters}`, { signal: null });
+  const title = longDay(found.day);
+  if (!found.all) return el("p", {}, `${title}: looking which integrations there are`);
+  const failed = found.failed ? `, ${number(found.failed)} failed` : "";
+  return el("p", {}, `${title}: ${number(found.done)} of ${number(found.all)} integrations done${failed}`,
+    el("progress", { max: found.all, value: found.done, "aria-label": title }));
+}
+
+async function kindLines(kind) {
+  const active = await runs(["queued", "running"], kind, { order_by: "-state", limit: 100 });
+  const running = active.dag_runs.filter((run) => run.state === "running");
+  const lines = await Promise.all(running.map(runLine));
+  let left = active.total_entries;
+  if (kind !== "manual" && left) {
+    const since = kind === "backfill" ? { end_date_gte: active.dag_runs.map((run) => run.queued_at).sort()[0] } : {};
+    const done = (await runs(["success", "failed"], kind, { limit: 1, ...since })).total_entries;
+    if (kind === "scheduled") {
+      const newest = active.dag_runs.map((run) => run.logical_date).sort().pop();
+      left += Math.round((Date.parse(overview.latest_due_day) - Date.parse(newest)) / 86400000);
+    }
+    if (left > 1 || (done && kind === "backfill")) lines.unshift(el("p", {}, `${KINDS[kind]}: ${number(done)} of ${number(done + left)} days done`));
+  }
+  if (!lines.length && left) lines.push(el("p", {}, "A run waits for Airflow to begin it."));
+  return lines;
+}
+
+async function watch() {
+  const mine = ++turn;
+  if (document.hidden) return;
+  let lines, pace = PACE;
+  try {
+    lines = (await Promise.all(Object.keys(KINDS).map(kindLines))).flat();
+  } catch (error) {
+    lines = [el("p", {}, `What is running is not known: ${error.message}`)];
+    pace = PACE_OF_TROUBLE;
+  }
+  if (mine !== turn) return;
+  const ended = !lines.length && !$("progress").hidden;
+  $("progress").replaceChildren(...lines);
+  $("progress").hidden = !lines.length;
+  if (lines.length) setTimeout(() => { if (mine === turn) watch(); }, pace);
+  else if (ended) refresh();
+}
+
 /* The frame around it */
 
 function takeTheme() {
@@ -409,25 +471,31 @@ function statusOf(latest) {
     + (complete ? "" : before);
 }
 
-async function start() {
-  takeTheme();
-  document.addEventListener("click", follow);
-  document.addEventListener("auxclick", follow);
+async function refresh() {
   try {
-    overview = await ask("api/overview");
+    overview = await ask("api/overview", { signal: null });
   } catch (error) {
     show("status", null);
     show("problem", error.message);
     return;
   }
-  if (overview.empty) {
-    show("status", "Nothing is stored yet.");
-    show("next", overview.next);
-    return;
-  }
-  show("status", statusOf(overview.latest));
+  show("status", overview.empty ? "Nothing is stored yet." : statusOf(overview.latest));
+  show("next", overview.next);
+  $("views").hidden = overview.empty;
+  if (overview.empty) return;
   legend();
-  $("views").hidden = false;
+  readAddress();
+}
+
+async function start() {
+  takeTheme();
+  document.addEventListener("click", follow);
+  document.addEventListener("auxclick", follow);
+  await refresh();
+  if (!overview) return;
+  addEventListener("hashchange", readAddress);
+  document.addEventListener("visibilitychange", watch);
+  watch();
   let typing;
   form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(writeAddress, 250); });
   form.addEventListener("submit", (event) => { event.preventDefault(); writeAddress(); });
@@ -441,8 +509,6 @@ async function start() {
     next.focus();
     next.click();
   });
-  addEventListener("hashchange", readAddress);
-  readAddress();
 }
 
 start();
