@@ -73,14 +73,17 @@ def organizations(connection: psycopg.Connection[dict[str, Any]]) -> list[dict[s
 
 # Known on a day: listed for it, or since then for as long as it is active.
 _KNOWN: LiteralString = """
-WITH shown AS MATERIALIZED (
-    SELECT integration_id, first_day, CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day
-    FROM analytics.integration
+WITH changes AS MATERIALIZED (
+    SELECT change.day, sum(change.by) AS by
+    FROM analytics.integration, LATERAL (
+        VALUES (first_day, 1), (CASE WHEN is_active THEN %(last)s ELSE last_day END + 1, -1)
+    ) AS change (day, by)
     WHERE (%(organization)s::text IS NULL OR organization_id = %(organization)s)
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
-), known AS (
-    SELECT day::date, (SELECT count(*) FROM shown WHERE day BETWEEN first_day AND last_day) AS known
-    FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') AS day
+    GROUP BY change.day
+), known AS MATERIALIZED (
+    SELECT shown.day::date, (SELECT coalesce(sum(by), 0)::bigint FROM changes WHERE day <= shown.day) AS known
+    FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') AS shown (day)
 )
 """
 _OF_THESE_DAYS: LiteralString = """
