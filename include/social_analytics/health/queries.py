@@ -326,7 +326,7 @@ def progress(
 ) -> dict[str, int]:
     """How far a run for ``day`` is: ``all`` integrations that it listed, ``done`` and of those ``failed``.
 
-    :param since: when its listing began.
+    :param since: when its listing began, by Airflow's clock; the database's is taken to agree with it.
     :param organization: that the run was narrowed to; so are ``integrations``, by id.
     """
     row = connection.execute(

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from include.sandbox.local_airflow import AirflowApi
 from tests.browser import chromium
-from tests.e2e.compose.conftest import DeployedStage
+from tests.e2e.compose.conftest import CATCH_UP, MAX_ACTIVE_RUNS, DeployedStage
 from tests.e2e.compose.test_use import wait_for_backfills
 from tests.e2e.conftest import DAY
 
@@ -150,6 +150,27 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     expect(health.get_by_text("A backfill from")).to_be_visible()
     stage.ended(f"scheduled__{DAY}")
     assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
+
+
+def test_catching_up_is_followed_as_days_of_all(stage, ui):
+    _, pages = stage.caught_up
+    stage.fault(pages[0], "held")
+    wait_for_backfills(stage)
+    missed = [f"scheduled__{day}" for day in CATCH_UP[-MAX_ACTIVE_RUNS:]]
+    for run_id in missed:
+        stage.airflow.api("DELETE", f"dags/{DAG_ID}/dagRuns/{run_id}")
+    # When it reads the DAG again, Airflow goes on after the latest day that is left.
+    stage.deployment.cli("dags", "reserialize")
+    stage.wait_for(lambda: set(missed) <= set(stage.run_ids()), 120)
+    health = from_navigation(ui())
+    progress = health.get_by_role("region", name="Progress")
+    done = len(CATCH_UP) - MAX_ACTIVE_RUNS
+    expect(progress).to_contain_text(f"Catching up: {done} of {len(CATCH_UP)} days done", timeout=60_000)
+    expect(progress.get_by_role("progressbar")).to_have_count(MAX_ACTIVE_RUNS, timeout=60_000)
+    stage.world.faults.clear(pages[0].id)
+    for run_id in missed:
+        stage.ended(run_id)
+    expect(progress).to_be_hidden(timeout=60_000)
 
 
 def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_anew_at_its_end(stage, ui):

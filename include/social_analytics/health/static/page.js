@@ -103,7 +103,11 @@ function readAddress() {
   offerChoices(current);
   for (const [name, value] of new URLSearchParams(parameters)) {
     const field = form.elements.namedItem(name);
-    if (field && document.activeElement !== field) field.value = value;
+    if (!field || document.activeElement === field) continue;
+    const before = field.value;
+    field.value = value;
+    // What is no choice, as an organization that is gone, leaves none chosen.
+    if (field.value !== value) field.value = before;
   }
   load(current);
 }
@@ -401,14 +405,14 @@ async function trends() {
 // A backfill queues all of its days at once; the schedule makes a day's run when there is room for it.
 const KINDS = { scheduled: "Catching up", backfill: "Backfill", manual: "" };
 const PACE = 4000, PACE_OF_TROUBLE = 30000;
-let turn = 0;
+let turn = 0, quiet = 0;
 
-const airflow = (path) => ask(ROOT + path, { signal: null });
-const runs = (states, kind, more = {}) =>
-  airflow(`${DAG}/dagRuns?${new URLSearchParams([...states.map((one) => ["state", one]), ["run_type", kind], ...Object.entries(more)])}`);
+const airflow = (path) => ask(`${ROOT}${DAG}/dagRuns${path}`, { signal: null });
+const runs = (kind, states, more) =>
+  airflow(`?${new URLSearchParams([["run_type", kind], ...states.map((one) => ["state", one]), ...Object.entries(more)])}`);
 
 async function runLine(run) {
-  const list = await airflow(`${DAG}/dagRuns/${encodeURIComponent(run.dag_run_id)}/taskInstances/list_active_integrations`);
+  const list = await airflow(`/${encodeURIComponent(run.dag_run_id)}/taskInstances/list_active_integrations`);
   const parameters = new URLSearchParams({ moment: run.logical_date ?? run.run_after });
   for (const name of ["date", "organization_id"]) if (run.conf?.[name]) parameters.set(name, run.conf[name]);
   for (const id of run.conf?.integration_ids ?? []) parameters.append("integration_ids", id);
@@ -422,21 +426,25 @@ async function runLine(run) {
 }
 
 async function kindLines(kind) {
-  const active = await runs(["queued", "running"], kind, { order_by: "-state", limit: 100 });
+  const active = await runs(kind, ["queued", "running"], { order_by: "-state", limit: 100 });
+  let left = active.total_entries;
+  if (!left) return [];
   const running = active.dag_runs.filter((run) => run.state === "running");
   const lines = await Promise.all(running.map(runLine));
-  let left = active.total_entries;
-  if (kind !== "manual" && left) {
-    const since = kind === "backfill" ? { end_date_gte: active.dag_runs.map((run) => run.queued_at).sort()[0] } : {};
-    const done = (await runs(["success", "failed"], kind, { limit: 1, ...since })).total_entries;
+  if (kind !== "manual") {
+    const all = (field) => active.dag_runs.map((run) => run[field]).sort();
+    const ended = { limit: 1, ...(kind === "backfill" ? { end_date_gte: all("queued_at")[0] } : {}) };
+    const done = (await runs(kind, ["success", "failed"], ended)).total_entries;
     if (kind === "scheduled") {
-      const newest = active.dag_runs.map((run) => run.logical_date).sort().pop();
-      left += Math.round((Date.parse(overview.latest_due_day) - Date.parse(newest)) / A_DAY);
+      const toCome = Date.parse(overview.latest_due_day) - Date.parse(all("logical_date").pop());
+      left += Math.max(0, Math.round(toCome / A_DAY));
     }
-    if (left > 1 || (done && kind === "backfill")) lines.unshift(el("p", {}, `${KINDS[kind]}: ${number(done)} of ${number(done + left)} days done`));
+    // The daily run by itself is no catching up.
+    if (left > 1 || (done && kind === "backfill")) {
+      lines.unshift(el("p", {}, `${KINDS[kind]}: ${number(done)} of ${number(done + left)} days done`));
+    }
   }
-  if (!lines.length && left) lines.push(el("p", {}, "A run waits for Airflow to begin it."));
-  return lines;
+  return lines.length ? lines : [el("p", {}, "A run waits for Airflow to begin it.")];
 }
 
 async function watch() {
@@ -450,11 +458,14 @@ async function watch() {
     pace = PACE_OF_TROUBLE;
   }
   if (mine !== turn) return;
-  const ended = !lines.length && !$("progress").hidden;
+  quiet = lines.length ? 0 : quiet + 1;
+  const shown = !$("progress").hidden;
+  // Between two days of catching up there may be no run for a moment.
+  if (!quiet || (shown && quiet === 1)) setTimeout(() => { if (mine === turn) watch(); }, pace);
+  if (shown && quiet === 1) return;
   $("progress").replaceChildren(...lines);
   $("progress").hidden = !lines.length;
-  if (lines.length) setTimeout(() => { if (mine === turn) watch(); }, pace);
-  else if (ended) refresh();
+  if (shown && quiet) refresh();
 }
 
 /* The frame around it */
