@@ -71,7 +71,7 @@ async def _unusable(request: Request, error: JobError) -> JSONResponse:
 
 @app.exception_handler(RequestValidationError)
 async def _not_understood(request: Request, error: RequestValidationError) -> JSONResponse:
-    names = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
+    names = ", ".join(sorted({str(one["loc"][1]) for one in error.errors()}))
     return JSONResponse({"detail": f"Not understood: {names}."}, status_code=422)
 
 
@@ -111,6 +111,10 @@ Last = Annotated[date, Depends(_last)]
 Days = Annotated[int, Query(ge=1, le=28)]
 Period = Annotated[int, Query(ge=1, le=180)]
 Named = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]+$")]
+# Beyond, Python's calendar ends in either direction.
+Moment = Annotated[
+    AwareDatetime, Query(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
+]
 Id = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]+$")]
 
 
@@ -154,8 +158,8 @@ def overview(last: Last) -> dict[str, Any]:
 
 @app.get("/api/progress")
 def progress(
-    moment: AwareDatetime,
-    since: AwareDatetime | None = None,
+    moment: Moment,
+    since: Moment | None = None,
     day: Annotated[date | None, Query(alias="date")] = None,
     organization_id: Text = None,
     integration_ids: Annotated[list[Id] | None, Query()] = None,

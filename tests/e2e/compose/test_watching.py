@@ -235,7 +235,9 @@ def test_names_with_markup_are_shown_as_they_are(stage, ui):
 
 def test_who_is_not_logged_in_or_may_not_see_the_dag_sees_nothing(stage):
     url = f"{stage.airflow.url}/social-analytics"
-    paths = ("/", "/page.js", "/api/overview", "/api/coverage", "/api/failures", "/coverage.csv")
+    paths = (
+        "/", "/page.js", "/api/overview", "/api/progress", "/api/coverage", "/api/failures", "/coverage.csv",
+    )  # fmt: skip
     for path in paths:
         answer = requests.get(url + path, timeout=30)
         assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})

@@ -74,10 +74,11 @@ def test_the_day_is_the_parameter_or_the_labels_or_the_latest_that_was_due(histo
     [
         ({}, "moment"),
         ({"moment": "2026-11-20T00:00:00"}, "moment"),
+        ({"moment": "0001-01-01T00:00:01Z"}, "moment"),
         ({"moment": LABEL, "since": "x"}, "since"),
         ({"moment": LABEL, "date": "x"}, "date"),
         ({"moment": LABEL, "organization_id": "a\0"}, "organization_id"),
-        ({"moment": LABEL, "since": LABEL, "integration_ids": ["a\0"]}, "0"),
+        ({"moment": LABEL, "since": LABEL, "integration_ids": ["a\0"]}, "integration_ids"),
     ],
 )
 def test_what_is_not_understood_is_named(history, asked, name):
