@@ -150,6 +150,9 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     expect(health.get_by_text("A backfill from")).to_be_visible()
     stage.ended(f"scheduled__{DAY}")
     assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
+    # Followed to its end, it is no news any more, and the view no longer has what was failing.
+    expect(health.get_by_text("A backfill from")).to_be_hidden(timeout=60_000)
+    expect(health.get_by_text("Nothing to cure.")).to_be_visible()
 
 
 def test_catching_up_is_followed_as_days_of_all(stage, ui):

@@ -509,6 +509,7 @@ async function refresh() {
     return;
   }
   show("status", overview.empty ? "Nothing is stored yet." : statusOf(overview.latest));
+  show("said", null);
   show("next", overview.next);
   $("views").hidden = overview.empty;
   if (overview.empty) return;
