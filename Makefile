@@ -26,9 +26,9 @@ e2e: $(INSTALLED) chromium  ## docker-compose.yaml: its services as processes, u
 chromium:
 	@command -v chromium > /dev/null || { echo "Installing Debian's chromium ..." && apt-get update -qq \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; } \
-		|| { echo "error: make e2e needs Chromium: as root, apt-get install chromium"; exit 2; }
+		|| { echo "error: this needs Chromium: as root, apt-get install chromium"; exit 2; }
 
-bench: $(INSTALLED)  ## what things cost, beside a floor or a peer; an hour, or `make bench ONLY="parsing writing"`
+bench: $(INSTALLED) chromium  ## what things cost, beside a floor or a peer; an hour, or `make bench ONLY="parsing writing"`
 	@$(RUN) -m tests.benchmarks $(ONLY)
 
 check: $(INSTALLED)  ## types and style

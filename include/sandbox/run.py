@@ -110,7 +110,9 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
         airflow = stack.enter_context(LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment))
         print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAG_ID} for {day} ...")
         run_id = airflow.trigger({"date": day.isoformat()})
-        state = _follow(airflow, run_id)
+        # Airflow reads its configuration when it is imported, so not before it is known.
+        os.environ.update(airflow.environment, AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
+        state = _follow(airflow, run_id, day)
         _report(airflow, run_id, day)
         print(f"\nThe run ended: {state}.")
         if stay:
@@ -145,13 +147,13 @@ def _world(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
         }
 
 
-def _follow(airflow: LocalAirflow, run_id: str) -> str:
+def _follow(airflow: LocalAirflow, run_id: str, day: date) -> str:
     """Print the run's progress until it has ended; returns its state."""
     shown = ""
     while True:
         state = airflow.run_state(run_id)
         tasks = airflow.task_instances(run_id)
-        progress = ", ".join(_progress(tasks)) or "waiting for the scheduler"
+        progress = ", ".join(_progress(tasks, day)) or "waiting for the scheduler"
         if progress != shown:
             print(f"  {progress}", flush=True)
             shown = progress
@@ -160,22 +162,25 @@ def _follow(airflow: LocalAirflow, run_id: str) -> str:
         time.sleep(1)
 
 
-def _progress(tasks: list[dict[str, Any]]) -> Iterator[str]:
-    for task_id in FLOW:
-        instances = [task for task in tasks if task["task_id"] == task_id]
-        states = [task["state"] for task in instances]
-        if any(task["map_index"] >= 0 for task in instances):
-            ended = sum(state in ("success", "failed") for state in states)
-            failed = states.count("failed")
-            yield f"{task_id} {ended} of {len(states)}" + (f" ({failed} failed)" if failed else "")
-        elif states and states[0] not in (None, "scheduled", "queued"):
-            yield f"{task_id} {states[0]}"
+def _progress(tasks: list[dict[str, Any]], day: date) -> Iterator[str]:
+    from include.social_analytics.connections import open_analytics_to_read
+    from include.social_analytics.health import queries
+
+    by_id = {task["task_id"]: task for task in tasks}
+    for task_id, task in ((task_id, by_id[task_id]) for task_id in FLOW if task_id in by_id):
+        listed = by_id[FLOW[0]]
+        if task_id == "analytics_ingest" and listed["state"] == "success":
+            # Integrations, not mapped tasks, of which each may be a batch.
+            with open_analytics_to_read() as analytics:
+                count = queries.progress(analytics, day, datetime.fromisoformat(listed["start_date"]))
+            failed = f" ({count['failed']} failed)" if count["failed"] else ""
+            yield f"{task_id} {count['done']} of {count['all']} integrations{failed}"
+        elif task["state"] not in (None, "scheduled", "queued"):
+            yield f"{task_id} {task['state']}"
 
 
 def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     """Print the day's figures, coverage, and what failed with its reason and cure."""
-    # Airflow reads its configuration when it is imported, so not before it is known.
-    os.environ.update(airflow.environment, AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
     from include.social_analytics.connections import open_analytics
     from include.social_analytics.coverage import assess
     from include.social_analytics.discovery import integrations_of

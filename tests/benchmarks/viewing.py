@@ -1,15 +1,22 @@
-"""The health page's answers with 10,000 channels and a year of days."""
+"""The health page with 10,000 channels and a year of days: the server's answers, and what a browser draws."""
 
 from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from threading import Thread
 
 import psycopg
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from playwright.sync_api import Page
 
+from include.sandbox.local_airflow import free_port
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.health.app import app, may_look
 from include.social_analytics.metrics import DAILY_METRICS
@@ -17,10 +24,11 @@ from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.migrate import migrate
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.benchmarks.report import Result, seconds
+from tests.browser import chromium
 from tests.integration.conftest import DAY
 
 CHANNELS, DAYS, ORGANIZATIONS = 10_000, 365, 100
-ROUNDS = 20
+ROUNDS, DRAWINGS = 20, 7
 
 _INTEGRATIONS = """
 INSERT INTO analytics.integration
@@ -76,13 +84,18 @@ VIEWS = {
         f"coverage, {state}": f"api/coverage?state={state}"
         for state in ("stored", "failed", "running", "missing")
     },
+    "progress": f"api/progress?moment={DAY}T00:00:00Z&since=2000-01-01T00:00:00Z",
     "to cure": "api/failures",
     "trends of 28 days": "api/trends?organization=org-1&provider=facebook",
 }
 
 
-def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Ask for each view as often as it takes for a median."""
+#: How each view is reached from another one by a click.
+FROM = {"coverage": "trends", "cure": "coverage", "trends": "coverage"}
+
+
+def populate(postgres: EmbeddedPostgres) -> None:
+    """Make the database, and the connection to it."""
     postgres.create_database("viewing")
     with psycopg.connect(postgres.dsn("viewing"), autocommit=True) as connection:
         migrate(connection)
@@ -103,13 +116,71 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             aggregate_day(connection, DAY - timedelta(days=days))
     os.environ["AIRFLOW_CONN_ANALYTICS_DB"] = postgres.airflow_connection("viewing")
     app.dependency_overrides[may_look] = lambda: None
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The page on loopback, below an Airflow that has nothing to run; its URL."""
+    airflow = FastAPI()
+    airflow.mount("/social-analytics", app)
+    airflow.get("/api/v2/dags/{dag_id}/dagRuns")(lambda: {"dag_runs": [], "total_entries": 0})
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(airflow, port=port, log_level="warning"))
+    thread = Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/social-analytics/"
+    server.should_exit = True
+    thread.join()
+
+
+def answers() -> Iterator[Result]:
+    """Ask the server for each view as often as it takes for a median."""
     ask = TestClient(app)
     for name, path in VIEWS.items():
-        answers = [ask.get(f"/{path}") for _ in range(2)]
-        assert all(answer.status_code == 200 for answer in answers), answers[0].text
+        answer = ask.get(f"/{path}")
+        assert answer.status_code == 200, answer.text
         spent = statistics.median(seconds(lambda path=path: ask.get(f"/{path}")) for _ in range(ROUNDS))
         yield Result(
             f"the health page, {name}: {CHANNELS:,} channels and {DAYS} days",
-            f"{spent * 1000:.0f} ms, {len(answers[0].content) / 1024:.0f} KiB",
+            f"{spent * 1000:.0f} ms, {len(answer.content) / 1024:.0f} KiB",
             target="under 300 ms",
         )
+
+
+def drawings() -> Iterator[Result]:
+    """Look at each view in a browser: from the navigation, or the click on its tab, until it is painted."""
+    with served() as url, chromium() as browser:
+
+        def painted(page: Page, view: str) -> None:
+            page.locator(f"#{view}[aria-busy=false]").wait_for(timeout=60_000)
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+        def navigated(view: str) -> float:
+            with browser.new_context() as context:
+                page = context.new_page()
+                return seconds(lambda: (page.goto(f"{url}#{view}"), painted(page, view)))
+
+        def clicked(view: str) -> float:
+            with browser.new_context() as context:
+                page = context.new_page()
+                page.goto(f"{url}#{FROM[view]}")
+                painted(page, FROM[view])
+                return seconds(lambda: (page.locator(f"#tab-{view}").click(), painted(page, view)))
+
+        for view in FROM:
+            for how, measure in (("navigation", navigated), ("click", clicked)):
+                spent = statistics.median([measure(view) for _ in range(DRAWINGS + 1)][1:])
+                yield Result(
+                    f"the health page, {view} drawn in Chromium after a {how}: {CHANNELS:,} channels",
+                    f"{spent * 1000:.0f} ms",
+                    target="under 1 s",
+                )
+
+
+def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
+    """Ask for each view, and look at the three."""
+    populate(postgres)
+    yield from answers()
+    yield from drawings()

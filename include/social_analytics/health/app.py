@@ -17,9 +17,10 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import AwareDatetime, StringConstraints
 
 from include.social_analytics.connections import open_analytics_to_read
-from include.social_analytics.days import latest_due_day
+from include.social_analytics.days import DaySchedule, latest_due_day
 from include.social_analytics.errors import CuredBy, JobError
 from include.social_analytics.health import queries
 from include.social_analytics.health.spreadsheet import csv_file
@@ -70,7 +71,7 @@ async def _unusable(request: Request, error: JobError) -> JSONResponse:
 
 @app.exception_handler(RequestValidationError)
 async def _not_understood(request: Request, error: RequestValidationError) -> JSONResponse:
-    names = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
+    names = ", ".join(sorted({str(one["loc"][1]) for one in error.errors()}))
     return JSONResponse({"detail": f"Not understood: {names}."}, status_code=422)
 
 
@@ -110,6 +111,11 @@ Last = Annotated[date, Depends(_last)]
 Days = Annotated[int, Query(ge=1, le=28)]
 Period = Annotated[int, Query(ge=1, le=180)]
 Named = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]+$")]
+# Beyond, Python's calendar ends in either direction.
+Moment = Annotated[
+    AwareDatetime, Query(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
+]
+Id = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]+$")]
 
 
 @app.get("/api/overview")
@@ -119,6 +125,7 @@ def overview(last: Last) -> dict[str, Any]:
         "empty": True,
         "next": None,
         "dag_id": DAG_ID,
+        "latest_due_day": last,
         "newest_complete_day": None,
         "latest": None,
         "organizations": [],
@@ -147,6 +154,28 @@ def overview(last: Last) -> dict[str, Any]:
             "latest": {"day": days[-1].day, **days[-1].by_state},
             "organizations": queries.organizations(analytics),
         }
+
+
+@app.get("/api/progress")
+def progress(
+    moment: Moment,
+    since: Moment | None = None,
+    day: Annotated[date | None, Query(alias="date")] = None,
+    organization_id: Text = None,
+    integration_ids: Annotated[list[Id] | None, Query()] = None,
+) -> dict[str, Any]:
+    """How far a run is, by its parameters.
+
+    :param moment: its logical date, else when it was due.
+    :param since: when its listing began, once that has ended.
+    """
+    if day is None:
+        settings = Settings.from_environment()
+        day = DaySchedule(settings.timezone, settings.run_at).day_meant_by(moment)
+    if since is None:
+        return {"day": day, "all": None}
+    with open_analytics_to_read() as analytics:
+        return {"day": day, **queries.progress(analytics, day, since, organization_id, integration_ids)}
 
 
 @app.get("/api/coverage")
@@ -243,12 +272,13 @@ def _log_url(run_id: str, map_index: int | None) -> str:
 
 
 def _backfill(first: date, last: date) -> dict[str, Any]:
-    # Not narrowed to integrations: a backfill writes its configuration into the runs that it repeats.
+    # An empty configuration, not none: with none, Airflow leaves a repeated run the one that it has, and one
+    # that an earlier backfill narrowed stays narrow.
     return {
         "from": first,
         "to": last,
         "command": f"airflow backfill create --dag-id {DAG_ID} --from-date {first} --to-date {last} "
-        "--reprocess-behavior completed",
+        "--reprocess-behavior completed --dag-run-conf '{}'",
     }
 
 

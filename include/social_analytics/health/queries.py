@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString
 
@@ -73,14 +73,17 @@ def organizations(connection: psycopg.Connection[dict[str, Any]]) -> list[dict[s
 
 # Known on a day: listed for it, or since then for as long as it is active.
 _KNOWN: LiteralString = """
-WITH shown AS MATERIALIZED (
-    SELECT integration_id, first_day, CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day
-    FROM analytics.integration
+WITH changes AS MATERIALIZED (
+    SELECT change.day, sum(change.by) AS by
+    FROM analytics.integration, LATERAL (
+        VALUES (first_day, 1), (CASE WHEN is_active THEN %(last)s ELSE last_day END + 1, -1)
+    ) AS change (day, by)
     WHERE (%(organization)s::text IS NULL OR organization_id = %(organization)s)
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
-), known AS (
-    SELECT day::date, (SELECT count(*) FROM shown WHERE day BETWEEN first_day AND last_day) AS known
-    FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') AS day
+    GROUP BY change.day
+), known AS MATERIALIZED (
+    SELECT shown.day::date, (SELECT coalesce(sum(by), 0)::bigint FROM changes WHERE day <= shown.day) AS known
+    FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') AS shown (day)
 )
 """
 _OF_THESE_DAYS: LiteralString = """
@@ -299,6 +302,38 @@ def _position(after: str | None) -> tuple[str | None, str | None]:
         raise ValueError(after)
     name, integration_id = map(str, found)
     return name, integration_id
+
+
+# What this run, or one beside it, has done; a row that waits to be redone still tells of an earlier start.
+_PROGRESS: LiteralString = """
+SELECT count(*) AS all, count(*) FILTER (WHERE done) AS done,
+    count(*) FILTER (WHERE done AND status = 'failed') AS failed
+-- By the index on date.
+FROM analytics.ingest_job JOIN analytics.integration USING (integration_id),
+    LATERAL (SELECT started_at >= %(since)s AND status NOT IN ('queued', 'running')) AS ended (done)
+WHERE date = %(day)s AND listed_at >= %(since)s
+  AND (%(organization)s::text IS NULL OR integration.organization_id = %(organization)s)
+  AND (%(integrations)s::text[] IS NULL OR integration_id = ANY (%(integrations)s))
+"""
+
+
+def progress(
+    connection: psycopg.Connection[dict[str, Any]],
+    day: date,
+    since: datetime,
+    organization: str | None = None,
+    integrations: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """How far a run for ``day`` is: ``all`` integrations that it listed, ``done`` and of those ``failed``.
+
+    :param since: when its listing began, by Airflow's clock; the database's is taken to agree with it.
+    :param organization: that the run was narrowed to; so are ``integrations``, by id.
+    """
+    row = connection.execute(
+        _PROGRESS, {"day": day, "since": since, "organization": organization, "integrations": integrations}
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return row
 
 
 # An integration's latest failure speaks for it. That it works again is known from the figures of a

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from include.sandbox.local_airflow import AirflowApi
-from tests.e2e.compose.conftest import DeployedStage
+from tests.browser import chromium
+from tests.e2e.compose.conftest import CATCH_UP, MAX_ACTIVE_RUNS, DeployedStage
 from tests.e2e.compose.test_use import wait_for_backfills
 from tests.e2e.conftest import DAY
 
 DAG_ID = "social_analytics_daily"
-CHROMIUM = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 VIEWS = ("Coverage", "To cure", "Trends")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -132,24 +127,82 @@ def test_a_cured_channel_runs_again_by_its_button(stage, ui, broken):
     assert stage.job(pages[0])["status"] == "succeeded"
 
 
-def test_the_page_starts_the_backfill_of_the_gap(stage, ui, broken):
+def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed_the_run(stage, ui, broken):
     organization_id, pages, _ = broken
     for page in pages:
         stage.world.faults.clear(page.id)
+    day = {"from_date": f"{DAY}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z"}
+    narrow = {"dag_run_conf": {"organization_id": stage.caught_up[0]}, "reprocess_behavior": "completed"}
     # Airflow takes one at a time.
     wait_for_backfills(stage)
+    stage.airflow.api("POST", "backfills", {"dag_id": DAG_ID, **day, **narrow})
+    assert stage.ended(f"scheduled__{DAY}").state == "success"
+    wait_for_backfills(stage)
+    assert [stage.job(page)["status"] for page in pages] == ["failed", "failed"]
+
     health = from_navigation(ui())
     health.get_by_role("tab", name="To cure").click()
     health.get_by_label("Organization").select_option(organization_id)
-    expect(
-        health.get_by_text(f"--from-date {DAY} --to-date {DAY} --reprocess-behavior completed")
-    ).to_be_visible()
+    command = f"--from-date {DAY} --to-date {DAY} --reprocess-behavior completed --dag-run-conf '{{}}'"
+    expect(health.get_by_text(command)).to_be_visible()
     health.get_by_role("button", name="Start this backfill").click()
     health.get_by_role("button", name="Really start it?").click()
     expect(health.get_by_text("A backfill from")).to_be_visible()
-    begun = stage.airflow.api("GET", "backfills", dag_id=DAG_ID, order_by="-id")["backfills"][0]
-    assert (begun["from_date"][:10], begun["to_date"][:10]) == (DAY.isoformat(), DAY.isoformat())
-    assert begun["reprocess_behavior"] == "completed"
+    stage.ended(f"scheduled__{DAY}")
+    assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
+    # Followed to its end, it is no news any more, and the view no longer has what was failing.
+    expect(health.get_by_text("A backfill from")).to_be_hidden(timeout=60_000)
+    expect(health.get_by_text("Nothing to cure.")).to_be_visible()
+
+
+def test_catching_up_is_followed_as_days_of_all(stage, ui):
+    _, pages = stage.caught_up
+    stage.fault(pages[0], "held")
+    wait_for_backfills(stage)
+    missed = [f"scheduled__{day}" for day in CATCH_UP[-MAX_ACTIVE_RUNS:]]
+    for run_id in missed:
+        stage.airflow.api("DELETE", f"dags/{DAG_ID}/dagRuns/{run_id}")
+    # When it reads the DAG again, Airflow goes on after the latest day that is left.
+    stage.deployment.cli("dags", "reserialize")
+    stage.wait_for(lambda: set(missed) <= set(stage.run_ids()), 120)
+    health = from_navigation(ui())
+    progress = health.get_by_role("region", name="Progress")
+    done = len(CATCH_UP) - MAX_ACTIVE_RUNS
+    expect(progress).to_contain_text(f"Catching up: {done} of {len(CATCH_UP)} days done", timeout=60_000)
+    expect(progress.get_by_role("progressbar")).to_have_count(MAX_ACTIVE_RUNS, timeout=60_000)
+    stage.world.faults.clear(pages[0].id)
+    for run_id in missed:
+        stage.ended(run_id)
+    expect(progress).to_be_hidden(timeout=60_000)
+
+
+def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_anew_at_its_end(stage, ui):
+    organization_id, pages = stage.organization(5)
+    stage.fault(pages[0], "held")
+    stage.fault(pages[4], "token_revoked")
+    wait_for_backfills(stage)
+    backfill = {
+        "dag_id": DAG_ID, "from_date": f"{DAY - timedelta(days=1)}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z",
+        "max_active_runs": 1, "reprocess_behavior": "completed",
+        "dag_run_conf": {"organization_id": organization_id},
+    }  # fmt: skip
+    stage.airflow.api("POST", "backfills", backfill)
+    health = from_navigation(ui())
+    health.get_by_label("Organization").select_option(organization_id)
+    progress = health.get_by_role("region", name="Progress")
+    expect(progress).to_contain_text("Backfill: 0 of 2 days done", timeout=60_000)
+    expect(progress).to_contain_text("4 of 5 integrations done, 1 failed", timeout=60_000)
+    # The next day waits for another channel.
+    stage.fault(pages[1], "held")
+    stage.world.faults.clear(pages[0].id)
+    expect(progress).to_contain_text("Backfill: 1 of 2 days done", timeout=60_000)
+    expect(progress).to_contain_text("4 of 5 integrations done, 1 failed", timeout=60_000)
+    stage.world.faults.clear(pages[1].id)
+    stage.ended(f"scheduled__{DAY}")
+    expect(progress).to_be_hidden(timeout=60_000)
+    expect(health.locator("#calendar .running")).to_have_count(0)
+    expect(health.locator("#calendar .stored")).to_have_count(8)
+    expect(health.locator("#calendar .failed")).to_have_count(2)
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -185,7 +238,9 @@ def test_names_with_markup_are_shown_as_they_are(stage, ui):
 
 def test_who_is_not_logged_in_or_may_not_see_the_dag_sees_nothing(stage):
     url = f"{stage.airflow.url}/social-analytics"
-    paths = ("/", "/page.js", "/api/overview", "/api/coverage", "/api/failures", "/coverage.csv")
+    paths = (
+        "/", "/page.js", "/api/overview", "/api/progress", "/api/coverage", "/api/failures", "/coverage.csv",
+    )  # fmt: skip
     for path in paths:
         answer = requests.get(url + path, timeout=30)
         assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})

@@ -167,7 +167,8 @@ def test_the_newest_complete_day_forgives_what_only_owners_can_cure(history):
 def test_a_dead_database_gets_a_clear_answer_and_nothing_more(ask, postgres, monkeypatch):
     dead = json.loads(postgres.airflow_connection("no_such_database")) | {"password": "s3cret"}
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", json.dumps(dead))
-    for path in ("api/overview", "api/coverage", "api/failures", "coverage.csv"):
+    progress = f"api/progress?moment={DAY}T00:00:00Z&since={DAY}T00:00:00Z"
+    for path in ("api/overview", progress, "api/coverage", "api/failures", "coverage.csv"):
         answer = ask.get(f"/{path}")
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("The database of the connection 'analytics_db' says:")

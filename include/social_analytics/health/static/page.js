@@ -10,6 +10,7 @@ const VIEWS = ["coverage", "cure", "trends"];
 // Airflow's own root: its UI and API may be served from below any path.
 const ROOT = location.pathname.replace(/social-analytics\/.*$/, "");
 const DAG = "api/v2/dags/social_analytics_daily";
+const A_DAY = 24 * 60 * 60 * 1000;
 
 const $ = (id) => document.getElementById(id);
 const form = $("filters");
@@ -32,6 +33,12 @@ const day = (text, options) =>
 const longDay = (text) => day(text, { day: "numeric", month: "short", year: "numeric" });
 const shortDay = (text) => day(text, { day: "numeric", month: "short" });
 const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en-GB"));
+
+// On a phone a list's head is hidden, and each cell says its own.
+const cell = (head, ...children) => el("td", { "data-head": head }, ...children);
+const listOf = (label, heads, rows) =>
+  el("div", { class: "scroller", tabindex: "0", "aria-label": label }, el("table", { class: "list" },
+    el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col", "data-head": head }, head)))), el("tbody", {}, ...rows)));
 
 function show(id, text) {
   $(id).textContent = text ?? "";
@@ -95,8 +102,12 @@ function readAddress() {
   for (const label of form.querySelectorAll("[data-in]")) label.hidden = label.dataset.in !== current;
   offerChoices(current);
   for (const [name, value] of new URLSearchParams(parameters)) {
-    const field = form.elements[name];
-    if (field && document.activeElement !== field) field.value = value;
+    const field = form.elements.namedItem(name);
+    if (!field || document.activeElement === field) continue;
+    const before = field.value;
+    field.value = value;
+    // What is no choice, as an organization that is gone, leaves none chosen.
+    if (field.value !== value) field.value = before;
   }
   load(current);
 }
@@ -147,7 +158,7 @@ function logAddress(cell) {
   return cell.map_index === null ? run : `${run}/tasks/analytics_ingest/mapped/${cell.map_index}`;
 }
 
-function cellOf(integration, date, cell) {
+function dayOf(integration, date, cell) {
   if (!cell) return el("td", { title: `${integration.name}, ${longDay(date)}: not known then` });
   const label = overview.states.find((one) => one.id === cell.state).label.toLowerCase();
   const words = `${integration.name}, ${longDay(date)}: ${label}${cell.error_code ? `, ${cell.error_code}` : ""}`;
@@ -158,7 +169,7 @@ function cellOf(integration, date, cell) {
 
 function rowOf(integration, days) {
   const name = el("th", { scope: "row" }, integration.name, el("div", { class: "faint" }, integration.organization_name));
-  return el("tr", {}, name, ...days.map((date, index) => cellOf(integration, date, integration.cells[index])));
+  return el("tr", {}, name, ...days.map((date, index) => dayOf(integration, date, integration.cells[index])));
 }
 
 function headOf(answer) {
@@ -167,11 +178,11 @@ function headOf(answer) {
   const sums = answer.totals.map((total) => {
     const all = overview.states.reduce((sum, state) => sum + total[state.id], 0);
     const words = overview.states.map((state) => `${number(total[state.id])} ${state.label.toLowerCase()}`).join(", ");
-    return el("td", { title: words }, all ? `${number(total.stored)}/${number(all)}` : "");
+    return el("td", { title: words }, ...(all ? [number(total.stored), el("br"), `of ${number(all)}`] : []));
   });
   return el("thead", {},
     el("tr", {}, el("th", { scope: "col" }, "Integration"), ...dates),
-    el("tr", { class: "totals" }, el("th", { scope: "row" }, "Stored / expected"), ...sums));
+    el("tr", { class: "totals" }, el("th", { scope: "row" }, "Stored, of expected"), ...sums));
 }
 
 async function coverage() {
@@ -180,6 +191,9 @@ async function coverage() {
   $("calendar").replaceChildren(headOf(answer), body);
   $("nothing").hidden = answer.integrations.length > 0;
   continueFrom(answer.next, body);
+  // The latest days are what one looks for.
+  const scroller = $("calendar").parentElement;
+  scroller.scrollLeft = scroller.scrollWidth;
 }
 
 function continueFrom(next, body) {
@@ -219,6 +233,7 @@ function button(label, question, action) {
     show("problem", null);
     try {
       show("said", await action());
+      watch();
     } catch (error) {
       made.disabled = false;
       show("problem", error.message);
@@ -243,31 +258,40 @@ async function runAgain(one) {
 async function startBackfill(backfill) {
   await post("api/v2/backfills", {
     dag_id: overview.dag_id, from_date: `${backfill.from}T00:00:00Z`, to_date: `${backfill.to}T00:00:00Z`,
-    reprocess_behavior: "completed",
+    reprocess_behavior: "completed", dag_run_conf: {},
   });
   return `A backfill from ${longDay(backfill.from)} to ${longDay(backfill.to)} has begun.`;
 }
 
+// Days that follow one another, as from and to; a line breaks between two of these alone.
+function spans(days) {
+  const found = [];
+  for (const one of days) {
+    const last = found[found.length - 1];
+    if (last && Date.parse(one) - Date.parse(last[1]) === A_DAY) last[1] = one;
+    else found.push([one, one]);
+  }
+  const words = ([from, to]) => (from === to ? shortDay(from) : `${shortDay(from)} – ${shortDay(to)}`);
+  return found.map((span) => words(span).replaceAll(" ", "\u00a0")).join(", ");
+}
+
 function failureRow(one) {
-  const days = one.days.map(shortDay).join(", ");
   return el("tr", {},
     el("th", { scope: "row" }, one.name, el("div", { class: "faint" }, one.organization_name)),
-    el("td", {}, longDay(one.since)),
-    el("td", {}, days),
-    el("td", {}, one.reason ?? "–", one.trace_id ? el("div", { class: "faint" }, `Trace ${one.trace_id}`) : null),
-    el("td", {}, el("div", { class: "actions" },
+    cell("Since", longDay(one.since)),
+    cell("Days missing", `${spans(one.days)} (${number(one.days.length)})`),
+    cell("Reason", one.reason ?? "–", one.trace_id ? el("div", { class: "faint" }, `Trace ${one.trace_id}`) : null),
+    cell("Do", el("div", { class: "actions" },
       el("a", { href: ROOT + one.log_url, "data-out": "", "aria-label": `Log of ${one.name}` }, "Log"),
       one.map_index === null ? null : button("Run again", "Really run again?", () => runAgain(one)))));
 }
 
 function failureGroup(group) {
   const count = group.integrations.length + group.more;
-  const heads = ["Integration", "Since", "Days missing", "Reason", "Do"].map((text) => el("th", { scope: "col" }, text));
   return el("article", { class: "card" },
     el("h2", {}, group.error_code, ` (${number(count)})`),
     el("p", {}, el("strong", {}, `${CURED_BY[group.cured_by]}: `), group.cure),
-    el("div", { class: "scroller", tabindex: "0", "aria-label": group.error_code }, el("table", {},
-      el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...group.integrations.map(failureRow)))),
+    listOf(group.error_code, ["Integration", "Since", "Days missing", "Reason", "Do"], group.integrations.map(failureRow)),
     group.more ? el("p", { class: "faint" }, `And ${number(group.more)} more.`) : null);
 }
 
@@ -276,7 +300,8 @@ function backfillCard(backfill) {
     el("h2", {}, "Fill the gap"),
     el("p", {}, `From ${longDay(backfill.from)} to ${longDay(backfill.to)}, without what only owners can cure. `,
       "Days that are there are read again, and stay as they are or become more exact."),
-    el("p", {}, el("code", {}, backfill.command)),
+    // Lines break between options alone.
+    el("code", {}, ...backfill.command.split(/(?= --)/).map((option) => el("span", {}, option))),
     button("Start this backfill", "Really start it?", () => startBackfill(backfill)));
 }
 
@@ -352,9 +377,9 @@ function postRow(one) {
   const link = { href: one.permalink, "data-out": "", target: "_blank", rel: "noopener noreferrer" };
   return el("tr", {},
     el("td", {}, safe ? el("a", link, message) : message),
-    el("td", {}, one.integration_name),
-    el("td", {}, longDay(one.published_at.slice(0, 10))),
-    ...["views", "reactions", "comments", "shares"].map((name) => el("td", { class: "number" }, number(one[name]))));
+    cell("Integration", one.integration_name),
+    cell("Published", longDay(one.published_at.slice(0, 10))),
+    ...["Views", "Reactions", "Comments", "Shares"].map((name) => cell(name, number(one[name.toLowerCase()]))));
 }
 
 function postsCard(answer) {
@@ -363,9 +388,7 @@ function postsCard(answer) {
     el("h2", {}, "Best posts"),
     el("p", { class: "faint" }, "By views so far, of those published in the period. ", answer.posts_note),
     answer.posts.length
-      ? el("div", { class: "scroller", tabindex: "0", "aria-label": "Best posts" }, el("table", {},
-        el("thead", {}, el("tr", {}, ...heads.map((text) => el("th", { scope: "col" }, text)))),
-        el("tbody", {}, ...answer.posts.map(postRow))))
+      ? listOf("Best posts", heads, answer.posts.map(postRow))
       : el("p", {}, "None."));
 }
 
@@ -375,6 +398,74 @@ async function trends() {
     el("p", { class: "faint" }, "A hollow mark is a day that not all integrations have reported yet; no line goes there."),
     el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
     postsCard(answer));
+}
+
+/* Progress */
+
+// A backfill queues all of its days at once; the schedule makes a day's run when there is room for it.
+const KINDS = { scheduled: "Catching up", backfill: "Backfill", manual: "" };
+const PACE = 4000, PACE_OF_TROUBLE = 30000;
+let turn = 0, quiet = 0;
+
+const airflow = (path) => ask(`${ROOT}${DAG}/dagRuns${path}`, { signal: null });
+const runs = (kind, states, more) =>
+  airflow(`?${new URLSearchParams([["run_type", kind], ...states.map((one) => ["state", one]), ...Object.entries(more)])}`);
+
+async function runLine(run) {
+  const list = await airflow(`/${encodeURIComponent(run.dag_run_id)}/taskInstances/list_active_integrations`);
+  const parameters = new URLSearchParams({ moment: run.logical_date ?? run.run_after });
+  for (const name of ["date", "organization_id"]) if (run.conf?.[name]) parameters.set(name, run.conf[name]);
+  for (const id of run.conf?.integration_ids ?? []) parameters.append("integration_ids", id);
+  if (list.state === "success") parameters.set("since", list.start_date);
+  const found = await ask(`api/progress?${parameters}`, { signal: null });
+  const title = longDay(found.day);
+  if (!found.all) return el("p", {}, `${title}: listing integrations`);
+  const failed = found.failed ? `, ${number(found.failed)} failed` : "";
+  return el("p", {}, `${title}: ${number(found.done)} of ${number(found.all)} integrations done${failed}`,
+    el("progress", { max: found.all, value: found.done, "aria-label": title }));
+}
+
+async function kindLines(kind) {
+  const active = await runs(kind, ["queued", "running"], { order_by: "-state", limit: 100 });
+  let left = active.total_entries;
+  if (!left) return [];
+  const running = active.dag_runs.filter((run) => run.state === "running");
+  const lines = await Promise.all(running.map(runLine));
+  if (kind !== "manual") {
+    const all = (field) => active.dag_runs.map((run) => run[field]).sort();
+    const ended = { limit: 1, ...(kind === "backfill" ? { end_date_gte: all("queued_at")[0] } : {}) };
+    const done = (await runs(kind, ["success", "failed"], ended)).total_entries;
+    if (kind === "scheduled") {
+      const toCome = Date.parse(overview.latest_due_day) - Date.parse(all("logical_date").pop());
+      left += Math.max(0, Math.round(toCome / A_DAY));
+    }
+    // The daily run by itself is no catching up.
+    if (left > 1 || (done && kind === "backfill")) {
+      lines.unshift(el("p", {}, `${KINDS[kind]}: ${number(done)} of ${number(done + left)} days done`));
+    }
+  }
+  return lines.length ? lines : [el("p", {}, "A run waits for Airflow to begin it.")];
+}
+
+async function watch() {
+  const mine = ++turn;
+  if (document.hidden) return;
+  let lines, pace = PACE;
+  try {
+    lines = (await Promise.all(Object.keys(KINDS).map(kindLines))).flat();
+  } catch (error) {
+    lines = [el("p", {}, `What is running is not known: ${error.message}`)];
+    pace = PACE_OF_TROUBLE;
+  }
+  if (mine !== turn) return;
+  quiet = lines.length ? 0 : quiet + 1;
+  const shown = !$("progress").hidden;
+  // Between two days of catching up there may be no run for a moment.
+  if (!quiet || (shown && quiet === 1)) setTimeout(() => { if (mine === turn) watch(); }, pace);
+  if (shown && quiet === 1) return;
+  $("progress").replaceChildren(...lines);
+  $("progress").hidden = !lines.length;
+  if (shown && quiet) refresh();
 }
 
 /* The frame around it */
@@ -409,25 +500,32 @@ function statusOf(latest) {
     + (complete ? "" : before);
 }
 
-async function start() {
-  takeTheme();
-  document.addEventListener("click", follow);
-  document.addEventListener("auxclick", follow);
+async function refresh() {
   try {
-    overview = await ask("api/overview");
+    overview = await ask("api/overview", { signal: null });
   } catch (error) {
     show("status", null);
     show("problem", error.message);
     return;
   }
-  if (overview.empty) {
-    show("status", "Nothing is stored yet.");
-    show("next", overview.next);
-    return;
-  }
-  show("status", statusOf(overview.latest));
+  show("status", overview.empty ? "Nothing is stored yet." : statusOf(overview.latest));
+  show("said", null);
+  show("next", overview.next);
+  $("views").hidden = overview.empty;
+  if (overview.empty) return;
   legend();
-  $("views").hidden = false;
+  readAddress();
+}
+
+async function start() {
+  takeTheme();
+  document.addEventListener("click", follow);
+  document.addEventListener("auxclick", follow);
+  await refresh();
+  if (!overview) return;
+  addEventListener("hashchange", readAddress);
+  document.addEventListener("visibilitychange", watch);
+  watch();
   let typing;
   form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(writeAddress, 250); });
   form.addEventListener("submit", (event) => { event.preventDefault(); writeAddress(); });
@@ -441,8 +539,6 @@ async function start() {
     next.focus();
     next.click();
   });
-  addEventListener("hashchange", readAddress);
-  readAddress();
 }
 
 start();

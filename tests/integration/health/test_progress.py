@@ -1,0 +1,87 @@
+"""How far a run is that is under way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from include.social_analytics.warehouse import integrations, ledger
+from tests.integration.conftest import DAY
+from tests.integration.warehouse.readings import DOWN
+
+LABEL = f"{DAY}T00:00:00Z"
+
+
+def counts(answer: dict[str, Any]) -> tuple[int, int, int]:
+    return answer["done"], answer["all"], answer["failed"]
+
+
+def test_done_is_what_has_ended_since_the_run_began(history):
+    connection = history.warehouse.connection
+    for name in ("again", "stays-queued", "gone"):
+        history.stored(name, DAY)
+    history.failed("failed-before", DAY)
+    since = integrations.clock(connection).isoformat()
+    listed = [
+        history.listed(name, DAY)
+        for name in ("again", "stays-queued", "failed-before", "running", "down", "new")
+    ]
+    ledger.register(connection, listed, "run")
+    assert counts(history.get("/api/progress", moment=LABEL, since=since)) == (0, 6, 0)
+    ledger.requeue(connection, listed, "run")
+    for name in ("again", "failed-before", "new"):
+        history.stored(name, DAY)
+    history.warehouse.start(listed[3])
+    history.failed("down", DAY, DOWN)
+    answer = history.get("/api/progress", moment=LABEL, since=since)
+    assert answer.pop("day") == DAY.isoformat()
+    assert answer == {"all": 6, "done": 4, "failed": 1}
+
+
+def test_what_a_run_was_narrowed_to_is_all_of_it(history):
+    since = integrations.clock(history.warehouse.connection).isoformat()
+    history.stored("a", DAY)
+    history.stored("b", DAY)
+    history.stored("c", DAY, organization="other")
+    for narrowed, expected in (
+        ({"organization_id": "other"}, (1, 1, 0)),
+        ({"integration_ids": ["a", "c"]}, (2, 2, 0)),
+        ({"organization_id": "acme", "integration_ids": ["a", "c"]}, (1, 1, 0)),
+        ({}, (3, 3, 0)),
+    ):
+        assert counts(history.get("/api/progress", moment=LABEL, since=since, **narrowed)) == expected
+
+
+def test_before_the_listing_has_ended_only_the_day_is_known(history):
+    assert history.get("/api/progress", moment=LABEL) == {"day": DAY.isoformat(), "all": None}
+
+
+def test_the_day_is_the_parameter_or_the_labels_or_the_latest_that_was_due(history):
+    other = (DAY - timedelta(days=3)).isoformat()
+    now = datetime.now(UTC).isoformat()
+    for asked, day in (
+        ({"moment": now, "date": other}, other),
+        ({"moment": LABEL}, DAY.isoformat()),
+        ({"moment": now}, DAY.isoformat()),
+    ):
+        assert history.get("/api/progress", **asked)["day"] == day
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "moment"),
+        ({"moment": "2026-11-20T00:00:00"}, "moment"),
+        ({"moment": "0001-01-01T00:00:01Z"}, "moment"),
+        ({"moment": LABEL, "since": "x"}, "since"),
+        ({"moment": LABEL, "date": "x"}, "date"),
+        ({"moment": LABEL, "organization_id": "a\0"}, "organization_id"),
+        ({"moment": LABEL, "since": LABEL, "integration_ids": ["a\0"]}, "integration_ids"),
+    ],
+)
+def test_what_is_not_understood_is_named(history, asked, name):
+    answer = history.ask.get("/api/progress", params=asked)
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": f"Not understood: {name}."}
