@@ -190,13 +190,12 @@ def check_coverage() -> dict[str, Any]:
             ledger.settle(analytics, looked_back, run.day, run.run_id)
             jobs = run.jobs(integrations)
             coverage = assess(integrations, ledger.states(analytics, [job.job_id for job in jobs]))
-            if run.is_whole:
-                newest = ledger.newest_complete_day(analytics, run.day)
-                telemetry.day_checked(run.day, coverage.ratio, newest)
             complaints = coverage.complaints(settings.min_coverage)
-            if settings.notifier is not None and _is_news(run, settings):
-                alert = alerts.alert_of(run, coverage, complaints)
-                alerts.tell_of_changes(analytics, settings.notifier, alert, context)
+            if _is_news(run, settings):
+                telemetry.day_checked(coverage, ledger.newest_complete_day(analytics, run.day))
+                if settings.notifier is not None:
+                    alert = alerts.alert_of(run, coverage, complaints)
+                    alerts.tell_of_changes(analytics, settings.notifier, alert, context)
     for failure in coverage.for_owner:
         log.warning("for the page's owner to cure", integration=str(failure))
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
