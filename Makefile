@@ -5,7 +5,7 @@ VENV := .venv
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run up env test e2e chromium bench check lock readme clean
+.PHONY: run up env test e2e chromium promtool bench check lock readme clean
 
 run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
 	@$(RUN) -m include.sandbox.run --date "$(DATE)"
@@ -19,7 +19,7 @@ env:  ## a .env for docker-compose.yaml, with fresh secrets
 test: $(INSTALLED)  ## everything that needs no Docker, but for `make e2e`
 	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile --ignore tests/e2e/compose
 
-e2e: $(INSTALLED) chromium  ## docker-compose.yaml: its services as processes, used, broken and watched in a browser
+e2e: $(INSTALLED) chromium promtool  ## docker-compose.yaml: its services as processes, used, broken and watched in a browser
 	@$(VENV)/bin/pytest tests/e2e/compose
 
 # Debian's: Playwright's own would come from a host that not every network lets through.
@@ -27,6 +27,13 @@ chromium:
 	@command -v chromium > /dev/null || { echo "Installing Debian's chromium ..." && apt-get update -qq \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; } \
 		|| { echo "error: this needs Chromium: as root, apt-get install chromium"; exit 2; }
+
+# Out of Debian's prometheus, which installed as a whole would also start it.
+promtool:
+	@command -v promtool > /dev/null || { echo "Fetching promtool ..." && cd "$$(mktemp -d)" && apt-get update -qq \
+		&& apt-get download -qq prometheus \
+		&& dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --directory /usr/local --strip-components 2 ./usr/bin/promtool; } \
+		|| { echo "error: make e2e needs promtool: as root, apt-get install prometheus"; exit 2; }
 
 bench: $(INSTALLED) chromium  ## what things cost, beside a floor or a peer; an hour, or `make bench ONLY="parsing writing"`
 	@$(RUN) -m tests.benchmarks $(ONLY)

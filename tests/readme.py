@@ -28,6 +28,7 @@ _SETTING_MEANINGS = {
     "min_coverage": "below it the run is red; of the jobs that did not fail for the owner to cure",
     "snapshot_retention_months": "full months of content snapshots to keep; unset: all",
     "notifier": "an Airflow notifier for alerts, as JSON; see Alerts. Unset: none",
+    "deadline": "in `TIMEZONE`, after `RUN_AT`: when to alert of a day whose run has not ended",
 }
 
 

@@ -2,6 +2,7 @@
 
 Only the run of the latest due day over all integrations speaks: who repeats an old day looks at it anyway.
 Nothing is sent while nothing has changed since the last message; that all is well again is one, too.
+And one message at the deadline, for a run that cannot speak because it has not come to its end.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import hashlib
 import json
 import pkgutil
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
 from airflow.configuration import conf
+from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
 
 from include.social_analytics.errors import CuredBy, ErrorCode
-from include.social_analytics.runs import DAG_ID
+from include.social_analytics.runs import DAG_ID, OwnRun
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import psycopg
 
     from include.social_analytics.coverage import Coverage, Failure
@@ -32,10 +38,22 @@ log = structlog.get_logger(__name__)
 #: Names under one error, for a message that a phone shows.
 NAMED = 20
 
+#: Seconds that a notifier has.
+PATIENCE = 60
+
 _WHO = {
     CuredBy.OWNER: "the page's owner",
     CuredBy.OPERATOR: "whoever runs Airflow",
     CuredBy.TIME: "time; else whoever runs Airflow",
+}
+
+_WHY_LATE = {
+    OwnRun.QUEUED: (
+        f"Its run has not begun: is the DAG {DAG_ID} paused, or are SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS others "
+        "under way?"
+    ),
+    OwnRun.RUNNING: "Its run is still under way.",
+    OwnRun.MISSING: f"It has no run: is the DAG {DAG_ID} unpaused, and can Airflow read it?",
 }
 
 _LAST = "SELECT fingerprint FROM analytics.alert"
@@ -76,15 +94,35 @@ def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
 
 def broken(run: Run, sentence: str) -> Alert:
     """What there is to say about a run that could not be judged."""
-    return Alert(f"Social analytics, {run.day}: the run failed", f"{sentence}\n\n{_links(run)}", "broken")
+    subject = f"Social analytics, {run.day}: the run failed"
+    return Alert(subject, f"{sentence}\n\n{_links(run)}", f"broken {run.day}")
+
+
+def late(day: date, own_run: OwnRun, by_status: Mapping[str, int] | None) -> Alert:
+    """What there is to say at the deadline about a day whose run has not ended.
+
+    :param by_status: how many of the day's jobs have each status; ``None`` where nobody can tell.
+    """
+    if by_status is None:
+        jobs = "The analytics database cannot be read."
+    elif by_status:
+        counts = ", ".join(f"{count} {status}" for status, count in by_status.items())
+        jobs = f"Of {sum(by_status.values())} integrations: {counts}."
+    else:
+        jobs = "No integration has been listed for it."
+    subject = f"Social analytics, {day}: not complete at the deadline"
+    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_root()}/dags/{DAG_ID}"
+    return Alert(subject, message, f"late {day}")
 
 
 def tell_of_changes(
     analytics: psycopg.Connection, notifier: Notifier, alert: Alert, context: dict[str, Any]
 ) -> bool:
-    """Send the alert unless the last one said the same; returns whether it was sent."""
+    """Send the alert unless the last one said the same; returns whether it is told, now or before."""
     row = analytics.execute(_LAST).fetchone()
-    if alert.fingerprint == (row[0] if row else "") or not tell(notifier, alert, context):
+    if alert.fingerprint == (row[0] if row else ""):
+        return True
+    if not tell(notifier, alert, context):
         return False
     analytics.execute(_REMEMBER, [alert.fingerprint])
     return True
@@ -97,8 +135,9 @@ def tell(notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
     """
     words = {"alert_subject": alert.subject, "alert_message": alert.message}
     try:
-        pkgutil.resolve_name(notifier.path)(**notifier.arguments)({**context, **words})
-    except Exception as error:
+        with timeout(PATIENCE):  # type: ignore[no-untyped-call]
+            pkgutil.resolve_name(notifier.path)(**notifier.arguments)({**context, **words})
+    except (Exception, AirflowTaskTimeout) as error:
         # Somebody else's code: whatever it raises is not ours to know. Its words may hold a secret.
         log.error("alert not sent", notifier=notifier.path, error=type(error).__name__)  # noqa: TRY400
         return False
@@ -122,8 +161,12 @@ def _group(code: ErrorCode, members: list[Failure]) -> str:
 
 
 def _links(run: Run) -> str:
-    root = conf.get("api", "base_url", fallback="").rstrip("/")
-    return (
-        f"What to do: {root}/plugin/social-analytics\n"
-        f"The run: {root}/dags/{DAG_ID}/runs/{quote(run.run_id, safe='')}"
-    )
+    return f"{_page()}\nThe run: {_root()}/dags/{DAG_ID}/runs/{quote(run.run_id, safe='')}"
+
+
+def _page() -> str:
+    return f"What to do: {_root()}/plugin/social-analytics"
+
+
+def _root() -> str:
+    return conf.get("api", "base_url", fallback="").rstrip("/")

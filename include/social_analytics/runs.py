@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from typing import Any
 
 from airflow.sdk import get_current_context
 
-from include.social_analytics.days import day_of_run
+from include.social_analytics.days import day_of_run, label_of
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 
@@ -60,6 +61,29 @@ def current_run(settings: Settings) -> Run:
         organization_id=params.get("organization_id"),
         integration_ids=tuple(ids) if ids is not None else None,
     )
+
+
+class OwnRun(StrEnum):
+    """How a day's own run stands: the one that was made for it, scheduled or by a backfill."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+    MISSING = "missing"
+
+
+def own_run_of(day: date) -> OwnRun:
+    """Ask Airflow how the run that has ``day`` as its logical date stands."""
+    context: Any = get_current_context()
+    # In the order in which a run goes through them, so that it is not missed between two questions.
+    for found, states in (
+        (OwnRun.QUEUED, ["queued"]),
+        (OwnRun.RUNNING, ["running"]),
+        (OwnRun.ENDED, ["success", "failed"]),
+    ):
+        if context["ti"].get_dr_count(DAG_ID, logical_dates=[label_of(day)], states=states):
+            return found
+    return OwnRun.MISSING
 
 
 def is_first_start() -> bool:

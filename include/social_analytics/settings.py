@@ -46,6 +46,7 @@ class Settings:
     min_coverage: float = 0.5
     snapshot_retention_months: int | None = None
     notifier: Notifier | None = None
+    deadline: time | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -69,6 +70,7 @@ class Settings:
             "min_coverage": _number(0, 1),
             "snapshot_retention_months": _whole_number(1, 1200),
             "notifier": _notifier,
+            "deadline": _minute_of_day,
         }
         values: dict[str, object] = {}
         for name, parse in parsers.items():
@@ -82,7 +84,13 @@ class Settings:
                 # A notifier's arguments may hold a secret.
                 shown = "" if name == "notifier" else f", not {text!r}"
                 raise SettingError(f"{variable} must be {error}{shown}.") from None
-        return cls(**values)  # type: ignore[arg-type]
+        settings = cls(**values)  # type: ignore[arg-type]
+        if settings.deadline is not None and settings.deadline <= settings.run_at:
+            raise SettingError(
+                f"{PREFIX}DEADLINE must be later in the day than {PREFIX}RUN_AT ({settings.run_at:%H:%M}), "
+                f"not {settings.deadline:%H:%M}."
+            )
+        return settings
 
 
 def _timezone(text: str) -> ZoneInfo:
@@ -99,6 +107,14 @@ def _time_of_day(text: str) -> time:
         raise ValueError("a time of day such as 02:00") from None
     if parsed.tzinfo is not None:
         raise ValueError("a time of day without a zone, such as 02:00")
+    return parsed
+
+
+def _minute_of_day(text: str) -> time:
+    # As finely as cron tells time.
+    parsed = _time_of_day(text)
+    if parsed != parsed.replace(second=0, microsecond=0):
+        raise ValueError("a time of day in hours and minutes, such as 06:00")
     return parsed
 
 

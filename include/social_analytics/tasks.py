@@ -1,4 +1,4 @@
-"""The DAG's four tasks: the edge where the package meets Airflow.
+"""The DAGs' tasks: the edge where the package meets Airflow.
 
 Nothing else knows of Airflow's context and exceptions. Each function takes what the DAG file hands
 it, finds its run, opens its connections and says what Airflow is to make of the outcome.
@@ -6,7 +6,7 @@ it, finds its run, opens its connections and says what Airflow is to make of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -27,8 +27,10 @@ from include.social_analytics.settings import Settings
 if TYPE_CHECKING:
     import psycopg
 
+    from include.social_analytics.alerts import Alert
     from include.social_analytics.connectors.base import Connector
     from include.social_analytics.runs import Run
+    from include.social_analytics.settings import Notifier
 
 # Each task imports what it works with by itself: the DAG file is parsed all the time, and for every task.
 
@@ -172,7 +174,7 @@ def check_coverage() -> dict[str, Any]:
             with suppress(JobError):
                 run = current_run(settings)
                 if _is_news(run, settings):
-                    alerts.tell(settings.notifier, alerts.broken(run, sentence), context)
+                    _tell(settings.notifier, lambda _: alerts.broken(run, sentence), context)
         raise AirflowFailException(sentence)
     with airflow_outcome():
         run = current_run(settings)
@@ -183,19 +185,59 @@ def check_coverage() -> dict[str, Any]:
             ledger.settle(analytics, looked_back, run.day, run.run_id)
             jobs = run.jobs(integrations)
             coverage = assess(integrations, ledger.states(analytics, [job.job_id for job in jobs]))
-            if run.is_whole:
-                newest = ledger.newest_complete_day(analytics, run.day)
-                telemetry.day_checked(run.day, coverage.ratio, newest)
             complaints = coverage.complaints(settings.min_coverage)
-            if settings.notifier is not None and _is_news(run, settings):
-                alert = alerts.alert_of(run, coverage, complaints)
-                alerts.tell_of_changes(analytics, settings.notifier, alert, context)
+            if _is_news(run, settings):
+                telemetry.day_checked(coverage, ledger.newest_complete_day(analytics, run.day))
+                if settings.notifier is not None:
+                    alert = alerts.alert_of(run, coverage, complaints)
+                    alerts.tell_of_changes(analytics, settings.notifier, alert, context)
     for failure in coverage.for_owner:
         log.warning("for the page's owner to cure", integration=str(failure))
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
     if complaints:
         raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
     return {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
+
+
+def check_deadline() -> None:
+    """Send one message when the run of the day that was the latest due one at the deadline has not ended."""
+    from include.social_analytics import alerts
+    from include.social_analytics.days import latest_due_day
+    from include.social_analytics.runs import OwnRun, own_run_of
+    from include.social_analytics.warehouse import ledger
+
+    settings = Settings.from_environment()
+    context: Any = get_current_context()
+    day = latest_due_day(context["dag_run"].run_after, settings)
+    own_run = own_run_of(day)
+    log.info("deadline", date=day.isoformat(), run=own_run)
+    if own_run is OwnRun.ENDED or day < settings.start_date or settings.notifier is None:
+        return
+
+    def alert(analytics: psycopg.Connection | None) -> Alert:
+        return alerts.late(day, own_run, ledger.by_status(analytics, day) if analytics else None)
+
+    if not _tell(settings.notifier, alert, context):
+        raise RuntimeError("The notifier failed: this log says with what.")
+
+
+def _tell(
+    notifier: Notifier, alert: Callable[[psycopg.Connection | None], Alert], context: dict[str, Any]
+) -> bool:
+    """Send an alert unless the last one said the same, which cannot be known without the database.
+
+    :param alert: makes it, given the analytics database where there is one.
+    :returns: whether it is told, now or before.
+    """
+    from include.social_analytics import alerts
+    from include.social_analytics.connections import open_analytics
+
+    try:
+        with open_analytics() as analytics:
+            return alerts.tell_of_changes(analytics, notifier, alert(analytics), context)
+    except JobError as error:
+        log.warning("the analytics database cannot be asked", reason=error.reason)
+        return alerts.tell(notifier, alert(None), context)
 
 
 def _is_news(run: Run, settings: Settings) -> bool:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats
 
+from include.social_analytics.days import day_ended_at
+
 if TYPE_CHECKING:
+    from include.social_analytics.coverage import Coverage
     from include.social_analytics.errors import ErrorCode
 
 _PREFIX = "social_analytics"
@@ -56,12 +59,14 @@ def cooldown(quota: str) -> None:
     stats.incr(f"{_PREFIX}.api.cooldowns", tags={"quota": quota})
 
 
-def day_checked(day: date, coverage: float, newest_complete: date | None) -> None:
-    """A run over all integrations was judged.
+def day_checked(coverage: Coverage, newest_complete: date | None) -> None:
+    """The run of the latest due day over all integrations was judged.
 
-    The gauges ``coverage`` (0 to 1, of the run's day) and ``newest_complete_day.age_days``: days from the
-    newest complete day to the run's, 0 when it is that one; unsaid while there is none.
+    The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (integrations that only their owners can cure) and
+    ``newest_complete_day.end``: when that day ended, in seconds since 1970, unsaid while there is none. A
+    moment and not an age, so that it grows old also when nothing runs any more.
     """
-    stats.gauge(f"{_PREFIX}.coverage", coverage)
+    stats.gauge(f"{_PREFIX}.coverage", coverage.ratio)
+    stats.gauge(f"{_PREFIX}.failed_for_owner", len(coverage.for_owner))
     if newest_complete is not None:
-        stats.gauge(f"{_PREFIX}.newest_complete_day.age_days", (day - newest_complete).days)
+        stats.gauge(f"{_PREFIX}.newest_complete_day.end", int(day_ended_at(newest_complete).timestamp()))

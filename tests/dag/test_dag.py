@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from include.social_analytics.settings import LOS_ANGELES
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +23,17 @@ def dag(airflow_home):
     assert not bag.import_errors
     assert set(bag.dags) == {"social_analytics_daily"}
     return bag.dags["social_analytics_daily"]
+
+
+@pytest.fixture
+def deadline_dag(airflow_home, monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_DEADLINE", "06:15")
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", '{"class": "a.B"}')
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=PROJECT / "dags" / "social_analytics_deadline.py")
+    assert not bag.import_errors
+    return bag.dags["social_analytics_deadline"]
 
 
 def test_the_flow_is_list_ingest_aggregate_check(dag):
@@ -58,12 +72,29 @@ def test_catch_up_is_on_and_runs_are_bounded(dag):
     assert dag.start_date == dag.default_args["start_date"]
 
 
-def test_every_dag_says_what_it_is_and_whose(dag):
-    assert dag.doc_md.strip(), f"{dag.dag_id}: give the module a docstring and pass doc_md=__doc__"
-    assert dag.tags, f"{dag.dag_id}: add tags"
-    for task in dag.tasks:
-        assert task.owner != "airflow", f"{task.task_id}: set an owner in default_args"
-        assert task.retries >= 1, f"{task.task_id}: set retries"
+def test_every_dag_says_what_it_is_and_whose(dag, deadline_dag):
+    for each in (dag, deadline_dag):
+        assert each.doc_md.strip(), f"{each.dag_id}: give the module a docstring and pass doc_md=__doc__"
+        assert each.tags, f"{each.dag_id}: add tags"
+        for task in each.tasks:
+            assert task.owner != "airflow", f"{task.task_id}: set an owner in default_args"
+            assert task.retries >= 1, f"{task.task_id}: set retries"
+
+
+def test_the_deadline_is_watched_from_the_next_one_on_at_its_hour_in_the_zone(deadline_dag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(deadline_dag))
+    assert stored.is_paused_upon_creation is False
+    now = datetime.now(UTC)
+    first = stored.next_dagrun_info(last_automated_run_info=None).run_after
+    assert now < first <= now + timedelta(days=1, hours=1)
+    assert f"{first.astimezone(LOS_ANGELES):%H:%M:%S}" == "06:15:00"
+
+
+def test_the_check_at_the_deadline_goes_before_ingests_that_wait(dag, deadline_dag):
+    [check] = deadline_dag.tasks
+    assert check.priority_weight > dag.get_task("analytics_ingest").priority_weight * len(dag.tasks)
 
 
 def test_the_dag_survives_serialisation_and_shows_its_schedule_readably(dag):

@@ -237,6 +237,8 @@ def stage(
             "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
             "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
             "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "24",
+            # Tests do not wait for it.
+            "SOCIAL_ANALYTICS_DEADLINE": "23:59",
             "SOCIAL_ANALYTICS_NOTIFIER": json.dumps(
                 {
                     "class": "tests.e2e.outbox.Outbox",

@@ -210,6 +210,7 @@ def test_statsd_is_told_what_became_of_jobs_and_days(stage, scenarios):
     measured = {
         f"{ours}.ingest.duration,provider=facebook,status=succeeded,error_code=none": "ms",
         f"{ours}.coverage": "g",
+        f"{ours}.failed_for_owner": "g",
     }
 
     def untold() -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from threading import Event
 from typing import Any, ClassVar
 
 import pytest
@@ -10,9 +12,10 @@ from airflow.sdk import BaseNotifier
 from include.social_analytics import alerts
 from include.social_analytics.coverage import Coverage, Failure
 from include.social_analytics.errors import ErrorCode
-from include.social_analytics.jobs import Integration
-from include.social_analytics.runs import Run
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.runs import OwnRun, Run
 from include.social_analytics.settings import Notifier
+from include.social_analytics.warehouse import ledger
 from tests.integration.conftest import DAY
 
 RUN = Run("scheduled__2026-11-20", DAY, False, None, None)
@@ -31,6 +34,13 @@ class Outbox(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         self.sent.append((self.subject, self.text))
+
+
+class Hanging(Outbox):
+    """Does not come back."""
+
+    def notify(self, context: Any) -> None:
+        Event().wait()
 
 
 class Down(Outbox):
@@ -62,7 +72,10 @@ def failing(*codes: ErrorCode, name: str = "Page") -> Coverage:
 def tell(
     analytics, coverage: Coverage, complaints: tuple[str, ...] = (), notifier: Notifier = OUTBOX
 ) -> bool:
-    return alerts.tell_of_changes(analytics, notifier, alerts.alert_of(RUN, coverage, list(complaints)), {})
+    """Whether a message went out."""
+    before = len(Outbox.sent)
+    alerts.tell_of_changes(analytics, notifier, alerts.alert_of(RUN, coverage, list(complaints)), {})
+    return len(Outbox.sent) > before
 
 
 def test_one_message_says_what_fails_why_who_cures_it_and_where_to_look(analytics, outbox):
@@ -112,6 +125,55 @@ def test_a_notifier_that_fails_is_no_failure_of_the_run_and_is_tried_again(analy
 @pytest.mark.parametrize("path", ["no.such.Notifier", "json.dumps", "tests.integration.test_alerts.Nothing"])
 def test_a_notifier_that_there_is_not_is_no_failure_of_the_run(analytics, path):
     assert not tell(analytics, failing(ErrorCode.NETWORK), notifier=Notifier(path, ARGUMENTS))
+
+
+def test_a_notifier_that_hangs_is_left_behind(analytics, outbox, monkeypatch):
+    monkeypatch.setattr(alerts, "PATIENCE", 0.1)
+    assert not tell(
+        analytics, failing(ErrorCode.NETWORK), notifier=Notifier(f"{__name__}.Hanging", ARGUMENTS)
+    )
+    assert tell(analytics, failing(ErrorCode.NETWORK))
+
+
+def late(analytics, day: date = DAY, own_run: OwnRun = OwnRun.RUNNING) -> bool:
+    """Tell of a deadline; whether a message went out."""
+    before = len(Outbox.sent)
+    alert = alerts.late(day, own_run, ledger.by_status(analytics, day))
+    assert alerts.tell_of_changes(analytics, OUTBOX, alert, {})
+    return len(Outbox.sent) > before
+
+
+def test_at_the_deadline_it_says_how_the_run_stands_and_how_many_are_done(analytics, outbox):
+    jobs = [IngestJob(Integration(f"id-{n}", "Page", "acme", "facebook"), DAY, False) for n in range(3)]
+    ledger.register(analytics, jobs, "scheduled")
+    ledger.start(analytics, jobs[0], "scheduled")
+    assert late(analytics)
+    [(subject, text)] = outbox
+    assert subject == f"Social analytics, {DAY}: not complete at the deadline"
+    assert "Its run is still under way. Of 3 integrations: 2 queued, 1 running." in text
+    assert "/plugin/social-analytics" in text
+    assert "/dags/social_analytics_daily" in text
+
+
+@pytest.mark.parametrize(
+    ("own_run", "words"),
+    [
+        (OwnRun.QUEUED, "Its run has not begun: is the DAG social_analytics_daily paused, or are"),
+        (OwnRun.MISSING, "It has no run: is the DAG social_analytics_daily unpaused"),
+    ],
+)
+def test_a_run_that_has_not_begun_is_told_too(analytics, outbox, own_run, words):
+    assert late(analytics, own_run=own_run)
+    assert words in outbox[0][1]
+    assert "No integration has been listed for it." in outbox[0][1]
+
+
+def test_each_late_day_is_told_once_and_the_end_of_it_too(analytics, outbox):
+    assert late(analytics)
+    assert not late(analytics)
+    assert late(analytics, DAY + timedelta(days=1))
+    assert tell(analytics, ALL_WELL)
+    assert not tell(analytics, ALL_WELL)
 
 
 def test_a_name_is_neither_a_template_nor_markup(analytics, outbox):

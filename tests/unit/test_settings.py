@@ -40,6 +40,7 @@ def test_every_variable_is_read():
         "SOCIAL_ANALYTICS_MIN_COVERAGE": "1",
         "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "25",
         "SOCIAL_ANALYTICS_NOTIFIER": '{"class": "a.B", "arguments": {"text": "{{ alert_message }}"}}',
+        "SOCIAL_ANALYTICS_DEADLINE": "06:15",
     }
     assert Settings.from_environment(environment) == Settings(
         timezone=ZoneInfo("Europe/Berlin"),
@@ -57,6 +58,7 @@ def test_every_variable_is_read():
         min_coverage=1.0,
         snapshot_retention_months=25,
         notifier=Notifier("a.B", {"text": "{{ alert_message }}"}),
+        deadline=time(6, 15),
     )
 
 
@@ -96,6 +98,9 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
         ("RUN_AT", "2 am"),
         ("RUN_AT", "02:00+01:00"),
         ("RUN_AT", "02:00Z"),
+        ("DEADLINE", "6 am"),
+        ("DEADLINE", "06:00:30"),
+        ("DEADLINE", "06:00Z"),
         ("START_DATE", "2026-02-30"),
         ("START_DATE", "01.11.2026"),
         ("START_DATE", "2026-11-01T00:00"),
@@ -108,6 +113,16 @@ def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
     assert str(raised.value).startswith(f"{variable} must be ")
     assert str(raised.value).endswith(f", not {text!r}.")
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("deadline", ["02:00", "01:59"])
+def test_a_deadline_that_is_not_after_the_time_of_the_run_is_named_with_it(deadline):
+    with pytest.raises(SettingError) as raised:
+        Settings.from_environment({"SOCIAL_ANALYTICS_DEADLINE": deadline})
+    assert str(raised.value) == (
+        "SOCIAL_ANALYTICS_DEADLINE must be later in the day than SOCIAL_ANALYTICS_RUN_AT (02:00), "
+        f"not {deadline}."
+    )
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,15 @@ FROM (
 ) AS complete
 """
 
+_BY_STATUS = """
+SELECT status, count(*)
+-- By the index on date.
+FROM analytics.ingest_job
+WHERE date = %s
+GROUP BY status
+ORDER BY status
+"""
+
 _STATES = """
 SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls, dag_run_id
 FROM analytics.ingest_job
@@ -262,6 +271,11 @@ def newest_complete_day(connection: psycopg.Connection[Any], last: date) -> date
         _NEWEST_COMPLETE, {"last": last, "well": list(SETTLED_WELL), "owners": owners}
     ).fetchone()
     return row[0] if row else None
+
+
+def by_status(connection: psycopg.Connection[Any], day: date) -> dict[str, int]:
+    """How many of a day's jobs have each status."""
+    return dict(connection.execute(_BY_STATUS, [day]).fetchall())
 
 
 def states(connection: psycopg.Connection[Any], job_ids: Sequence[str]) -> list[JobState]:
