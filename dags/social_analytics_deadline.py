@@ -22,7 +22,10 @@ if settings.deadline is not None and settings.notifier is not None:
         dag_id="social_analytics_deadline",
         doc_md=__doc__,
         schedule=CronTriggerTimetable(
-            f"{settings.deadline.minute} {settings.deadline.hour} * * *", timezone=settings.timezone.key
+            f"{settings.deadline.minute} {settings.deadline.hour} * * *",
+            timezone=settings.timezone.key,
+            # Not at once where the DAG is new and the hour has just passed, which is the default.
+            run_immediately=timedelta(),
         ),
         catchup=False,
         # Whoever sets a deadline wants it watched.

@@ -19,6 +19,7 @@ from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
 from include.sandbox.world import make_page
 from include.social_analytics.connectors import open_connector
+from include.social_analytics.discovery import SMALLEST_BATCH
 from include.social_analytics.graph_api import GraphConnection, client
 from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.transport import GraphSession
@@ -32,8 +33,7 @@ from tests.integration.conftest import DAY
 PAGES = 200
 LATENCY_MS = 100
 
-#: A full batch of a run of 10,000 channels, and a window of so many days that each has some 100 posts in it.
-BATCH = 50
+#: A window of so many days that each channel has some 100 posts in it.
 WINDOW_OF_100_POSTS = 67
 
 INGEST = """
@@ -131,11 +131,11 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     )  # fmt: skip
 
     peaks = {}
-    with sandbox(BATCH, 0) as url:
-        for channels in (1, BATCH):
+    with sandbox(SMALLEST_BATCH, 0) as url:
+        for channels in (1, SMALLEST_BATCH):
             reached = databases(postgres, f"ingesting_{channels}", channels)
             peaks[channels] = peak_memory(INGEST, *reached, url, str(channels))
     yield Result(
-        f"peak memory of ingesting {BATCH} channels of 100 posts in one task, above ingesting 1",
-        f"{peaks[BATCH] - peaks[1]:.0f} MiB", f"{peaks[1]:.0f} MiB",
+        f"peak memory of ingesting {SMALLEST_BATCH} channels of 100 posts in one task, above ingesting 1",
+        f"{peaks[SMALLEST_BATCH] - peaks[1]:.0f} MiB", f"{peaks[1]:.0f} MiB",
     )  # fmt: skip

@@ -51,10 +51,13 @@ def peak_memory(code: str, *arguments: str) -> float:
     return int(done.stdout.split()[-1]) / 1024
 
 
-def medians(ours: Callable[[int], float], other: Callable[[int], float], rounds: int) -> tuple[float, float]:
+def medians(
+    ours: Callable[[int], float], other: Callable[[int], float], rounds: int, *, warm_up: bool = True
+) -> tuple[float, float]:
     """The medians of two measurements that take turns, so that a noisy machine bothers both alike.
 
-    :param rounds: each is called with the number of the round; round 0 is for warming up.
+    :param rounds: each is called with the number of the round, from 1.
+    :param warm_up: whether there is a round 0 that does not count.
     """
-    pairs = [(ours(number), other(number)) for number in range(rounds + 1)][1:]
+    pairs = [(ours(number), other(number)) for number in range(0 if warm_up else 1, rounds + 1)][-rounds:]
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from freezegun import freeze_time
 
 from include.social_analytics.settings import LOS_ANGELES
 
@@ -86,10 +87,10 @@ def test_the_deadline_is_watched_from_the_next_one_on_at_its_hour_in_the_zone(de
 
     stored = DagSerialization.from_dict(DagSerialization.to_dict(deadline_dag))
     assert stored.is_paused_upon_creation is False
-    now = datetime.now(UTC)
-    first = stored.next_dagrun_info(last_automated_run_info=None).run_after
-    assert now < first <= now + timedelta(days=1, hours=1)
-    assert f"{first.astimezone(LOS_ANGELES):%H:%M:%S}" == "06:15:00"
+    # A minute after one.
+    with freeze_time(datetime(2026, 11, 20, 6, 16, tzinfo=LOS_ANGELES).astimezone(UTC)):
+        first = stored.next_dagrun_info(last_automated_run_info=None).run_after
+    assert first == datetime(2026, 11, 21, 6, 15, tzinfo=LOS_ANGELES)
 
 
 def test_the_check_at_the_deadline_goes_before_ingests_that_wait(dag, deadline_dag):

@@ -201,14 +201,17 @@ def statsd() -> Iterator[tuple[int, set[str]]]:
             receiver.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(
     postgres: EmbeddedPostgres,
     analytics_template: str,
     postiz_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    """A running Airflow, its DAG unpaused, that has two days to catch up with the organization org-1."""
+    """A running Airflow, its DAG unpaused, that has two days to catch up with the organization org-1.
+
+    Each file has its own: one asks what all runs so far have sent, another takes a run away.
+    """
     # The API's clock stands, so that asked twice it answers the same.
     now = datetime.now(UTC)
     world = World([make_page(number) for number in range(1, 400)], now=lambda: now)
@@ -260,3 +263,5 @@ def stage(
             for day in (DAY - timedelta(days=1), DAY):
                 stage.wait_for(lambda day=day: f"scheduled__{day}" in stage.run_ids())
             yield stage
+    for name in ("e2e_postiz", "e2e_analytics", "e2e_airflow"):
+        postgres.drop_database(name)
