@@ -14,7 +14,7 @@ from datetime import timedelta
 import requests
 import urllib3
 
-from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.errors import REASON_MAX_LENGTH, ErrorCode, JobError
 
 #: The whole app is over its quota, not one page: nobody should call for a while.
 APP_LIMIT_CODE = 4
@@ -23,6 +23,9 @@ _POSTGRES_INTEGERS = range(-(2**31), 2**31)
 _CODE_IN_MESSAGE = re.compile(r"\s*\(#(\d{1,9})\)")
 _TRACE_ID = re.compile(r"[\w+/=:.-]{1,100}", re.ASCII)
 _REDACTED = "[redacted]"
+#: The patterns look at no more of a text: on long words they take the square of its length, and an answer
+#: may have millions of characters. What they take away shortens it, so this is more than a reason keeps.
+_LOOKED_AT = 4 * REASON_MAX_LENGTH
 _QUERY_STRING = re.compile(r"(?<=\S)\?[^\s\"'<>]+")
 _NAMED_SECRET = re.compile(
     r"(?i)\b(\w*(?:access_?token|appsecret_proof|client_secret)\w*|bearer|oauth)"
@@ -157,10 +160,13 @@ def classify_exception(error: Exception, host: str) -> JobError:
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without the secrets, whatever looks like one, query strings, and what UTF-8 cannot hold."""
+    """``text`` without the secrets, whatever looks like one, query strings, and what UTF-8 cannot hold.
+
+    Only its beginning, which is more than a reason keeps.
+    """
     for secret in filter(None, secrets):
         text = text.replace(secret, _REDACTED)
-    text = _QUERY_STRING.sub("", text)
+    text = _QUERY_STRING.sub("", text[:_LOOKED_AT])
     text = _NAMED_SECRET.sub(rf"\1={_REDACTED}", text)
     text = _OPAQUE_SECRET.sub(_REDACTED, text)
     return text.encode(errors="replace").decode()

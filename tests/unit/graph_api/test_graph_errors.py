@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from datetime import timedelta
 from typing import Any
@@ -156,6 +157,15 @@ def test_a_short_secret_and_a_proof_are_removed_too() -> None:
     assert redact(text, ["page-token-1", ""]) == (
         "Invalid appsecret_proof=[redacted] for [redacted] and https://x.test/a"
     )
+
+
+@pytest.mark.parametrize("word", ["a", "access_token"])
+def test_a_message_as_long_as_an_answer_may_be_holds_nobody_up(word: str) -> None:
+    message = word * (50_000 // len(word)) + TOKEN
+    began = time.monotonic()
+    reason = classify(400, error(message=message), secrets=[TOKEN]).reason
+    assert time.monotonic() - began < 2
+    assert TOKEN[:20] not in reason
 
 
 def test_an_ordinary_message_stays_as_it_is() -> None:
