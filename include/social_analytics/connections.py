@@ -135,7 +135,7 @@ def graph_connection() -> GraphConnection:
             f"The Airflow connection {FACEBOOK_GRAPH!r} has an api_version such as v25.0 in its extra, "
             f"not {version!r}.",
         )
-    base_url = host.rstrip("/") if "://" in host else f"{scheme}://{host}{port}"
+    base_url = (host.rstrip("/") if "://" in host else f"{scheme}://{host}") + port
     return GraphConnection(
         base_url=base_url,
         api_version=version,

@@ -90,6 +90,7 @@ def test_without_a_connection_the_graph_api_is_metas_own(monkeypatch):
         ({"host": "graph.example"}, "https://graph.example"),
         ({"host": "127.0.0.1", "schema": "http", "port": 8099}, "http://127.0.0.1:8099"),
         ({"host": "http://127.0.0.1:8099/"}, "http://127.0.0.1:8099"),
+        ({"host": "http://127.0.0.1/", "port": 8099}, "http://127.0.0.1:8099"),
     ],
 )
 def test_the_graph_apis_address_comes_from_its_connection(monkeypatch, connection, base_url):
