@@ -90,6 +90,8 @@ class GraphClient:
         self._page_cooldown = LocalCooldown()
         #: Requests made so far, retries included.
         self.http_calls = 0
+        #: Bytes of all answers' bodies so far.
+        self.bytes_received = 0
 
     @property
     def api_version(self) -> str:
@@ -174,6 +176,7 @@ class GraphClient:
                 body = bytearray()
                 for chunk in response.iter_content(64 * 1024):
                     body += chunk
+                    self.bytes_received += len(chunk)
                     if len(body) > MAX_BODY_BYTES:
                         reason = f"The answer is larger than {MAX_BODY_BYTES} bytes."
                         return _Exchange({}, TooMuchData(ErrorCode.RESPONSE_INVALID, reason), status, usage)

@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 PAGE_SIZE = 100
 #: No page's four weeks come near it; a server that never ends does.
 MAX_PAGES = 500
+#: What all items of a listing may take; several listings are held at once.
+MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,12 @@ def items_of(body: dict[str, Any]) -> list[object]:
 
 
 def read_listing(
-    client: GraphClient, path: Sequence[str], *, max_pages: int = MAX_PAGES, **params: str | int
+    client: GraphClient,
+    path: Sequence[str],
+    *,
+    max_pages: int = MAX_PAGES,
+    max_bytes: int = MAX_BYTES,
+    **params: str | int,
 ) -> Listing:
     """Every item of a listing, page by page.
 
@@ -54,6 +61,7 @@ def read_listing(
     limit = PAGE_SIZE
     position: dict[str, str] = {}
     seen: set[str] = set()
+    before = client.bytes_received
     for _ in range(max_pages):
         while True:
             try:
@@ -71,6 +79,9 @@ def read_listing(
         after = cursors.get("after") if isinstance(cursors, dict) else None
         if not isinstance(after, str) or after in seen:
             log.warning("listing broken off", reason="the next page has no cursor, or an earlier one's")
+            return Listing(tuple(items), complete=False)
+        if client.bytes_received - before > max_bytes:
+            log.warning("listing broken off", reason="too many bytes", bytes=max_bytes)
             return Listing(tuple(items), complete=False)
         seen.add(after)
         position = {"after": after}

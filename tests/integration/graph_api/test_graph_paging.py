@@ -84,6 +84,14 @@ def test_a_listing_without_end_is_left_after_so_many_pages() -> None:
     assert len(requests) == 5
 
 
+def test_a_listing_larger_than_any_is_left_before_it_fills_the_memory() -> None:
+    counter = iter(range(1000))
+    megabyte = "x" * 2**20
+    listing, requests = read(lambda request: page([megabyte], f"cursor-{next(counter)}"), max_bytes=2**22)
+    assert not listing.complete
+    assert len(requests) == len(listing.items) == 4
+
+
 @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"a": 1}}])
 def test_a_list_without_data_is_an_invalid_answer(body: object) -> None:
     with pytest.raises(JobError) as caught:
