@@ -120,9 +120,12 @@ def _minute_of_day(text: str) -> time:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        parsed = date.fromisoformat(text)
     except ValueError:
-        raise ValueError("a date such as 2026-11-01") from None
+        parsed = None
+    if parsed is None or not 2000 <= parsed.year <= 2200:
+        raise ValueError("a date such as 2026-11-01")
+    return parsed
 
 
 def _notifier(text: str) -> Notifier:

@@ -104,6 +104,9 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
         ("START_DATE", "2026-02-30"),
         ("START_DATE", "01.11.2026"),
         ("START_DATE", "2026-11-01T00:00"),
+        # A slip of the finger, and hundreds of thousands of runs to catch up with.
+        ("START_DATE", "0206-11-01"),
+        ("START_DATE", "9999-12-31"),
     ],
 )
 def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
