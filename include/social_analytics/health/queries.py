@@ -445,8 +445,9 @@ WITH latest AS MATERIALIZED (
       AND published_at >= %(first)s AND published_at < %(last)s::date + 2
     ORDER BY published_at DESC
     LIMIT %(compared)s
-), viewed AS (
-    SELECT latest.*, views.value AS views, views.snapshot_date
+), counted AS (
+    -- A page that was connected again is another integration with the same posts.
+    SELECT DISTINCT ON (content_id) latest.*, views.value AS views, views.snapshot_date
     FROM latest CROSS JOIN LATERAL (
         -- By the primary key.
         SELECT value, snapshot_date
@@ -457,8 +458,9 @@ WITH latest AS MATERIALIZED (
         LIMIT 1
     ) AS views
     WHERE views.value IS NOT NULL
-    ORDER BY views.value DESC, published_at DESC
-    LIMIT %(best)s
+    ORDER BY content_id, views.snapshot_date DESC, integration_id
+), viewed AS (
+    SELECT * FROM counted ORDER BY views DESC, published_at DESC LIMIT %(best)s
 )
 SELECT viewed.*, coalesce(integration.name, integration_id) AS integration_name,
     (SELECT jsonb_object_agg(metric, value) FROM analytics.content_metric_snapshot AS snapshot

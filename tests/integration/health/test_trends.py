@@ -92,6 +92,19 @@ def test_the_best_posts_are_the_most_viewed(history):
     assert answer["posts_note"] is None
 
 
+def test_a_post_of_a_page_that_was_connected_again_is_shown_once(history):
+    noon = datetime.combine(ago(1), time(12), UTC)
+    for integration, views in (("z-old", 5), ("new", 4)):
+        posts = (replace(post("post", views=views), published_at=noon),)
+        history.warehouse.store(history.listed(integration, DAY), reading({DAY: 1}, day=DAY, content=posts))
+        history.warehouse.connection.execute(
+            "UPDATE analytics.content_metric_snapshot SET snapshot_date = snapshot_date - 1"
+            " WHERE integration_id = 'z-old'"
+        )
+    answer = history.get("/api/trends", days=7, **ACME)
+    assert [(one["integration_name"], one["views"]) for one in answer["posts"]] == [("New", 4)]
+
+
 def test_of_very_many_posts_the_latest_are_compared_and_the_page_says_so(history, monkeypatch):
     monkeypatch.setattr(queries, "POSTS_COMPARED", 1)
     job = history.listed("page", DAY)
