@@ -196,7 +196,7 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     integrations: list[Integration] = [one for batch in batches for one in integrations_of(batch)]
     with open_analytics() as analytics:
         job_ids = [IngestJob(one, day, is_backfill=False).job_id for one in integrations]
-        coverage = assess(integrations, ledger.states(analytics, job_ids))
+        coverage = assess(integrations, ledger.states(analytics, job_ids), run_id)
         figures = analytics.execute(_FIGURES, [day]).fetchall()
 
     print(f"\nFigures of {day}, by organization (reported by / integrations)")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from include.social_analytics.errors import CuredBy, ErrorCode
 from include.social_analytics.jobs import Integration
-from include.social_analytics.warehouse.ledger import SETTLED_WELL, JobState
+from include.social_analytics.warehouse.ledger import OPEN, SETTLED_WELL, JobState
 
 #: Enough names for a person to start with; the ledger has them all.
 _NAMED = 20
@@ -31,7 +32,9 @@ class Failure:
 class Coverage:
     """How complete a day is. Numbers are jobs, that is integrations.
 
-    ``unsettled`` holds the integrations whose job is still queued or running, or unknown to the ledger.
+    ``unsettled`` holds the integrations whose job this run has not brought to an end: it is still queued or
+    running, or unknown to the ledger, or nobody read it. ``elsewhere`` holds those whose job another run of
+    the day has asked for since: that run is judged by them.
     """
 
     jobs: int
@@ -39,11 +42,15 @@ class Coverage:
     for_owner: Sequence[Failure]
     for_operator: Sequence[Failure]
     unsettled: Sequence[Integration]
+    elsewhere: Sequence[Integration]
 
     @property
     def ratio(self) -> float:
-        """Well settled jobs / (jobs - failures that only the page's owner can cure), in 0..1."""
-        expected = self.jobs - len(self.for_owner)
+        """Well settled jobs / (jobs - failures that only the page's owner can cure), in 0..1.
+
+        Without those that another run has asked for since.
+        """
+        expected = self.jobs - len(self.for_owner) - len(self.elsewhere)
         if expected <= 0:
             return 1.0
         return sum(self.by_status.get(status, 0) for status in SETTLED_WELL) / expected
@@ -65,16 +72,27 @@ class Coverage:
         return found
 
 
-def assess(integrations: Sequence[Integration], states: Sequence[JobState]) -> Coverage:
-    """The coverage of a run that listed ``integrations``, whose ledger rows are ``states``."""
+def assess(
+    integrations: Sequence[Integration],
+    states: Sequence[JobState],
+    dag_run_id: str,
+    unread: Collection[Integration] = (),
+) -> Coverage:
+    """The coverage of a run that listed ``integrations``, whose ledger rows are ``states``.
+
+    :param unread: those of them that nobody read, whatever the ledger says: see :func:`never_read`.
+    """
     by_id = {state.integration_id: state for state in states}
     owner: list[Failure] = []
     operator: list[Failure] = []
     unsettled: list[Integration] = []
+    elsewhere: list[Integration] = []
     for integration in integrations:
         state = by_id.get(integration.id)
-        if state is None or state.status in ("queued", "running"):
+        if state is None or integration in unread:
             unsettled.append(integration)
+        elif state.status in OPEN:
+            (unsettled if state.dag_run_id == dag_run_id else elsewhere).append(integration)
         elif state.status == "failed":
             code = ErrorCode.named(state.error_code or ErrorCode.UNEXPECTED)
             failure = Failure(integration, code, state.reason or "")
@@ -85,7 +103,37 @@ def assess(integrations: Sequence[Integration], states: Sequence[JobState]) -> C
         for_owner=owner,
         for_operator=operator,
         unsettled=unsettled,
+        elsewhere=elsewhere,
     )
+
+
+def never_read(
+    failed_batches: Iterable[Sequence[Integration]],
+    states: Sequence[JobState],
+    dag_run_id: str,
+    began: datetime,
+) -> set[Integration]:
+    """The integrations of tasks that failed before they could tell the ledger anything.
+
+    Its rows, of an earlier reading, look as if all had gone well.
+
+    :param failed_batches: what each task worked on that failed.
+    :param began: when the run did.
+    """
+    by_id = {state.integration_id: state for state in states}
+    found: set[Integration] = set()
+    for batch in failed_batches:
+        rows = [by_id[one.id] for one in batch if one.id in by_id]
+        if not any(_tells(row, dag_run_id, began) for row in rows):
+            found.update(batch)
+    return found
+
+
+def _tells(row: JobState, dag_run_id: str, began: datetime) -> bool:
+    """Whether the row explains why its task failed, or that another run's has come after it."""
+    if row.dag_run_id == dag_run_id:
+        return row.status == "failed"
+    return row.status in OPEN or (row.observed_at is not None and row.observed_at >= began)
 
 
 def _names(integrations: Sequence[Integration]) -> str:

@@ -78,26 +78,30 @@ class Ingester:
     settings: Settings
 
     def ingest(
-        self, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool, map_index: int | None = None
+        self,
+        jobs: Sequence[IngestJob],
+        run_id: str,
+        *,
+        first_try: int,
+        redo_all: bool,
+        map_index: int | None = None,
     ) -> dict[str, int]:
-        """Do all jobs of a batch, or those that this run has not settled yet.
+        """Do all jobs of a batch, or those that this task has not settled yet.
 
         One job's failure of any kind touches no other; a database that is gone ends the batch.
 
+        :param first_try: the number of the task's first try in the run or since it was cleared: what an
+            earlier one settled is to be done again.
         :param redo_all: do all of them, whatever the ledger says.
         :param map_index: of the mapped task that this is, for the ledger.
         :returns: how many jobs have each status.
         :raises ThrottledError: when some wait for quota.
         :raises JobError: with a code that is not final when another try may bring what is left.
         """
-        failures: list[JobError] = []
-        todo = list(jobs)
-        if redo_all:
-            ledger.requeue(self.analytics_db, jobs, run_id)
-        else:
-            settled = self._settled(jobs, run_id)
-            todo = [job for job in jobs if job.job_id not in settled]
-            failures = [error for error in settled.values() if error is not None]
+        ledger.claim(self.analytics_db, jobs, run_id, first_try=first_try, anew=redo_all)
+        settled = {} if redo_all else self._settled(jobs)
+        todo = [job for job in jobs if job.job_id not in settled]
+        failures = [error for error in settled.values() if error is not None]
         due: list[datetime] = []
 
         accounts = self._accounts(todo)
@@ -107,8 +111,15 @@ class Ingester:
             while True:
                 while len(in_flight) < CONCURRENCY and (job := next(waiting, None)) is not None:
                     with job.log_context():
-                        start = ledger.start(self.analytics_db, job, run_id, map_index)
-                        started = self._started(job, accounts[job.integration.id], start)
+                        account = accounts[job.integration.id]
+                        start = ledger.start(
+                            self.analytics_db,
+                            job,
+                            run_id,
+                            map_index=map_index,
+                            account_id=None if isinstance(account, JobError) else account.provider_account_id,
+                        )
+                        started = self._started(job, account, start)
                         in_flight[pool.submit(_read, started, self._window(job))] = started
                 if not in_flight:
                     break
@@ -130,12 +141,10 @@ class Ingester:
         states = ledger.states(self.analytics_db, [job.job_id for job in jobs])
         return dict(Counter(state.status for state in states))
 
-    def _settled(self, jobs: Sequence[IngestJob], run_id: str) -> dict[str, JobError | None]:
-        """Jobs that this run has brought to an end that no retry changes; with the error, if it was one."""
+    def _settled(self, jobs: Sequence[IngestJob]) -> dict[str, JobError | None]:
+        """Jobs that have come to an end that no retry changes; with the error, if it was one."""
         settled: dict[str, JobError | None] = {}
         for state in ledger.states(self.analytics_db, [job.job_id for job in jobs]):
-            if state.dag_run_id != run_id:
-                continue
             if state.status in ledger.SETTLED_WELL:
                 settled[state.job_id] = None
             elif state.status == "failed" and state.error_code is not None:

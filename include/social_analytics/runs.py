@@ -86,19 +86,26 @@ def own_run_of(day: date) -> OwnRun:
     return OwnRun.MISSING
 
 
+def first_try() -> int:
+    """The number of the task's first try in the run or since it was cleared."""
+    ti: Any = get_current_context()["ti"]
+    return int(ti.max_tries) - (ti.task.retries or 0) + 1
+
+
 def is_first_start() -> bool:
     """Whether this is the task's first start in the run or since it was cleared.
 
     A retry has a higher try number; a start after a wait for quota has the same one.
     """
     context: Any = get_current_context()
-    ti = context["ti"]
-    first_try = ti.max_tries - (ti.task.retries or 0) + 1
-    return bool(ti.try_number == first_try and context.get("task_reschedule_count", 0) == 0)
+    return bool(context["ti"].try_number == first_try() and context.get("task_reschedule_count", 0) == 0)
 
 
 def task_states(*task_ids: str) -> dict[str, str]:
-    """The states of unmapped tasks of this run, by task id; one that has none yet is absent."""
+    """The states of tasks of this run; one that has none yet is absent.
+
+    :returns: by task id; of a mapped task by its id, an underscore and each map index.
+    """
     context: Any = get_current_context()
     ti = context["ti"]
     states: dict[str, dict[str, str]] = ti.get_task_states(

@@ -6,7 +6,7 @@ it, finds its run, opens its connections and says what Airflow is to make of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from include.social_analytics.alerts import Alert
     from include.social_analytics.connectors.base import Connector
+    from include.social_analytics.coverage import Coverage
+    from include.social_analytics.jobs import Integration
     from include.social_analytics.runs import Run
     from include.social_analytics.settings import Notifier
 
@@ -39,6 +41,7 @@ log = structlog.get_logger(__name__)
 LIST_TASK = "list_active_integrations"
 INGEST_TASK = "analytics_ingest"
 AGGREGATE_TASK = "analytics_aggregate"
+CHECK_TASK = "check_coverage"
 
 
 @contextmanager
@@ -79,7 +82,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
     from include.social_analytics.connectors import open_connector
     from include.social_analytics.ingest import Ingester, ThrottledError
     from include.social_analytics.masking import mask
-    from include.social_analytics.runs import current_run, is_first_start
+    from include.social_analytics.runs import current_run, first_try, is_first_start
 
     settings = Settings.from_environment()
     with airflow_outcome():
@@ -96,6 +99,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
                 return ingester.ingest(
                     run.jobs(integrations_of(batch)),
                     run.run_id,
+                    first_try=first_try(),
                     redo_all=is_first_start(),
                     map_index=get_current_context()["ti"].map_index,
                 )
@@ -157,46 +161,70 @@ def _drop_old_snapshots(analytics: psycopg.Connection, months: int) -> None:
 
 def check_coverage() -> dict[str, Any]:
     """Fail the run when something that someone operating Airflow can cure is missing from the day."""
-    from include.social_analytics import alerts, telemetry
-    from include.social_analytics.connections import open_analytics
-    from include.social_analytics.coverage import assess
     from include.social_analytics.runs import current_run, task_states
-    from include.social_analytics.warehouse import ledger
 
     settings = Settings.from_environment()
     context: Any = get_current_context()
-    states = task_states(LIST_TASK, AGGREGATE_TASK)
+    states = task_states(LIST_TASK, INGEST_TASK, AGGREGATE_TASK)
     broken = [task for task in (LIST_TASK, AGGREGATE_TASK) if states.get(task) != "success"]
     if broken:
         sentence = f"{' and '.join(broken)} did not succeed: see the log of the first."
-        if settings.notifier is not None:
-            # Where not even the run's day can be told, somebody has just mistyped it, and sees it.
-            with suppress(JobError):
-                run = current_run(settings)
-                if _is_news(run, settings):
-                    _tell(settings.notifier, lambda _: alerts.broken(run, sentence), context)
+        # Where not even the run's day can be told, somebody has just mistyped it, and sees it.
+        with suppress(JobError):
+            _tell_of_failure(current_run(settings), sentence, settings, context)
         raise AirflowFailException(sentence)
+    batches = [integrations_of(batch) for batch in context["ti"].xcom_pull(task_ids=LIST_TASK)]
+    failed = [
+        batch for index, batch in enumerate(batches) if states.get(f"{INGEST_TASK}_{index}") == "failed"
+    ]
     with airflow_outcome():
         run = current_run(settings)
-        batches: list[Batch] = context["ti"].xcom_pull(task_ids=LIST_TASK)
-        integrations = [one for batch in batches for one in integrations_of(batch)]
-        with open_analytics() as analytics:
-            looked_back = run.day - timedelta(settings.lookback_days)
-            ledger.settle(analytics, looked_back, run.day, run.run_id)
-            jobs = run.jobs(integrations)
-            coverage = assess(integrations, ledger.states(analytics, [job.job_id for job in jobs]))
-            complaints = coverage.complaints(settings.min_coverage)
-            if _is_news(run, settings):
-                telemetry.day_checked(coverage, ledger.newest_complete_day(analytics, run.day))
-                if settings.notifier is not None:
-                    alert = alerts.alert_of(run, coverage, complaints)
-                    alerts.tell_of_changes(analytics, settings.notifier, alert, context)
+        try:
+            coverage, complaints = _judge(run, batches, failed, settings, context)
+        except JobError as error:
+            is_last_try = context["ti"].try_number > context["ti"].max_tries
+            if error.code.is_final or is_last_try:
+                _tell_of_failure(run, f"{CHECK_TASK} failed: {error}", settings, context)
+            raise
     for failure in coverage.for_owner:
         log.warning("for the page's owner to cure", integration=str(failure))
+    if coverage.elsewhere:
+        log.info("another run of this day reads these again", integrations=len(coverage.elsewhere))
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
     if complaints:
         raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
     return {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
+
+
+def _judge(
+    run: Run,
+    batches: Sequence[Sequence[Integration]],
+    failed: Sequence[Sequence[Integration]],
+    settings: Settings,
+    context: dict[str, Any],
+) -> tuple[Coverage, list[str]]:
+    """The run's coverage and what is to complain of; told to whom it is news.
+
+    :param batches: what was listed; ``failed`` are those whose task failed.
+    """
+    from include.social_analytics import alerts, telemetry
+    from include.social_analytics.connections import open_analytics
+    from include.social_analytics.coverage import assess, never_read
+    from include.social_analytics.warehouse import ledger
+
+    integrations = [one for batch in batches for one in batch]
+    with open_analytics() as analytics:
+        ledger.settle(analytics, run.day - timedelta(settings.lookback_days), run.day, run.run_id)
+        rows = ledger.states(analytics, [job.job_id for job in run.jobs(integrations)])
+        unread = never_read(failed, rows, run.run_id, context["dag_run"].start_date)
+        coverage = assess(integrations, rows, run.run_id, unread)
+        complaints = coverage.complaints(settings.min_coverage)
+        if _is_news(run, settings):
+            telemetry.day_checked(coverage, ledger.newest_complete_day(analytics, run.day))
+            if settings.notifier is not None:
+                alert = alerts.alert_of(run, coverage, complaints)
+                alerts.tell_of_changes(analytics, settings.notifier, alert, context)
+    return coverage, complaints
 
 
 def check_deadline() -> None:
@@ -238,6 +266,14 @@ def _tell(
     except JobError as error:
         log.warning("the analytics database cannot be asked", reason=error.reason)
         return alerts.tell(notifier, alert(None), context)
+
+
+def _tell_of_failure(run: Run, sentence: str, settings: Settings, context: dict[str, Any]) -> None:
+    """Send an alert of a run that could not be judged, when that is news."""
+    from include.social_analytics import alerts
+
+    if settings.notifier is not None and _is_news(run, settings):
+        _tell(settings.notifier, lambda _: alerts.broken(run, sentence), context)
 
 
 def _is_news(run: Run, settings: Settings) -> bool:

@@ -90,7 +90,7 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
         psycopg.connect(analytics_dsn, autocommit=True) as analytics,
     ):
         ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
-        ingester.ingest(jobs, "run", redo_all=True)
+        ingester.ingest(jobs, "run", first_try=1, redo_all=True)
 
 
 class CountingSession(GraphSession):

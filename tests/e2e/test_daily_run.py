@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import requests
 
+from include.sandbox.local_airflow import DAG_ID
 from include.sandbox.world import Page
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.snapshots import ensure_month
@@ -159,6 +160,25 @@ def test_clearing_one_channels_day_runs_it_and_what_follows_again(stage, scenari
     assert stage.figures(scenario.organization_id)["views"] == (views, 2, 2)
 
 
+def test_a_cleared_task_that_reads_nothing_does_not_pass_for_one_that_did(stage):
+    organization_id, pages = stage.organization(2)
+    run = stage.run(organization_id=organization_id)
+    assert run.state == "success"
+    stage.analytics.execute("ALTER DATABASE e2e_postiz ALLOW_CONNECTIONS false")
+    try:
+        stage.clear(run.run_id, 0)
+        again = stage.ended(run.run_id)
+    finally:
+        stage.analytics.execute("ALTER DATABASE e2e_postiz ALLOW_CONNECTIONS true")
+    assert again.states("analytics_ingest") == ["failed", "success"]
+    assert again.state == "failed"
+    assert again.failure("check_coverage").endswith(f"1 jobs never ended: {pages[0].name!r}.")
+
+    stage.clear(run.run_id, 0)
+    assert stage.ended(run.run_id).state == "success"
+    assert [stage.job(page)["attempts"] for page in pages] == [2, 1]
+
+
 def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenarios):
     scenario = scenarios["revoked"]
     run = stage.ended(scenario.run_id)
@@ -192,6 +212,29 @@ def test_a_run_over_all_sends_one_alert_and_the_next_one_is_silent_while_nothing
     assert first.run_id.split("+")[0].replace(":", "%3A") in text
     stage.run()
     assert len(stage.outbox) == 1
+
+
+def test_a_run_that_cannot_be_judged_for_want_of_its_database_is_told(stage, scenarios):
+    for scenario in scenarios.values():
+        stage.ended(scenario.run_id)
+    run_id = f"scheduled__{DAY}"
+    told = len(stage.outbox)
+    check = {
+        "dag_run_id": run_id, "task_ids": ["check_coverage"], "only_failed": False, "dry_run": False,
+    }  # fmt: skip
+    stage.postiz.execute("ALTER DATABASE e2e_analytics ALLOW_CONNECTIONS false")
+    try:
+        stage.airflow.api("POST", f"dags/{DAG_ID}/clearTaskInstances", check)
+        run = stage.ended(run_id)
+    finally:
+        stage.postiz.execute("ALTER DATABASE e2e_analytics ALLOW_CONNECTIONS true")
+    assert run.state == "failed"
+    [(subject, text)] = stage.outbox[told:]
+    assert subject == f"Social analytics, {DAY}: the run failed"
+    assert "check_coverage failed: storage_unavailable" in text
+
+    stage.airflow.api("POST", f"dags/{DAG_ID}/clearTaskInstances", check)
+    assert stage.ended(run_id).state == "success"
 
 
 def test_statsd_is_told_what_became_of_jobs_and_days(stage, scenarios):

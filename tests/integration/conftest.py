@@ -56,8 +56,8 @@ class Bench:
             for page in self.world.pages.values()
         ]
 
-    def ingest(self, run_id: str = "run", *, redo_all: bool = True) -> dict[str, int]:
-        return self.ingester.ingest(self.jobs, run_id, redo_all=redo_all)
+    def ingest(self, run_id: str = "run", *, first_try: int = 1, redo_all: bool = True) -> dict[str, int]:
+        return self.ingester.ingest(self.jobs, run_id, first_try=first_try, redo_all=redo_all)
 
     def states(self) -> list[tuple[str, str | None, int]]:
         found = {

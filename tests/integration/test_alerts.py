@@ -19,7 +19,7 @@ from include.social_analytics.warehouse import ledger
 from tests.integration.conftest import DAY
 
 RUN = Run("scheduled__2026-11-20", DAY, False, None, None)
-ALL_WELL = Coverage(3, {"succeeded": 3}, [], [], [])
+ALL_WELL = Coverage(3, {"succeeded": 3}, [], [], [], [])
 
 
 class Outbox(BaseNotifier):
@@ -66,7 +66,7 @@ def failing(*codes: ErrorCode, name: str = "Page") -> Coverage:
         for number, code in enumerate(codes)
     ]
     owners = [one for one in failures if one.code.cured_by == "owner"]
-    return Coverage(9, {}, owners, [one for one in failures if one not in owners], [])
+    return Coverage(9, {}, owners, [one for one in failures if one not in owners], [], [])
 
 
 def tell(

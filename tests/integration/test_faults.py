@@ -122,7 +122,7 @@ def test_the_api_hanging_or_dripping__the_try_ends_in_time_and_the_next_one_stor
     bench.fault(0, kind)
     worker = another(bench, postgres, request_timeout=0.2)
     with pytest.raises(JobError) as failure:
-        worker.ingest(bench.jobs, "run", redo_all=True)
+        worker.ingest(bench.jobs, "run", first_try=1, redo_all=True)
     assert not failure.value.code.is_final
     assert [(status, code) for status, code, _ in bench.states()] == [
         ("failed", "network"), ("succeeded", None), ("succeeded", None),
@@ -163,7 +163,7 @@ def test_a_slow_older_reading_that_ends_after_a_newer_one__the_newer_one_stays(b
     slow = Slow(bench.connector, Event(), Event())
     worker = another(bench, postgres, slow)
     with ThreadPoolExecutor(1) as pool:
-        older = pool.submit(worker.ingest, bench.jobs, "older", redo_all=True)
+        older = pool.submit(worker.ingest, bench.jobs, "older", first_try=1, redo_all=True)
         try:
             assert slow.has_read.wait(30)
             bench.ingest("newer")
@@ -186,7 +186,7 @@ def test_two_runs_for_the_same_day_at_once__the_tables_are_as_after_one(bench, p
     workers = [another(bench, postgres) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         runs = [
-            pool.submit(worker.ingest, bench.jobs, f"run {number}", redo_all=True)
+            pool.submit(worker.ingest, bench.jobs, f"run {number}", first_try=1, redo_all=True)
             for number, worker in enumerate(workers)
         ]
         for run in runs:
@@ -204,7 +204,7 @@ def test_a_worker_whose_clock_is_off_by_an_hour__moments_are_those_of_the_databa
     worker = another(bench, postgres)
     before = bench.analytics.execute("SELECT clock_timestamp()").fetchone()
     with freeze_time(datetime.now(UTC) + timedelta(hours=hours), tick=True):
-        worker.ingest(bench.jobs, "off", redo_all=True)
+        worker.ingest(bench.jobs, "off", first_try=1, redo_all=True)
     after = bench.analytics.execute("SELECT clock_timestamp()").fetchone()
     [first, last] = bench.analytics.execute(
         "SELECT min(observed_at), max(observed_at) FROM analytics.ingest_job"

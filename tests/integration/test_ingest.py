@@ -63,6 +63,12 @@ def test_the_first_start_after_a_clear_redoes_all_and_another_runs_results_are_n
     assert bench.states() == [("succeeded", None, 3)] * 3
 
 
+def test_the_ledger_knows_which_account_was_read(bench):
+    bench.ingest()
+    accounts = bench.analytics.execute("SELECT account_id FROM analytics.ingest_job").fetchall()
+    assert sorted(accounts) == [(page.id,) for page in bench.world.pages.values()]
+
+
 def test_throttled_is_not_failed_and_says_when_it_is_due(bench):
     bench.fault(2, "page_throttled", minutes=19, times=1)
     with pytest.raises(ThrottledError) as throttled:

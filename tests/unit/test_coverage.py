@@ -1,10 +1,11 @@
 """What makes a run good enough, and who is told what."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from include.social_analytics.coverage import assess
+from include.social_analytics.coverage import assess, never_read
 from include.social_analytics.errors import CuredBy, ErrorCode
 from include.social_analytics.jobs import Integration
 from include.social_analytics.warehouse.ledger import JobState
@@ -12,27 +13,33 @@ from include.social_analytics.warehouse.ledger import JobState
 DAY = date(2026, 11, 20)
 
 
+def listed(count: int) -> list[Integration]:
+    """So many integrations."""
+    return [Integration(f"i{n}", f"Page {n}", "org", "facebook") for n in range(count)]
+
+
+def state(number: int, outcome: str) -> JobState:
+    """The ledger's row of an integration whose job ended so: a status, or an error code."""
+    failed = outcome in [str(code) for code in ErrorCode]
+    return JobState(
+        job_id=f"analytics-ingest:i{number}:{DAY}",
+        integration_id=f"i{number}",
+        date=DAY,
+        status="failed" if failed else outcome,
+        error_class=None,
+        error_code=outcome if failed else None,
+        reason="It says so.",
+        attempts=1,
+        http_calls=2,
+        dag_run_id="run",
+        observed_at=None,
+    )
+
+
 def judged(*outcomes: str) -> tuple[list[str], float]:
-    """Complaints and coverage of a run whose jobs ended so: a status, or an error code."""
-    integrations = [Integration(f"i{n}", f"Page {n}", "org", "facebook") for n in range(len(outcomes))]
-    codes = [str(code) for code in ErrorCode]
-    states = [
-        JobState(
-            job_id=f"analytics-ingest:{one.id}:{DAY}",
-            integration_id=one.id,
-            date=DAY,
-            status="failed" if outcome in codes else outcome,
-            error_class=None,
-            error_code=outcome if outcome in codes else None,
-            reason="It says so.",
-            attempts=1,
-            http_calls=2,
-            dag_run_id="run",
-        )
-        for one, outcome in zip(integrations, outcomes, strict=True)
-        if outcome != "unknown to the ledger"
-    ]
-    coverage = assess(integrations, states)
+    """Complaints and coverage of a run whose jobs ended so."""
+    states = [state(n, outcome) for n, outcome in enumerate(outcomes) if outcome != "unknown to the ledger"]
+    coverage = assess(listed(len(outcomes)), states, "run")
     return coverage.complaints(0.5), coverage.ratio
 
 
@@ -73,6 +80,49 @@ def test_any_other_failure_does_and_is_named_with_its_cure(code):
 def test_a_job_that_never_ended_does_too(left):
     complaints, _ = judged("succeeded", left)
     assert complaints == ["1 jobs never ended: 'Page 1'."]
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_what_another_run_of_the_day_reads_again_is_that_runs_to_judge(status):
+    here, elsewhere, revoked = (state(n, one) for n, one in enumerate(["succeeded", status, "token_invalid"]))
+    coverage = assess(listed(3), [here, replace(elsewhere, dag_run_id="another"), revoked], "run")
+    assert (coverage.complaints(0.5), coverage.ratio, coverage.elsewhere) == ([], 1.0, listed(3)[1:2])
+
+
+BEGAN = datetime(2026, 11, 21, 10, tzinfo=UTC)
+LATER = BEGAN + timedelta(minutes=5)
+EARLIER = BEGAN - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("row", "is_told"),
+    [
+        (("token_invalid", "run", LATER), True),
+        # Read before a clear, or by an earlier run: the task that failed has not come so far.
+        (("succeeded", "run", EARLIER), False),
+        (("succeeded", "run", LATER), False),
+        (("succeeded", "another", EARLIER), False),
+        (("network", "another", EARLIER), False),
+        # Another run has come after it.
+        (("succeeded", "another", LATER), True),
+        (("queued", "another", EARLIER), True),
+        (("queued", "another", None), True),
+    ],
+)
+def test_a_task_that_failed_without_a_word_has_read_nothing_whatever_the_ledger_has(row, is_told):
+    outcome, run, observed_at = row
+    told = replace(state(0, outcome), dag_run_id=run, observed_at=observed_at)
+    untold = replace(state(1, "succeeded"), observed_at=EARLIER)
+    batch = listed(2)
+    unread = never_read([batch], [told, untold], "run", BEGAN)
+    assert unread == (set() if is_told else set(batch))
+
+
+def test_what_nobody_read_never_ended_though_its_figures_of_before_count():
+    states = [state(0, "succeeded"), state(1, "succeeded")]
+    coverage = assess(listed(2), states, "run", set(listed(2)[:1]))
+    assert coverage.complaints(0.5) == ["1 jobs never ended: 'Page 0'."]
+    assert coverage.ratio == 1.0
 
 
 def test_low_coverage_does_too_and_names_the_setting():

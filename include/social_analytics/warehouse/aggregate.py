@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.warehouse.ledger import SETTLED_WELL
 
 _AGGREGATE = (Path(__file__).parent / "aggregate.sql").read_text()
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' || %s, 0))"
@@ -38,6 +39,7 @@ def aggregate_day(connection: psycopg.Connection[Any], day: date) -> int:
             _AGGREGATE,
             {
                 "day": day,
+                "well": list(SETTLED_WELL),
                 "providers": [provider for provider, _, _ in catalogue],
                 "metrics": [metric for _, metric, _ in catalogue],
                 "organization_names": [name for _, _, name in catalogue],

@@ -19,6 +19,9 @@ from include.social_analytics.jobs import IngestJob
 #: The statuses of a day that is as complete as the provider lets it be.
 SETTLED_WELL = ("succeeded", "recovered", "no_data", "pending")
 
+#: The statuses of a job that is not ended.
+OPEN = ("queued", "running")
+
 
 @dataclass(frozen=True)
 class Start:
@@ -46,36 +49,43 @@ class JobState:
     attempts: int
     http_calls: int
     dag_run_id: str
+    observed_at: datetime | None
 
 
-_REGISTER = """
+_QUEUE = """
 INSERT INTO analytics.ingest_job AS job
-    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id)
-SELECT job_id, organization_id, integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s
+    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, first_try)
+SELECT job_id, organization_id, integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s,
+       %(first_try)s::integer
 FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids)s::text[],
             %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
      AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
 -- In one order, so that two runs that register the same jobs do not wait for each other in a circle.
 ORDER BY integration_id, date
 ON CONFLICT (job_id) DO UPDATE
-SET status = 'queued', dag_run_id = excluded.dag_run_id, is_backfill = excluded.is_backfill,
-    organization_id = excluded.organization_id,
-    started_at = CASE WHEN NOT %(anew)s THEN job.started_at END, finished_at = NULL,
+SET status = 'queued', dag_run_id = excluded.dag_run_id, first_try = excluded.first_try,
+    is_backfill = excluded.is_backfill, organization_id = excluded.organization_id,
+    started_at = CASE WHEN excluded.first_try IS NULL THEN job.started_at END, finished_at = NULL,
     error_class = NULL, error_code = NULL, provider_code = NULL,
     provider_subcode = NULL, reason = NULL, trace_id = NULL
-WHERE %(anew)s OR job.status IN ('queued', 'running')
+WHERE CASE
+    WHEN excluded.first_try IS NULL THEN job.status IN ('queued', 'running')
+    ELSE %(anew)s
+        OR (job.dag_run_id, job.first_try) IS DISTINCT FROM (excluded.dag_run_id, excluded.first_try)
+END
 """
 
 _START = """
 INSERT INTO analytics.ingest_job AS job
     (job_id, organization_id, integration_id, provider, date, status, attempts, is_backfill, dag_run_id,
-     map_index, observed_at, started_at)
+     map_index, account_id, observed_at, started_at)
 SELECT %(job_id)s, %(organization_id)s, %(integration_id)s, %(provider)s, %(date)s, 'running', 1,
-       %(is_backfill)s, %(dag_run_id)s, %(map_index)s, clock, clock
+       %(is_backfill)s, %(dag_run_id)s, %(map_index)s, %(account_id)s, clock, clock
 FROM clock_timestamp() AS clock
 ON CONFLICT (job_id) DO UPDATE
 SET status = 'running', attempts = job.attempts + 1, organization_id = excluded.organization_id,
     is_backfill = excluded.is_backfill, dag_run_id = excluded.dag_run_id, map_index = excluded.map_index,
+    account_id = coalesce(excluded.account_id, job.account_id),
     observed_at = excluded.observed_at,
     started_at = CASE
         WHEN job.status = 'queued' AND job.error_code = 'rate_limited'
@@ -96,13 +106,15 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
 WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s AND started_at IS NOT NULL
 """
 
-# A task that died with its process leaves its job running. Within a day each task has ended.
+# A task that died with its process leaves its job running, or queued. Within a day each task has ended. One
+# that was waiting for quota keeps saying so.
 _SETTLE = """
 UPDATE analytics.ingest_job
-SET status = 'failed', error_class = %(error_class)s, error_code = %(error_code)s, reason = %(reason)s,
-    finished_at = clock_timestamp()
-WHERE status = 'running' AND date BETWEEN %(first)s AND %(last)s
-  AND (dag_run_id = %(dag_run_id)s OR observed_at < clock_timestamp() - interval '1 day')
+SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
+    error_code = coalesce(error_code, %(error_code)s), reason = coalesce(reason, %(reason)s)
+WHERE date BETWEEN %(first)s AND %(last)s
+  AND (status IN ('queued', 'running') AND dag_run_id = %(dag_run_id)s
+       OR status = 'running' AND observed_at < clock_timestamp() - interval '1 day')
 """
 
 _NEWEST_COMPLETE = """
@@ -127,7 +139,8 @@ ORDER BY status
 """
 
 _STATES = """
-SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls, dag_run_id
+SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls,
+       dag_run_id, observed_at
 FROM analytics.ingest_job
 WHERE job_id = ANY (%s)
 """
@@ -135,24 +148,41 @@ WHERE job_id = ANY (%s)
 
 def register(connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str) -> None:
     """Make the jobs known as ``queued``, so that one that never runs is missed. Finished rows stay."""
-    _queue(connection, jobs, dag_run_id, anew=False)
+    _queue(connection, jobs, dag_run_id, None)
 
 
-def requeue(connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str) -> None:
-    """Make all of the jobs ``queued`` for this run, so that a later try can tell what is still to do.
+def claim(
+    connection: psycopg.Connection[Any],
+    jobs: Sequence[IngestJob],
+    dag_run_id: str,
+    *,
+    first_try: int,
+    anew: bool,
+) -> None:
+    """Make the jobs ``queued`` for a task, so that a later start of it can tell what is still to do.
 
     A start that is under way elsewhere no longer decides what becomes of its job.
+
+    :param first_try: the number of the task's first try in the run or since it was cleared. A job that was
+        claimed for the same run and first try stays as it is, whatever has become of it.
+    :param anew: claim that one, too.
     """
-    _queue(connection, jobs, dag_run_id, anew=True)
+    _queue(connection, jobs, dag_run_id, first_try, anew=anew)
 
 
 def _queue(
-    connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str, *, anew: bool
+    connection: psycopg.Connection[Any],
+    jobs: Sequence[IngestJob],
+    dag_run_id: str,
+    first_try: int | None,
+    *,
+    anew: bool = False,
 ) -> None:
     connection.execute(
-        _REGISTER,
+        _QUEUE,
         {
             "dag_run_id": dag_run_id,
+            "first_try": first_try,
             "anew": anew,
             "job_ids": [job.job_id for job in jobs],
             "organization_ids": [job.integration.organization_id for job in jobs],
@@ -165,11 +195,17 @@ def _queue(
 
 
 def start(
-    connection: psycopg.Connection[Any], job: IngestJob, dag_run_id: str, map_index: int | None = None
+    connection: psycopg.Connection[Any],
+    job: IngestJob,
+    dag_run_id: str,
+    *,
+    map_index: int | None = None,
+    account_id: str | None = None,
 ) -> Start:
     """Mark the job ``running`` and read the database's clock, before the job's first request.
 
     :param map_index: of the mapped task that does it, for who looks for its log.
+    :param account_id: the provider's id of what is read, the same however often it is connected.
     """
     row = connection.execute(
         _START,
@@ -182,6 +218,7 @@ def start(
             "is_backfill": job.is_backfill,
             "dag_run_id": dag_run_id,
             "map_index": map_index,
+            "account_id": account_id,
         },
     ).fetchone()
     assert row is not None  # noqa: S101 - an upsert without a condition returns its row
@@ -246,11 +283,14 @@ def _record(
 
 
 def settle(connection: psycopg.Connection[Any], first: date, last: date, dag_run_id: str) -> int:
-    """Fail the jobs of some days that say ``running`` though their task has ended; returns how many.
+    """Fail the jobs of some days that are not ended though their task is; returns how many.
 
     :param dag_run_id: a run all of whose ingest tasks have ended.
     """
-    error = JobError(ErrorCode.UNEXPECTED, "The task ended without telling how: its process was killed.")
+    error = JobError(
+        ErrorCode.UNEXPECTED,
+        "The task ended without telling how: its log says more, unless its process was killed.",
+    )
     return connection.execute(
         _SETTLE,
         {

@@ -10,7 +10,7 @@ import psycopg
 from include.social_analytics.errors import ErrorCode, JobError
 
 #: The newest revision in ``migrations/versions``. Here too, so that a look suffices to see that all is done.
-HEAD = "0005"
+HEAD = "0006"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate', 0))"

@@ -119,7 +119,9 @@ trace_id = NULL
 _RECOVER = f"""
 UPDATE analytics.ingest_job
 SET status = 'recovered', observed_at = %(observed_at)s, {_NO_ERROR}
-WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending') AND observed_at <= %(observed_at)s
+WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending')
+  -- Null in one that never started.
+  AND coalesce(observed_at <= %(observed_at)s, true)
 """
 
 # started_at is null when a run has asked for the job anew since: then it is that run's to end.

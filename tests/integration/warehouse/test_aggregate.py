@@ -89,6 +89,38 @@ def test_a_figure_counts_for_the_organization_that_its_job_names(warehouse):
     assert roll_up(warehouse)["globex", "views"] == (6, 1, 1)
 
 
+def connected_again(warehouse: Warehouse, *integrations: str) -> None:
+    """Integrations of one account, one after the other; each reads 5."""
+    for integration in integrations:
+        start = ledger.start(warehouse.connection, job(integration), "run", account_id="page")
+        warehouse.store(job(integration), reading({DAY: 5}), start.observed_at)
+
+
+def test_an_account_that_was_connected_again_counts_once_by_its_newest_reading(warehouse):
+    connected_again(warehouse, "c", "b", "a")
+    warehouse.store(job("a"), reading({DAY: 6}))
+    warehouse.store(job("other"), reading({DAY: 1}))
+    assert roll_up(warehouse)["acme", "views"] == (7, 2, 2)
+
+
+def test_an_account_counts_by_the_reading_that_ended_well(warehouse):
+    connected_again(warehouse, "old", "new")
+    warehouse.fail(job("new"))
+    warehouse.connection.execute(
+        "UPDATE analytics.integration_metric_daily SET value = 6 WHERE integration_id = 'new'"
+    )
+    assert roll_up(warehouse)["acme", "views"] == (5, 1, 1)
+
+
+def test_an_account_of_two_organizations_counts_in_both(warehouse):
+    for organization in ("acme", "globex"):
+        one = job(organization, organization=organization)
+        start = ledger.start(warehouse.connection, one, "run", account_id="page")
+        warehouse.store(one, reading({DAY: 5}), start.observed_at)
+    figures = roll_up(warehouse)
+    assert figures["acme", "views"] == figures["globex", "views"] == (5, 1, 1)
+
+
 def test_a_provider_that_the_catalogue_does_not_know_gets_no_rows(warehouse):
     warehouse.store(job("a"), reading({DAY: 5}))
     warehouse.fail(job("b", provider="elsewhere"))
@@ -186,6 +218,7 @@ def test_amid_months_of_history_the_day_is_found_by_its_index(warehouse):
     analyze(warehouse)
     parameters = {
         "day": DAY,
+        "well": list(ledger.SETTLED_WELL),
         "providers": ["facebook"],
         "metrics": ["views"],
         "organization_names": ["views"],

@@ -75,9 +75,9 @@ def test_a_start_that_another_run_registers_over_still_ends_its_job(warehouse):
 
 
 @pytest.mark.parametrize("status", ["succeeded", "no_data", "pending", "failed", "recovered"])
-def test_requeueing_resets_even_finished_rows_for_this_run(warehouse, status):
+def test_claiming_resets_even_finished_rows_for_this_run(warehouse, status):
     finish(warehouse, status)
-    ledger.requeue(warehouse.connection, [job()], "another")
+    ledger.claim(warehouse.connection, [job()], "another", first_try=1, anew=True)
     row = warehouse.ledger_row(job())
     assert (row["status"], row["dag_run_id"], row["attempts"]) == ("queued", "another", 1)
     assert {row["error_code"], row["error_class"], row["reason"], row["finished_at"], row["started_at"]} == {
@@ -85,15 +85,32 @@ def test_requeueing_resets_even_finished_rows_for_this_run(warehouse, status):
     }
 
 
-def test_requeueing_leaves_the_figures(warehouse):
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+def test_what_was_claimed_for_the_same_first_try_is_left_to_its_later_starts(warehouse, status):
+    ledger.claim(warehouse.connection, [job()], "run", first_try=2, anew=True)
+    finish(warehouse, status)
+    for run, first_try, left in (("run", 2, status), ("run", 4, "queued"), ("another", 4, "queued")):
+        ledger.claim(warehouse.connection, [job()], run, first_try=first_try, anew=False)
+        assert warehouse.status(job()) == left
+
+
+def test_a_job_that_waits_for_quota_goes_on_waiting_when_its_task_starts_again(warehouse):
+    ledger.claim(warehouse.connection, [job()], "run", first_try=1, anew=True)
+    first = ledger.start(warehouse.connection, job(), "run")
+    throttle(warehouse, first)
+    ledger.claim(warehouse.connection, [job()], "run", first_try=1, anew=False)
+    assert ledger.start(warehouse.connection, job(), "run").working_since == first.working_since
+
+
+def test_claiming_leaves_the_figures(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
-    ledger.requeue(warehouse.connection, [job()], "another")
+    ledger.claim(warehouse.connection, [job()], "another", first_try=1, anew=True)
     assert warehouse.figures()["views"] == 5
 
 
-def test_a_start_from_before_requeueing_stores_its_figures_but_does_not_end_the_job(warehouse):
+def test_a_start_from_before_claiming_stores_its_figures_but_does_not_end_the_job(warehouse):
     seen = warehouse.start(job())
-    ledger.requeue(warehouse.connection, [job()], "another")
+    ledger.claim(warehouse.connection, [job()], "another", first_try=1, anew=True)
     warehouse.fail(job(), REVOKED, seen)
     assert warehouse.status(job()) == "queued"
     warehouse.store(job(), reading({DAY: 5}), seen)
@@ -149,7 +166,7 @@ def test_the_wait_for_quota_is_counted_anew_after(warehouse, interlude):
     else:
         throttle(warehouse, first)
     if interlude == "a clear":
-        ledger.requeue(warehouse.connection, [job()], "run")
+        ledger.claim(warehouse.connection, [job()], "run", first_try=1, anew=True)
     run = "another" if interlude == "another run" else "run"
     again = ledger.start(warehouse.connection, job(), run)
     assert again.working_since == again.observed_at
@@ -214,11 +231,11 @@ def test_states_tells_of_known_jobs_only(warehouse):
     assert ledger.states(warehouse.connection, []) == []
 
 
-def test_thousands_of_jobs_are_registered_and_requeued_in_one_statement(warehouse):
+def test_thousands_of_jobs_are_registered_and_claimed_in_one_statement(warehouse):
     jobs = [job(f"page-{number}") for number in range(5000)]
     register(warehouse, "run", *jobs)
     register(warehouse, "another", *jobs)
-    ledger.requeue(warehouse.connection, jobs, "third")
+    ledger.claim(warehouse.connection, jobs, "third", first_try=1, anew=True)
     states = ledger.states(warehouse.connection, [one.job_id for one in jobs])
     assert len(states) == 5000
     assert {(state.status, state.dag_run_id) for state in states} == {("queued", "third")}
@@ -226,27 +243,46 @@ def test_thousands_of_jobs_are_registered_and_requeued_in_one_statement(warehous
 
 def test_registering_nothing_is_nothing(warehouse):
     ledger.register(warehouse.connection, [], "run")
-    ledger.requeue(warehouse.connection, [], "run")
+    ledger.claim(warehouse.connection, [], "run", first_try=1, anew=True)
     assert warehouse.table("ingest_job") == []
 
 
-def test_settling_fails_what_a_run_that_has_ended_left_running_and_nothing_else(warehouse):
+def test_settling_fails_what_a_run_that_has_ended_left_open_and_nothing_else(warehouse):
     for name, run in (("killed", "run"), ("at work", "another")):
         ledger.register(warehouse.connection, [job(name)], run)
         ledger.start(warehouse.connection, job(name), run)
     register(warehouse, "run", job("never started"))
+    register(warehouse, "another", job("to come"))
     warehouse.store(job("done"), reading({DAY: 1}))
-    assert ledger.settle(warehouse.connection, before(3), DAY, "run") == 1
+    assert ledger.settle(warehouse.connection, before(3), DAY, "run") == 2
     assert {row["integration_id"]: row["status"] for row in warehouse.table("ingest_job")} == {
         "killed": "failed",
         "at work": "running",
-        "never started": "queued",
+        "never started": "failed",
+        "to come": "queued",
         "done": "succeeded",
     }
-    row = warehouse.ledger_row(job("killed"))
-    assert (row["error_class"], row["error_code"]) == ("transient", "unexpected")
-    assert "killed" in row["reason"]
-    assert row["finished_at"] is not None
+    for name in ("killed", "never started"):
+        row = warehouse.ledger_row(job(name))
+        assert (row["error_class"], row["error_code"]) == ("transient", "unexpected")
+        assert "killed" in row["reason"]
+        assert row["finished_at"] is not None
+
+
+def test_what_never_started_and_was_settled_comes_in_by_the_look_back(warehouse):
+    register(warehouse, "run", job(day=before(1)))
+    ledger.settle(warehouse.connection, before(4), before(1), "run")
+    warehouse.store(job(), reading({before(1): 4, DAY: 5}))
+    assert warehouse.status(job(day=before(1))) == "recovered"
+    assert warehouse.figures(before(1))["views"] == 4
+
+
+def test_settled_while_it_waits_for_quota_a_job_says_so(warehouse):
+    throttle(warehouse, ledger.start(warehouse.connection, job(), "run"))
+    assert ledger.settle(warehouse.connection, before(3), DAY, "run") == 1
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["error_code"]) == ("failed", "rate_limited")
+    assert row["reason"].startswith("Waits for the API's quota until")
 
 
 def test_settling_fails_what_any_run_left_running_for_a_day(warehouse):

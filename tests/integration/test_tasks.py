@@ -1,0 +1,91 @@
+"""The tasks' bodies, called as Airflow calls them: what they make of its context."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowRescheduleException
+from airflow.sdk.execution_time.context import set_current_context
+
+from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.days import label_of
+from include.social_analytics.discovery import deal_out
+from include.social_analytics.errors import JobError
+from include.social_analytics.tasks import analytics_ingest
+from tests.integration.conftest import DAY, Bench
+
+RETRIES = 3
+
+
+@pytest.fixture
+def ingest(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Callable[..., dict[str, int]]:
+    """One start of the mapped task that has all of the bench's pages for its batch."""
+    for variable, database in {"POSTIZ_DB": bench.postiz, "ANALYTICS_DB": bench.analytics}.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{variable}", postgres.airflow_connection(database.info.dbname))
+    graph = {"conn_type": "http", "host": bench.graph.base_url}
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(graph))
+    monkeypatch.setenv("SOCIAL_ANALYTICS_REQUEST_BACKOFF", "0")
+    integrations = [job.integration for job in bench.jobs]
+    [batch] = deal_out(integrations, len(integrations), most=1, at_once=1)
+    run = SimpleNamespace(
+        run_id="run", run_type="scheduled", logical_date=label_of(DAY), run_after=label_of(DAY), conf={}
+    )
+
+    def start(try_number: int, *, max_tries: int = RETRIES, reschedules: int = 0) -> dict[str, int]:
+        task = SimpleNamespace(retries=RETRIES)
+        ti = SimpleNamespace(try_number=try_number, max_tries=max_tries, task=task, map_index=0)
+        context: Any = {"dag_run": run, "params": {}, "ti": ti, "task_reschedule_count": reschedules}
+        with set_current_context(context):
+            return analytics_ingest(batch)
+
+    return start
+
+
+def attempts(bench: Bench) -> list[int]:
+    return [attempts for _, _, attempts in bench.states()]
+
+
+def test_a_clear_whose_first_try_reached_no_database_still_reads_everything_again(
+    bench, ingest, monkeypatch, tmp_path
+):
+    assert ingest(1) == {"succeeded": 3}
+    with monkeypatch.context() as down:
+        down.setenv("AIRFLOW_CONN_POSTIZ_DB", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
+        with pytest.raises(JobError, match="storage_unavailable"):
+            ingest(2, max_tries=1 + RETRIES)
+    assert ingest(3, max_tries=1 + RETRIES) == {"succeeded": 3}
+    assert attempts(bench) == [2, 2, 2]
+
+
+def test_a_retry_does_what_is_left_and_the_first_try_after_a_clear_does_all(bench, ingest):
+    bench.fault(0, "down", times=3)
+    with pytest.raises(JobError, match="api_unavailable"):
+        ingest(1)
+    assert ingest(2) == {"succeeded": 3}
+    assert attempts(bench) == [2, 1, 1]
+    bench.fault(0, "down", times=3)
+    with pytest.raises(JobError, match="api_unavailable"):
+        ingest(3, max_tries=2 + RETRIES)
+    assert attempts(bench) == [3, 2, 2]
+    assert ingest(4, max_tries=2 + RETRIES) == {"succeeded": 3}
+    assert attempts(bench) == [4, 2, 2]
+
+
+def test_a_run_made_again_under_the_same_id_reads_everything_again(bench, ingest):
+    ingest(1)
+    ingest(1)
+    assert attempts(bench) == [2, 2, 2]
+
+
+@pytest.mark.parametrize("max_tries", [RETRIES, 1 + RETRIES])
+def test_a_start_after_a_wait_for_quota_does_what_is_left(bench, ingest, max_tries):
+    bench.fault(0, "page_throttled", minutes=19, times=1)
+    first_try = max_tries - RETRIES + 1
+    with pytest.raises(AirflowRescheduleException):
+        ingest(first_try, max_tries=max_tries)
+    ingest(first_try, max_tries=max_tries, reschedules=1)
+    assert attempts(bench) == [2, 1, 1]
