@@ -193,7 +193,8 @@ def store(
             postiz_posts,
         )
         recovered = [day for day in finished if day != job.date and reading.has_day(day)]
-        cursor.execute(_RECOVER, common | {"job_ids": [job.on(day).job_id for day in recovered]})
+        if recovered:
+            cursor.execute(_RECOVER, common | {"job_ids": [job.on(day).job_id for day in recovered]})
         cursor.execute(
             _FINISH,
             common
