@@ -14,6 +14,7 @@ from include.social_analytics.timetable import CalendarDayTimetable
 NEEDED_BY_TASKS = (
     "airflow.providers.postgres.hooks.postgres",
     "airflow.providers.standard.decorators.python",
+    "airflow.sdk.definitions.asset.metadata",
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
