@@ -187,11 +187,16 @@ LEFT JOIN (
     GROUP BY integration_id
 ) AS jobs USING (integration_id)
 """
+# The organization's name is looked up last, for the page's rows alone.
 _SHOWN: LiteralString = """
 SELECT integration_id, integration.name, organization_id, provider, first_day,
     CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day,
-    coalesce(organization.name, organization_id) AS organization_name
-FROM analytics.integration LEFT JOIN analytics.organization USING (organization_id)
+    coalesce(
+        (SELECT name FROM analytics.organization
+         WHERE organization.organization_id = integration.organization_id),
+        organization_id
+    ) AS organization_name
+FROM analytics.integration
 """
 _WHERE: LiteralString = """
 WHERE first_day <= %(last)s AND (is_active OR last_day >= %(first)s)
