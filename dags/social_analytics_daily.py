@@ -79,7 +79,7 @@ with DAG(
         # Over all runs: backfill, catch-up and the daily run share what the API bears.
         max_active_tis_per_dag=settings.max_concurrent_tasks,
         map_index_template="{{ task.op_kwargs['batch']['label'] }}",
-        # What it returns is in its log and in the ledger; as an XCom it would cost each of these tasks a call.
+        # What it returns is in its log and the ledger; as an XCom it would cost each of these tasks a call.
         do_xcom_push=False,
     )(analytics_ingest).expand(batch=task(list_active_integrations)())
     # Whatever became of the ingests, what is there is rolled up ...
