@@ -14,8 +14,7 @@ from include.social_analytics.warehouse.ledger import SETTLED_WELL
 _AGGREGATE = (Path(__file__).parent / "aggregate.sql").read_text()
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' || %s, 0))"
 # The statistics do not know a day that was just stored, and for the one row that they expect then,
-# Postgres would join row by row, and sort what it then groups: minutes, and temporary files, where hashing
-# takes a fraction of a second.
+# Postgres would join row by row, or sort to join: minutes, where hashing takes a fraction of a second.
 _HASH_WHOLE_DAYS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off"
 # Finds its rows by organization_daily_by_date.
 _DELETE = "DELETE FROM analytics.organization_daily WHERE date = %s"

@@ -6,7 +6,9 @@ from decimal import Decimal
 from threading import Barrier, Thread
 
 import psycopg
+import pytest
 
+from include.social_analytics.connectors.base import Reading
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import aggregate, ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
@@ -89,11 +91,11 @@ def test_a_figure_counts_for_the_organization_that_its_job_names(warehouse):
     assert roll_up(warehouse)["globex", "views"] == (6, 1, 1)
 
 
-def connected_again(warehouse: Warehouse, *integrations: str) -> None:
-    """Integrations of one account, one after the other; each reads 5."""
+def connected_again(warehouse: Warehouse, *integrations: str, answer: Reading | None = None) -> None:
+    """Integrations of one account, one after the other; each reads 5 unless told."""
     for integration in integrations:
         start = ledger.start(warehouse.connection, job(integration), "run", account_id="page")
-        warehouse.store(job(integration), reading({DAY: 5}), start.observed_at)
+        warehouse.store(job(integration), answer or reading({DAY: 5}), start.observed_at)
 
 
 def test_an_account_that_was_connected_again_counts_once_by_its_newest_reading(warehouse):
@@ -109,6 +111,20 @@ def test_an_account_counts_by_the_reading_that_ended_well(warehouse):
     warehouse.connection.execute(
         "UPDATE analytics.integration_metric_daily SET value = 6 WHERE integration_id = 'new'"
     )
+    assert roll_up(warehouse)["acme", "views"] == (5, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [reading(), reading({before(1): 5}), reading({DAY: 5}, without=("views",))],
+    ids=["no data", "pending", "one metric not"],
+)
+@pytest.mark.parametrize("rerun_failed", [False, True])
+def test_a_figure_of_the_account_is_not_lost_to_a_newer_reading_without_one(warehouse, answer, rerun_failed):
+    connected_again(warehouse, "old")
+    connected_again(warehouse, "new", answer=answer)
+    if rerun_failed:
+        warehouse.fail(job("old"))
     assert roll_up(warehouse)["acme", "views"] == (5, 1, 1)
 
 
