@@ -206,8 +206,10 @@ def add_history(warehouse: Warehouse, first: int, last: int) -> None:
     warehouse.connection.execute(
         """
         INSERT INTO analytics.ingest_job
-            (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id)
-        SELECT page || ':' || day, 'o' || page %% 20, page, 'facebook', day, 'succeeded', false, 'run'
+            (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id,
+             account_id, observed_at)
+        SELECT page || ':' || day, 'o' || page %% 20, page, 'facebook', day, 'succeeded', false, 'run',
+            'account ' || page, day + 1
         FROM generate_series(1, 200) AS page, generate_series(%s::int, %s::int) AS n,
             LATERAL (SELECT %s::date - n) AS dates (day)
         """,
