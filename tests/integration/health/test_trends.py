@@ -60,6 +60,14 @@ def test_a_page_too_small_for_insights_does_not_make_days_incomplete(history):
     assert (views["values"], views["complete"]) == ([7], [True])
 
 
+def test_nor_does_it_stand_in_for_a_page_whose_posts_nobody_counted(history):
+    history.warehouse.store(history.listed("small", DAY), reading(day=DAY))
+    history.failed("another", DAY)
+    aggregate(history, 1)
+    posts = metric(history.get("/api/trends", days=1, **ACME), "posts_published")
+    assert (posts["reported"], posts["expected"], posts["complete"]) == ([1], [2], [False])
+
+
 def test_days_without_any_figure_are_gaps_and_not_zero(history):
     history.stored("page", DAY)
     aggregate(history, 1)
