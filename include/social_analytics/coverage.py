@@ -132,7 +132,8 @@ def never_read(
 def _tells(row: JobState, dag_run_id: str, began: datetime) -> bool:
     """Whether the row explains why its task failed, or that another run's has come after it."""
     if row.dag_run_id == dag_run_id:
-        return row.status == "failed"
+        # Recovered is what had failed, and the look-back of a later day has brought in.
+        return row.status in ("failed", "recovered")
     return row.status in OPEN or (row.observed_at is not None and row.observed_at >= began)
 
 

@@ -98,6 +98,8 @@ EARLIER = BEGAN - timedelta(days=1)
     ("row", "is_told"),
     [
         (("token_invalid", "run", LATER), True),
+        # It failed, and the look-back of a later day has brought it in.
+        (("recovered", "run", LATER), True),
         # Read before a clear, or by an earlier run: the task that failed has not come so far.
         (("succeeded", "run", EARLIER), False),
         (("succeeded", "run", LATER), False),
