@@ -223,7 +223,9 @@ def _judge(
             telemetry.day_checked(coverage, ledger.newest_complete_day(analytics, run.day))
             if settings.notifier is not None:
                 alert = alerts.alert_of(run, coverage, complaints)
-                alerts.tell_of_changes(analytics, settings.notifier, alert, context)
+                # That all is well again, nobody knows while another run still reads.
+                if alert.fingerprint or not coverage.elsewhere:
+                    alerts.tell_of_changes(analytics, settings.notifier, alert, context)
     return coverage, complaints
 
 

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 from airflow.sdk.execution_time.context import set_current_context
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.days import label_of
-from include.social_analytics.discovery import deal_out
+from include.social_analytics.discovery import Batch, deal_out
 from include.social_analytics.errors import JobError
-from include.social_analytics.tasks import analytics_ingest
+from include.social_analytics.tasks import (
+    AGGREGATE_TASK,
+    INGEST_TASK,
+    LIST_TASK,
+    analytics_ingest,
+    check_coverage,
+)
+from include.social_analytics.warehouse import ledger
 from tests.integration.conftest import DAY, Bench
+from tests.integration.test_alerts import ARGUMENTS, OUTBOX, Outbox
 
 RETRIES = 3
 
 
 @pytest.fixture
-def ingest(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Callable[..., dict[str, int]]:
-    """One start of the mapped task that has all of the bench's pages for its batch."""
+def run() -> SimpleNamespace:
+    """The day's scheduled run, in Airflow's words."""
+    return SimpleNamespace(
+        run_id="run",
+        run_type="scheduled",
+        logical_date=label_of(DAY),
+        run_after=label_of(DAY),
+        start_date=datetime.now(UTC),
+        conf={},
+    )
+
+
+@pytest.fixture
+def batch(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Batch:
+    """All of the bench's pages, for one mapped task; with what the tasks find in their environment."""
     for variable, database in {"POSTIZ_DB": bench.postiz, "ANALYTICS_DB": bench.analytics}.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{variable}", postgres.airflow_connection(database.info.dbname))
     graph = {"conn_type": "http", "host": bench.graph.base_url}
@@ -31,9 +53,12 @@ def ingest(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Callable[..
     monkeypatch.setenv("SOCIAL_ANALYTICS_REQUEST_BACKOFF", "0")
     integrations = [job.integration for job in bench.jobs]
     [batch] = deal_out(integrations, len(integrations), most=1, at_once=1)
-    run = SimpleNamespace(
-        run_id="run", run_type="scheduled", logical_date=label_of(DAY), run_after=label_of(DAY), conf={}
-    )
+    return batch
+
+
+@pytest.fixture
+def ingest(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, int]]:
+    """One start of the mapped task."""
 
     def start(try_number: int, *, max_tries: int = RETRIES, reschedules: int = 0) -> dict[str, int]:
         task = SimpleNamespace(retries=RETRIES)
@@ -41,6 +66,27 @@ def ingest(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Callable[..
         context: Any = {"dag_run": run, "params": {}, "ti": ti, "task_reschedule_count": reschedules}
         with set_current_context(context):
             return analytics_ingest(batch)
+
+    return start
+
+
+@pytest.fixture
+def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
+    """The run's last task, when the ingest task has ended so."""
+
+    def start(ingested: str = "success") -> dict[str, Any]:
+        states = dict.fromkeys((LIST_TASK, AGGREGATE_TASK), "success") | {f"{INGEST_TASK}_0": ingested}
+        ti = SimpleNamespace(
+            dag_id="dag",
+            run_id=run.run_id,
+            try_number=1,
+            max_tries=RETRIES,
+            get_task_states=lambda **_: {run.run_id: states},
+            xcom_pull=lambda **_: [batch],
+        )
+        context: Any = {"dag_run": run, "params": {}, "ti": ti}
+        with set_current_context(context):
+            return check_coverage()
 
     return start
 
@@ -89,3 +135,16 @@ def test_a_start_after_a_wait_for_quota_does_what_is_left(bench, ingest, max_tri
         ingest(first_try, max_tries=max_tries)
     ingest(first_try, max_tries=max_tries, reschedules=1)
     assert attempts(bench) == [2, 1, 1]
+
+
+def test_nobody_says_that_all_is_well_again_while_another_run_still_reads(bench, ingest, check, monkeypatch):
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    bench.fault(0, "token_revoked")
+    with pytest.raises(AirflowFailException):
+        ingest(1)
+    check("failed")
+    ledger.claim(bench.analytics, bench.jobs, "another", first_try=1, anew=True)
+    check("failed")
+    assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 integrations are missing"]
