@@ -78,28 +78,18 @@ class Ingester:
     settings: Settings
 
     def ingest(
-        self,
-        jobs: Sequence[IngestJob],
-        run_id: str,
-        *,
-        first_try: int,
-        redo_all: bool,
-        map_index: int | None = None,
+        self, jobs: Sequence[IngestJob], run_id: str, *, map_index: int | None = None
     ) -> dict[str, int]:
-        """Do all jobs of a batch, or those that this task has not settled yet.
+        """Do those jobs of a batch that are not settled since the task claimed them (:func:`ledger.claim`).
 
         One job's failure of any kind touches no other; a database that is gone ends the batch.
 
-        :param first_try: the number of the task's first try in the run or since it was cleared: what an
-            earlier one settled is to be done again.
-        :param redo_all: do all of them, whatever the ledger says.
         :param map_index: of the mapped task that this is, for the ledger.
         :returns: how many jobs have each status.
         :raises ThrottledError: when some wait for quota.
         :raises JobError: with a code that is not final when another try may bring what is left.
         """
-        ledger.claim(self.analytics_db, jobs, run_id, first_try=first_try, anew=redo_all)
-        settled = {} if redo_all else self._settled(jobs)
+        settled = self._settled(jobs)
         todo = [job for job in jobs if job.job_id not in settled]
         failures = [error for error in settled.values() if error is not None]
         due: list[datetime] = []

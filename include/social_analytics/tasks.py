@@ -78,34 +78,39 @@ def list_active_integrations() -> list[Batch]:
 
 def analytics_ingest(batch: Batch) -> dict[str, int]:
     """Ingest a batch; returns how many of its jobs have each status."""
-    from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+    from include.social_analytics.connections import (
+        ANALYTICS_DB,
+        graph_connection,
+        open_analytics,
+        open_postiz,
+    )
     from include.social_analytics.connectors import open_connector
     from include.social_analytics.ingest import Ingester, ThrottledError
     from include.social_analytics.masking import mask
     from include.social_analytics.runs import current_run, first_try, is_first_start
+    from include.social_analytics.warehouse import ledger
+    from include.social_analytics.warehouse.storage import storage_errors
 
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
-        graph = graph_connection()
+        jobs = run.jobs(integrations_of(batch))
+        with open_analytics() as analytics:
+            # Before all that may fail: a task that comes no further is not excused by what was read before.
+            ledger.claim(analytics, jobs, run.run_id, first_try=first_try(), anew=is_first_start())
+            graph = graph_connection()
 
-        @cache
-        def connector(provider: str) -> Connector:
-            return open_connector(provider, settings=settings, graph=graph)
+            @cache
+            def connector(provider: str) -> Connector:
+                return open_connector(provider, settings=settings, graph=graph)
 
-        with open_postiz() as source, open_analytics() as analytics:
-            ingester = Ingester(source, analytics, connector, mask, settings)
-            try:
-                return ingester.ingest(
-                    run.jobs(integrations_of(batch)),
-                    run.run_id,
-                    first_try=first_try(),
-                    redo_all=is_first_start(),
-                    map_index=get_current_context()["ti"].map_index,
-                )
-            except ThrottledError as throttled:
-                # Not a failure: it costs no try, and no slot while it waits.
-                raise AirflowRescheduleException(throttled.due) from None  # type: ignore[no-untyped-call]
+            with open_postiz() as source, storage_errors(ANALYTICS_DB):
+                ingester = Ingester(source, analytics, connector, mask, settings)
+                try:
+                    return ingester.ingest(jobs, run.run_id, map_index=get_current_context()["ti"].map_index)
+                except ThrottledError as throttled:
+                    # Not a failure: it costs no try, and no slot while it waits.
+                    raise AirflowRescheduleException(throttled.due) from None  # type: ignore[no-untyped-call]
 
 
 def analytics_aggregate() -> dict[str, int]:

@@ -26,6 +26,7 @@ from include.social_analytics.graph_api.transport import GraphSession
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
+from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.migrate import migrate
 from tests.benchmarks.report import Result, peak_memory
 from tests.integration.conftest import DAY
@@ -90,7 +91,8 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
         psycopg.connect(analytics_dsn, autocommit=True) as analytics,
     ):
         ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
-        ingester.ingest(jobs, "run", first_try=1, redo_all=True)
+        ledger.claim(analytics, jobs, "run", first_try=1, anew=True)
+        ingester.ingest(jobs, "run")
 
 
 class CountingSession(GraphSession):

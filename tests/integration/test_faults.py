@@ -18,7 +18,7 @@ from include.social_analytics.connectors import open_connector
 from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
 from include.social_analytics.errors import JobError
 from include.social_analytics.ingest import Ingester
-from tests.integration.conftest import DAY, SETTINGS, Bench
+from tests.integration.conftest import DAY, SETTINGS, Bench, ingest
 
 
 def rows(bench: Bench) -> list[tuple]:
@@ -122,7 +122,7 @@ def test_the_api_hanging_or_dripping__the_try_ends_in_time_and_the_next_one_stor
     bench.fault(0, kind)
     worker = another(bench, postgres, request_timeout=0.2)
     with pytest.raises(JobError) as failure:
-        worker.ingest(bench.jobs, "run", first_try=1, redo_all=True)
+        ingest(worker, bench.jobs, "run")
     assert not failure.value.code.is_final
     assert [(status, code) for status, code, _ in bench.states()] == [
         ("failed", "network"), ("succeeded", None), ("succeeded", None),
@@ -163,7 +163,7 @@ def test_a_slow_older_reading_that_ends_after_a_newer_one__the_newer_one_stays(b
     slow = Slow(bench.connector, Event(), Event())
     worker = another(bench, postgres, slow)
     with ThreadPoolExecutor(1) as pool:
-        older = pool.submit(worker.ingest, bench.jobs, "older", first_try=1, redo_all=True)
+        older = pool.submit(ingest, worker, bench.jobs, "older")
         try:
             assert slow.has_read.wait(30)
             bench.ingest("newer")
@@ -186,8 +186,7 @@ def test_two_runs_for_the_same_day_at_once__the_tables_are_as_after_one(bench, p
     workers = [another(bench, postgres) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         runs = [
-            pool.submit(worker.ingest, bench.jobs, f"run {number}", first_try=1, redo_all=True)
-            for number, worker in enumerate(workers)
+            pool.submit(ingest, worker, bench.jobs, f"run {number}") for number, worker in enumerate(workers)
         ]
         for run in runs:
             run.result(60)
@@ -204,7 +203,7 @@ def test_a_worker_whose_clock_is_off_by_an_hour__moments_are_those_of_the_databa
     worker = another(bench, postgres)
     before = bench.analytics.execute("SELECT clock_timestamp()").fetchone()
     with freeze_time(datetime.now(UTC) + timedelta(hours=hours), tick=True):
-        worker.ingest(bench.jobs, "off", first_try=1, redo_all=True)
+        ingest(worker, bench.jobs, "off")
     after = bench.analytics.execute("SELECT clock_timestamp()").fetchone()
     [first, last] = bench.analytics.execute(
         "SELECT min(observed_at), max(observed_at) FROM analytics.ingest_job"

@@ -95,12 +95,13 @@ def attempts(bench: Bench) -> list[int]:
     return [attempts for _, _, attempts in bench.states()]
 
 
+@pytest.mark.parametrize("database", ["POSTIZ_DB", "ANALYTICS_DB"])
 def test_a_clear_whose_first_try_reached_no_database_still_reads_everything_again(
-    bench, ingest, monkeypatch, tmp_path
+    bench, ingest, monkeypatch, tmp_path, database
 ):
     assert ingest(1) == {"succeeded": 3}
     with monkeypatch.context() as down:
-        down.setenv("AIRFLOW_CONN_POSTIZ_DB", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
+        down.setenv(f"AIRFLOW_CONN_{database}", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
         with pytest.raises(JobError, match="storage_unavailable"):
             ingest(2, max_tries=1 + RETRIES)
     assert ingest(3, max_tries=1 + RETRIES) == {"succeeded": 3}
@@ -148,3 +149,18 @@ def test_nobody_says_that_all_is_well_again_while_another_run_still_reads(bench,
     ledger.claim(bench.analytics, bench.jobs, "another", first_try=1, anew=True)
     check("failed")
     assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 integrations are missing"]
+
+
+def test_a_cleared_task_that_never_reaches_postiz_is_not_excused_by_a_failure_of_before(
+    bench, ingest, check, monkeypatch, tmp_path
+):
+    bench.fault(0, "token_revoked")
+    with pytest.raises(AirflowFailException):
+        ingest(1)
+    assert check("failed")["failed"] == 1
+    monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
+    for try_number in range(2, 2 + 1 + RETRIES):
+        with pytest.raises(JobError, match="storage_unavailable"):
+            ingest(try_number, max_tries=1 + RETRIES)
+    with pytest.raises(AirflowFailException, match="3 integrations failed"):
+        check("failed")
