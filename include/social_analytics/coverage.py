@@ -111,30 +111,30 @@ def never_read(
     failed_batches: Iterable[Sequence[Integration]],
     states: Sequence[JobState],
     dag_run_id: str,
-    began: datetime,
+    due: datetime,
 ) -> set[Integration]:
-    """The integrations of tasks that failed before they could tell the ledger anything.
+    """The integrations of tasks that failed before they could claim a job in the ledger.
 
     Its rows, of an earlier reading, look as if all had gone well.
 
     :param failed_batches: what each task worked on that failed.
-    :param began: when the run did.
+    :param due: from when on the run could begin. Another run's reading of before has not come to its help.
     """
     by_id = {state.integration_id: state for state in states}
     found: set[Integration] = set()
     for batch in failed_batches:
         rows = [by_id[one.id] for one in batch if one.id in by_id]
-        if not any(_tells(row, dag_run_id, began) for row in rows):
+        if not any(_tells(row, dag_run_id, due) for row in rows):
             found.update(batch)
     return found
 
 
-def _tells(row: JobState, dag_run_id: str, began: datetime) -> bool:
+def _tells(row: JobState, dag_run_id: str, due: datetime) -> bool:
     """Whether the row explains why its task failed, or that another run's has come after it."""
     if row.dag_run_id == dag_run_id:
         # Recovered is what had failed, and the look-back of a later day has brought in.
         return row.status in ("failed", "recovered")
-    return row.status in OPEN or (row.observed_at is not None and row.observed_at >= began)
+    return row.status in OPEN or (row.observed_at is not None and row.observed_at >= due)
 
 
 def _names(integrations: Sequence[Integration]) -> str:

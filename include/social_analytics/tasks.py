@@ -221,7 +221,7 @@ def _judge(
     with open_analytics() as analytics:
         ledger.settle(analytics, run.day - timedelta(settings.lookback_days), run.day, run.run_id)
         rows = ledger.states(analytics, [job.job_id for job in run.jobs(integrations)])
-        unread = never_read(failed, rows, run.run_id, context["dag_run"].start_date)
+        unread = never_read(failed, rows, run.run_id, context["dag_run"].run_after)
         coverage = assess(integrations, rows, run.run_id, unread)
         complaints = coverage.complaints(settings.min_coverage)
         if _is_news(run, settings):

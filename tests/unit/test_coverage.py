@@ -89,9 +89,9 @@ def test_what_another_run_of_the_day_reads_again_is_that_runs_to_judge(status):
     assert (coverage.complaints(0.5), coverage.ratio, coverage.elsewhere) == ([], 1.0, listed(3)[1:2])
 
 
-BEGAN = datetime(2026, 11, 21, 10, tzinfo=UTC)
-LATER = BEGAN + timedelta(minutes=5)
-EARLIER = BEGAN - timedelta(days=1)
+DUE = datetime(2026, 11, 21, 10, tzinfo=UTC)
+LATER = DUE + timedelta(minutes=5)
+EARLIER = DUE - timedelta(days=1)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_task_that_failed_without_a_word_has_read_nothing_whatever_the_ledger_
     told = replace(state(0, outcome), dag_run_id=run, observed_at=observed_at)
     untold = replace(state(1, "succeeded"), observed_at=EARLIER)
     batch = listed(2)
-    unread = never_read([batch], [told, untold], "run", BEGAN)
+    unread = never_read([batch], [told, untold], "run", DUE)
     assert unread == (set() if is_told else set(batch))
 
 

@@ -54,9 +54,10 @@ class JobState:
 
 _QUEUE = """
 INSERT INTO analytics.ingest_job AS job
-    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, first_try)
+    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, first_try,
+     queued_at)
 SELECT job_id, organization_id, integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s,
-       %(first_try)s::integer
+       %(first_try)s::integer, clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids)s::text[],
             %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
      AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
@@ -64,7 +65,8 @@ FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids
 ORDER BY integration_id, date
 ON CONFLICT (job_id) DO UPDATE
 SET status = 'queued', dag_run_id = excluded.dag_run_id, first_try = excluded.first_try,
-    is_backfill = excluded.is_backfill, organization_id = excluded.organization_id,
+    queued_at = excluded.queued_at, is_backfill = excluded.is_backfill,
+    organization_id = excluded.organization_id,
     started_at = CASE WHEN excluded.first_try IS NULL THEN job.started_at END, finished_at = NULL,
     error_class = NULL, error_code = NULL, provider_code = NULL,
     provider_subcode = NULL, reason = NULL, trace_id = NULL
@@ -106,15 +108,23 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
 WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s AND started_at IS NOT NULL
 """
 
-# A task that died with its process leaves its job running, or queued. Within a day each task has ended. One
-# that was waiting for quota keeps saying so.
+# A task that died with its process leaves its job running, or queued, and so does a run that was deleted.
+# Within a day each task has ended. One that was waiting for quota keeps saying so.
 _SETTLE = """
-UPDATE analytics.ingest_job
+UPDATE analytics.ingest_job AS job
 SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
     error_code = coalesce(error_code, %(error_code)s), reason = coalesce(reason, %(reason)s)
-WHERE date BETWEEN %(first)s AND %(last)s
-  AND (status IN ('queued', 'running') AND dag_run_id = %(dag_run_id)s
-       OR status = 'running' AND observed_at < clock_timestamp() - interval '1 day')
+FROM (
+    SELECT job_id
+    FROM analytics.ingest_job
+    WHERE date BETWEEN %(first)s AND %(last)s AND status IN ('queued', 'running')
+      AND (dag_run_id = %(dag_run_id)s
+           OR greatest(queued_at, observed_at) < clock_timestamp() - interval '1 day')
+    -- As jobs are queued: so that nobody waits in a circle.
+    ORDER BY integration_id, date
+    FOR UPDATE
+) AS open
+WHERE job.job_id = open.job_id
 """
 
 _NEWEST_COMPLETE = """

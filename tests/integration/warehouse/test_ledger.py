@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -285,18 +286,45 @@ def test_settled_while_it_waits_for_quota_a_job_says_so(warehouse):
     assert row["reason"].startswith("Waits for the API's quota until")
 
 
-def test_settling_fails_what_any_run_left_running_for_a_day(warehouse):
-    for name, day in (("old", DAY), ("young", DAY), ("elsewhere", before(9))):
-        warehouse.start(job(name, day))
+def test_settling_fails_what_any_run_left_open_for_a_day(warehouse):
+    for name, day in (("old", DAY), ("started anew", DAY), ("young", DAY), ("elsewhere", before(9))):
+        register(warehouse, "run", job(name, day))
+        register(warehouse, "run", job(f"queued {name}", day))
         if name != "young":
             warehouse.connection.execute(
-                "UPDATE analytics.ingest_job SET observed_at = observed_at - interval '25 hours'"
-                " WHERE integration_id = %s",
-                [name],
+                "UPDATE analytics.ingest_job SET queued_at = queued_at - interval '25 hours'"
+                " WHERE integration_id = ANY (%s)",
+                [[name, f"queued {name}"]],
             )
-    assert ledger.settle(warehouse.connection, before(3), DAY, "another") == 1
-    assert warehouse.status(job("old")) == "failed"
-    assert warehouse.status(job("young")) == "running"
+        if name != "old":
+            warehouse.start(job(name, day))
+    warehouse.start(job("long at work"))
+    warehouse.connection.execute(
+        "UPDATE analytics.ingest_job SET observed_at = observed_at - interval '25 hours'"
+        " WHERE integration_id = 'long at work'"
+    )
+    assert ledger.settle(warehouse.connection, before(3), DAY, "another") == 4
+    for name in ("old", "queued old", "queued started anew", "long at work"):
+        assert warehouse.status(job(name)) == "failed"
+
+
+def test_settling_and_claiming_do_not_wait_for_each_other_in_a_circle(warehouse):
+    jobs = [job(f"page-{number}") for number in range(2000)]
+    # Not in the order of the integrations' ids on disk.
+    for some in (jobs[1::2], jobs[::2]):
+        ledger.claim(warehouse.connection, some, "run", first_try=1, anew=True)
+
+    def claim(connection):
+        for _ in range(15):
+            ledger.claim(connection, jobs, "run", first_try=1, anew=True)
+
+    def settle(connection):
+        for _ in range(15):
+            ledger.settle(connection, before(3), DAY, "run")
+
+    with ThreadPoolExecutor(2) as pool:
+        for work in [pool.submit(one, warehouse.connect()) for one in (claim, settle)]:
+            work.result(60)
 
 
 def test_who_was_taken_for_dead_and_ends_well_after_all_is_believed(warehouse):
