@@ -76,8 +76,8 @@ def test_a_task_killed_between_its_commit_and_its_report__it_is_retried_and_read
     supervisor.suspend()
     stage.world.faults.clear(page.id)
     stage.wait_for(lambda: stage.job(page)["status"] == "succeeded")
-    task.kill()
-    supervisor.resume()
+    for process in (task, supervisor):
+        process.kill()
     calls = len(stage.sandbox.calls)
     run = stage.ended(run_id)
     assert run.state == "success"
