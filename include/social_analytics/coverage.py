@@ -118,7 +118,7 @@ def never_read(
     Its rows, of an earlier reading, look as if all had gone well.
 
     :param failed_batches: what each task worked on that failed.
-    :param due: from when on the run could begin. Another run's reading of before has not come to its help.
+    :param due: from when on the run could begin. What another run read before then does not make up for it.
     """
     by_id = {state.integration_id: state for state in states}
     found: set[Integration] = set()

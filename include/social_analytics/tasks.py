@@ -104,6 +104,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
             def connector(provider: str) -> Connector:
                 return open_connector(provider, settings=settings, graph=graph)
 
+            # What Postgres says while ingesting is about the analytics database, unless said otherwise.
             with open_postiz() as source, storage_errors(ANALYTICS_DB):
                 ingester = Ingester(source, analytics, connector, mask, settings)
                 try:

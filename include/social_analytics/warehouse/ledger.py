@@ -52,6 +52,7 @@ class JobState:
     observed_at: datetime | None
 
 
+# With a first try for the task that claims the jobs, without one for the listing that registers them.
 _QUEUE = """
 INSERT INTO analytics.ingest_job AS job
     (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, first_try,
