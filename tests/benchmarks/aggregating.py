@@ -26,7 +26,7 @@ INSERT INTO analytics.ingest_job
     (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, account_id,
      observed_at)
 SELECT 'analytics-ingest:' || page || ':' || day, md5((number / 10)::text), page, 'facebook', day,
-    'succeeded', false, 'scheduled__' || day, lpad(number::text, 15, '1'), day + 1
+    'succeeded', false, 'scheduled__' || day, '1' || lpad(number::text, 14, '0'), day + 1
 FROM generate_series(0, %(days)s - 1, 4) AS ago, generate_series(1, %(pages)s) AS number,
     LATERAL (SELECT left(md5(number::text), 25)) AS pages (page),
     LATERAL (SELECT %(day)s - n FROM generate_series(ago, least(ago + 4, %(days)s) - 1) AS n) AS dates (day)
