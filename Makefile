@@ -49,7 +49,7 @@ lock: $(INSTALLED)  ## renew requirements.lock from requirements.txt
 		--quiet --output-file requirements.lock
 
 readme: $(INSTALLED)  ## renew the README's tables that come from the code
-	@$(RUN) -m tests.readme
+	@$(RUN) -m tests.support.readme
 
 clean:
 	@rm -rf $(VENV)

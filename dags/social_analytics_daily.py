@@ -26,6 +26,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from airflow.sdk import DAG, Asset, Param, task
 
+from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.retry import SpreadRetryPolicy
 from include.social_analytics.settings import Settings
 from include.social_analytics.tasks import (
@@ -42,7 +43,7 @@ settings = Settings.from_environment()
 start_date = datetime.combine(settings.start_date, time(), UTC)
 
 with DAG(
-    dag_id="social_analytics_daily",
+    dag_id=DAILY_DAG,
     doc_md=__doc__,
     schedule=CalendarDayTimetable(settings.timezone, settings.run_at, settings.start_date),
     start_date=start_date,

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
+from include.social_analytics.dag_ids import DEADLINE_DAG
 from include.social_analytics.settings import Settings
 from include.social_analytics.tasks import check_deadline
 
@@ -19,7 +20,7 @@ settings = Settings.from_environment()
 
 if settings.deadline is not None and settings.notifier is not None:
     with DAG(
-        dag_id="social_analytics_deadline",
+        dag_id=DEADLINE_DAG,
         doc_md=__doc__,
         schedule=CronTriggerTimetable(
             f"{settings.deadline.minute} {settings.deadline.hour} * * *",

@@ -20,9 +20,9 @@ from typing import Any, Self
 import requests
 
 from include.sandbox.processes import Processes
+from include.social_analytics.dag_ids import DAILY_DAG
 
 PROJECT = Path(__file__).resolve().parents[2]
-DAG_ID = "social_analytics_daily"
 USER = "admin"
 
 
@@ -68,7 +68,7 @@ class AirflowApi:
         errors = self.api("GET", "importErrors")["import_errors"]
         if errors:
             raise StartError(errors[0]["stack_trace"].strip().splitlines()[-1])
-        return any(dag["dag_id"] == DAG_ID for dag in self.api("GET", "dags")["dags"])
+        return any(dag["dag_id"] == DAILY_DAG for dag in self.api("GET", "dags")["dags"])
 
     def api(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
         """Call what is below ``/api/v2``.
@@ -90,27 +90,29 @@ class AirflowApi:
 
     def unpause(self) -> None:
         """Let the scheduler run the DAG."""
-        self.api("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
+        self.api("PATCH", f"dags/{DAILY_DAG}", {"is_paused": False})
 
     def trigger(self, conf: Mapping[str, Any] | None = None, logical_date: str | None = None) -> str:
         """Start a manual run; returns its run id."""
-        run = self.api("POST", f"dags/{DAG_ID}/dagRuns", {"logical_date": logical_date, "conf": conf or {}})
+        run = self.api(
+            "POST", f"dags/{DAILY_DAG}/dagRuns", {"logical_date": logical_date, "conf": conf or {}}
+        )
         return str(run["dag_run_id"])
 
     def run_state(self, run_id: str) -> str:
         """``queued``, ``running``, ``success`` or ``failed``."""
-        return str(self.api("GET", f"dags/{DAG_ID}/dagRuns/{run_id}")["state"])
+        return str(self.api("GET", f"dags/{DAILY_DAG}/dagRuns/{run_id}")["state"])
 
     def xcom(self, run_id: str, task_id: str) -> Any:
         """What an unmapped task returned."""
-        path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        path = f"dags/{DAILY_DAG}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         return self.api("GET", path, deserialize=True)["value"]
 
     def failure_of(self, run_id: str, task: Mapping[str, Any]) -> str:
         """The message of the exception that ended a task instance (an item of ``task_instances``)."""
         log = self.api(
             "GET",
-            f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}",
+            f"dags/{DAILY_DAG}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}",
             map_index=task["map_index"],
         )
         errors = [
@@ -126,7 +128,7 @@ class AirflowApi:
         found: list[dict[str, Any]] = []
         while True:
             page = self.api(
-                "GET", f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", limit=100, offset=len(found)
+                "GET", f"dags/{DAILY_DAG}/dagRuns/{run_id}/taskInstances", limit=100, offset=len(found)
             )
             found += page["task_instances"]
             if not page["task_instances"] or len(found) >= page["total_entries"]:
@@ -202,7 +204,7 @@ class LocalAirflow(AirflowApi):
             self._airflow("scheduler", "--skip-serve-logs"),
         ]
         self.wait_for(self.is_healthy, "Airflow's API server, scheduler and DAG processor", seconds=120)
-        self.wait_for(self.knows_the_dag, f"the DAG {DAG_ID}", seconds=60)
+        self.wait_for(self.knows_the_dag, f"the DAG {DAILY_DAG}", seconds=60)
 
     def _airflow(self, *command: str) -> subprocess.Popen[bytes]:
         return self._processes.start(

@@ -22,14 +22,14 @@ from typing import Any
 
 import psycopg
 
-from include.sandbox.local_airflow import DAG_ID, USER, LocalAirflow, StartError
+from include.sandbox.local_airflow import USER, LocalAirflow, StartError
 from include.sandbox.postgres import EmbeddedPostgres, embedded_postgres
+from include.social_analytics.dag_ids import DAILY_DAG, FLOW, INGEST_TASK, LIST_TASK
 from include.social_analytics.days import latest_due_day, require_ended
 from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import Integration
 from include.social_analytics.settings import SettingError, Settings
 
-FLOW = ("list_active_integrations", "analytics_ingest", "analytics_aggregate", "check_coverage")
 OWN_DATABASES = ("AIRFLOW_CONN_POSTIZ_DB", "AIRFLOW_CONN_ANALYTICS_DB")
 
 _FIGURES = """
@@ -108,7 +108,7 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
         }
         print("Starting Airflow ...")
         airflow = stack.enter_context(LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment))
-        print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAG_ID} for {day} ...")
+        print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAILY_DAG} for {day} ...")
         run_id = airflow.trigger({"date": day.isoformat()})
         # Airflow reads its configuration when it is imported, so not before it is known.
         os.environ.update(airflow.environment, AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
@@ -163,13 +163,13 @@ def _follow(airflow: LocalAirflow, run_id: str, day: date) -> str:
 
 
 def _progress(tasks: list[dict[str, Any]], day: date) -> Iterator[str]:
-    from include.social_analytics.connections import open_analytics_to_read
+    from include.social_analytics.databases import open_analytics_to_read
     from include.social_analytics.health import queries
 
     by_id = {task["task_id"]: task for task in tasks}
     for task_id, task in ((task_id, by_id[task_id]) for task_id in FLOW if task_id in by_id):
-        listed = by_id[FLOW[0]]
-        if task_id == "analytics_ingest" and listed["state"] == "success":
+        listed = by_id[LIST_TASK]
+        if task_id == INGEST_TASK and listed["state"] == "success":
             # Integrations, not mapped tasks, of which each may be a batch.
             with open_analytics_to_read() as analytics:
                 count = queries.progress(analytics, day, datetime.fromisoformat(listed["start_date"]))
@@ -181,18 +181,18 @@ def _progress(tasks: list[dict[str, Any]], day: date) -> Iterator[str]:
 
 def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     """Print the day's figures, coverage, and what failed with its reason and cure."""
-    from include.social_analytics.connections import open_analytics
+    from include.social_analytics.batches import integrations_of
     from include.social_analytics.coverage import assess
-    from include.social_analytics.discovery import integrations_of
+    from include.social_analytics.databases import open_analytics
     from include.social_analytics.jobs import IngestJob
     from include.social_analytics.warehouse import ledger
 
     tasks = airflow.task_instances(run_id)
-    listed = next(task for task in tasks if task["task_id"] == FLOW[0])
+    listed = next(task for task in tasks if task["task_id"] == LIST_TASK)
     if listed["state"] != "success":
-        print(f"\nlist_active_integrations failed: {airflow.failure_of(run_id, listed)}")
+        print(f"\n{LIST_TASK} failed: {airflow.failure_of(run_id, listed)}")
         return
-    batches = airflow.xcom(run_id, FLOW[0])
+    batches = airflow.xcom(run_id, LIST_TASK)
     integrations: list[Integration] = [one for batch in batches for one in integrations_of(batch)]
     with open_analytics() as analytics:
         job_ids = [IngestJob(one, day, is_backfill=False).job_id for one in integrations]

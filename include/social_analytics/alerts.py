@@ -21,8 +21,9 @@ from airflow.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
-from include.social_analytics.errors import CuredBy, ErrorCode
-from include.social_analytics.runs import DAG_ID, OwnRun
+from include.social_analytics.dag_ids import DAILY_DAG
+from include.social_analytics.errors import ErrorCode, ResolvedBy
+from include.social_analytics.runs import OwnRun
 
 if TYPE_CHECKING:
     from datetime import date
@@ -42,18 +43,18 @@ NAMED = 20
 PATIENCE = 60
 
 _WHO = {
-    CuredBy.OWNER: "the page's owner",
-    CuredBy.OPERATOR: "whoever runs Airflow",
-    CuredBy.TIME: "time; else whoever runs Airflow",
+    ResolvedBy.OWNER: "the page's owner",
+    ResolvedBy.OPERATOR: "whoever runs Airflow",
+    ResolvedBy.TIME: "time; else whoever runs Airflow",
 }
 
 _WHY_LATE = {
     OwnRun.QUEUED: (
-        f"Its run has not begun: is the DAG {DAG_ID} paused, or are SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS others "
-        "under way?"
+        f"Its run has not begun: is the DAG {DAILY_DAG} paused, or are SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS "
+        "others under way?"
     ),
     OwnRun.RUNNING: "Its run is still under way.",
-    OwnRun.MISSING: f"It has no run: is the DAG {DAG_ID} unpaused, and can Airflow read it?",
+    OwnRun.MISSING: f"It has no run: is the DAG {DAILY_DAG} unpaused, and can Airflow read it?",
 }
 
 _LAST = "SELECT fingerprint FROM analytics.alert"
@@ -111,7 +112,7 @@ def late(day: date, own_run: OwnRun, by_status: Mapping[str, int] | None) -> Ale
     else:
         jobs = "No integration has been listed for it."
     subject = f"Social analytics, {day}: not complete at the deadline"
-    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_root()}/dags/{DAG_ID}"
+    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_root()}/dags/{DAILY_DAG}"
     return Alert(subject, message, f"late {day}")
 
 
@@ -153,7 +154,7 @@ def _by_code(failures: list[Failure]) -> dict[ErrorCode, list[Failure]]:
 
 
 def _group(code: ErrorCode, members: list[Failure]) -> str:
-    lines = [f"{len(members)} with {code}. Cured by {_WHO[code.cured_by]}: {code.cure}"]
+    lines = [f"{len(members)} with {code}. Cured by {_WHO[code.resolved_by]}: {code.advice}"]
     lines += [f"- {one.integration.name!r} ({one.integration.id}): {one.reason}" for one in members[:NAMED]]
     if len(members) > NAMED:
         lines.append(f"- and {len(members) - NAMED} more")
@@ -161,7 +162,7 @@ def _group(code: ErrorCode, members: list[Failure]) -> str:
 
 
 def _links(run: Run) -> str:
-    return f"{_page()}\nThe run: {_root()}/dags/{DAG_ID}/runs/{quote(run.run_id, safe='')}"
+    return f"{_page()}\nThe run: {_root()}/dags/{DAILY_DAG}/runs/{quote(run.run_id, safe='')}"
 
 
 def _page() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.social_analytics.errors import CuredBy, ErrorCode
+from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import Integration
 from include.social_analytics.warehouse.ledger import OPEN, SETTLED_WELL, JobState
 
@@ -25,7 +25,7 @@ class Failure:
 
     def __str__(self) -> str:
         reason = self.reason.rstrip(".")
-        return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {reason}. {self.code.cure}"
+        return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {reason}. {self.code.advice}"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Coverage:
     """How complete a day is. Numbers are jobs, that is integrations.
 
     ``unsettled`` holds the integrations whose job this run has not brought to an end: it is still queued or
-    running, or unknown to the ledger, or nobody read it. ``elsewhere`` holds those whose job another run of
+    running, or unknown to the ledger, or nobody read it. ``taken_over`` holds those whose job another run of
     the day has asked for since: that run is judged by them.
     """
 
@@ -42,7 +42,7 @@ class Coverage:
     for_owner: Sequence[Failure]
     for_operator: Sequence[Failure]
     unsettled: Sequence[Integration]
-    elsewhere: Sequence[Integration]
+    taken_over: Sequence[Integration]
 
     @property
     def ratio(self) -> float:
@@ -50,7 +50,7 @@ class Coverage:
 
         Without those that another run has asked for since.
         """
-        expected = self.jobs - len(self.for_owner) - len(self.elsewhere)
+        expected = self.jobs - len(self.for_owner) - len(self.taken_over)
         if expected <= 0:
             return 1.0
         return sum(self.by_status.get(status, 0) for status in SETTLED_WELL) / expected
@@ -86,24 +86,24 @@ def assess(
     owner: list[Failure] = []
     operator: list[Failure] = []
     unsettled: list[Integration] = []
-    elsewhere: list[Integration] = []
+    taken_over: list[Integration] = []
     for integration in integrations:
         state = by_id.get(integration.id)
         if state is None or integration in unread:
             unsettled.append(integration)
         elif state.status in OPEN:
-            (unsettled if state.dag_run_id == dag_run_id else elsewhere).append(integration)
+            (unsettled if state.dag_run_id == dag_run_id else taken_over).append(integration)
         elif state.status == "failed":
             code = ErrorCode.named(state.error_code or ErrorCode.UNEXPECTED)
             failure = Failure(integration, code, state.reason or "")
-            (owner if code.cured_by is CuredBy.OWNER else operator).append(failure)
+            (owner if code.resolved_by is ResolvedBy.OWNER else operator).append(failure)
     return Coverage(
         jobs=len(integrations),
         by_status=Counter(state.status for state in states),
         for_owner=owner,
         for_operator=operator,
         unsettled=unsettled,
-        elsewhere=elsewhere,
+        taken_over=taken_over,
     )
 
 

@@ -22,7 +22,7 @@ class ErrorClass(StrEnum):
     PERMANENT = "permanent"
 
 
-class CuredBy(StrEnum):
+class ResolvedBy(StrEnum):
     """Who can end the failure: the page's owner, whoever runs Airflow, or time."""
 
     OWNER = "owner"
@@ -34,15 +34,15 @@ class ErrorCode(StrEnum):
     """The ledger's ``error_code``, with its class, who cures it and how."""
 
     error_class: ErrorClass
-    cured_by: CuredBy
-    cure: str
+    resolved_by: ResolvedBy
+    advice: str
 
-    def __new__(cls, value: str, error_class: ErrorClass, cured_by: CuredBy, cure: str) -> ErrorCode:
+    def __new__(cls, value: str, error_class: ErrorClass, resolved_by: ResolvedBy, advice: str) -> ErrorCode:
         member = str.__new__(cls, value)
         member._value_ = value
         member.error_class = error_class
-        member.cured_by = cured_by
-        member.cure = cure
+        member.resolved_by = resolved_by
+        member.advice = advice
         return member
 
     @classmethod
@@ -61,74 +61,74 @@ class ErrorCode(StrEnum):
     TOKEN_INVALID = (
         "token_invalid",
         ErrorClass.PERMANENT,
-        CuredBy.OWNER,
+        ResolvedBy.OWNER,
         "Reconnect the channel in Postiz.",
     )
     PERMISSION_MISSING = (
         "permission_missing",
         ErrorClass.PERMANENT,
-        CuredBy.OWNER,
+        ResolvedBy.OWNER,
         "Reconnect the channel in Postiz as someone who manages the page, "
         "and grant read_insights and pages_read_engagement.",
     )
     OBJECT_NOT_FOUND = (
         "object_not_found",
         ErrorClass.PERMANENT,
-        CuredBy.OWNER,
+        ResolvedBy.OWNER,
         "The page is gone, unpublished or merged: connect its successor in Postiz, or disable the channel.",
     )
     ACCOUNT_BLOCKED = (
         "account_blocked",
         ErrorClass.PERMANENT,
-        CuredBy.OWNER,
+        ResolvedBy.OWNER,
         "The provider blocks the account for now: its owner resolves that there. The next run tries again.",
     )
     REQUEST_INVALID = (
         "request_invalid",
         ErrorClass.PERMANENT,
-        CuredBy.OPERATOR,
+        ResolvedBy.OPERATOR,
         "The provider refuses the request itself: check the API version, upgrade this package, report it.",
     )
     CONFIG_INVALID = (
         "config_invalid",
         ErrorClass.PERMANENT,
-        CuredBy.OPERATOR,
+        ResolvedBy.OPERATOR,
         "Correct the setting, connection or app secret that the reason names, then clear the task.",
     )
     RATE_LIMITED = (
         "rate_limited",
         ErrorClass.TRANSIENT,
-        CuredBy.TIME,
+        ResolvedBy.TIME,
         "The API's quota was used up for hours: clear the task later; if it recurs, raise the app's quota.",
     )
     API_UNAVAILABLE = (
         "api_unavailable",
         ErrorClass.TRANSIENT,
-        CuredBy.TIME,
+        ResolvedBy.TIME,
         "The provider's API was down: clear the task, or let the next days' look-back bring the day in.",
     )
     NETWORK = (
         "network",
         ErrorClass.TRANSIENT,
-        CuredBy.TIME,
+        ResolvedBy.TIME,
         "The API could not be reached from the workers: check DNS, proxy and firewall, then clear the task.",
     )
     RESPONSE_INVALID = (
         "response_invalid",
         ErrorClass.TRANSIENT,
-        CuredBy.TIME,
+        ResolvedBy.TIME,
         "The API answered something that is not its format: clear the task; if it recurs, report it.",
     )
     STORAGE_UNAVAILABLE = (
         "storage_unavailable",
         ErrorClass.TRANSIENT,
-        CuredBy.OPERATOR,
+        ResolvedBy.OPERATOR,
         "Postgres did not answer: restore it, then clear the task.",
     )
     UNEXPECTED = (
         "unexpected",
         ErrorClass.TRANSIENT,
-        CuredBy.OPERATOR,
+        ResolvedBy.OPERATOR,
         "Not foreseen: read the task's log; if it recurs, report it.",
     )
 
@@ -151,7 +151,7 @@ class JobError(Exception):
         retry_after: timedelta | None = None,
     ) -> None:
         """
-        :param code: decides class and cure.
+        :param code: decides class and advice.
         :param reason: one sentence for people.
         :param provider_code: the provider's own error code.
         :param provider_subcode: the provider's own subcode.

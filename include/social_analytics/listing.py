@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from include.social_analytics import postiz
+from include.social_analytics.batches import Batch, deal_out
 from include.social_analytics.connectors import PROVIDERS
-from include.social_analytics.discovery import Batch, deal_out
 from include.social_analytics.warehouse import integrations, ledger
 from include.social_analytics.warehouse.storage import storage_errors
 

@@ -10,11 +10,10 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 
+from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.days import day_of_run, label_of
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
-
-DAG_ID = "social_analytics_daily"
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def own_run_of(day: date) -> OwnRun:
         (OwnRun.RUNNING, ["running"]),
         (OwnRun.ENDED, ["success", "failed"]),
     ):
-        if context["ti"].get_dr_count(DAG_ID, logical_dates=[label_of(day)], states=states):
+        if context["ti"].get_dr_count(DAILY_DAG, logical_dates=[label_of(day)], states=states):
             return found
     return OwnRun.MISSING
 

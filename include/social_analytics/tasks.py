@@ -20,7 +20,8 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from include.social_analytics.discovery import Batch, integrations_of
+from include.social_analytics.batches import Batch, integrations_of
+from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, INGEST_TASK, LIST_TASK
 from include.social_analytics.errors import JobError
 from include.social_analytics.settings import Settings
 
@@ -38,11 +39,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LIST_TASK = "list_active_integrations"
-INGEST_TASK = "analytics_ingest"
-AGGREGATE_TASK = "analytics_aggregate"
-CHECK_TASK = "check_coverage"
-
 
 @contextmanager
 def airflow_outcome() -> Iterator[None]:
@@ -57,7 +53,7 @@ def airflow_outcome() -> Iterator[None]:
 
 def list_active_integrations() -> list[Batch]:
     """Register a job for each active integration; return what to ingest, dealt out for mapping."""
-    from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+    from include.social_analytics.databases import graph_connection, open_analytics, open_postiz
     from include.social_analytics.listing import list_active
     from include.social_analytics.runs import current_run
 
@@ -78,13 +74,13 @@ def list_active_integrations() -> list[Batch]:
 
 def analytics_ingest(batch: Batch) -> dict[str, int]:
     """Ingest a batch; returns how many of its jobs have each status."""
-    from include.social_analytics.connections import (
+    from include.social_analytics.connectors import open_connector
+    from include.social_analytics.databases import (
         ANALYTICS_DB,
         graph_connection,
         open_analytics,
         open_postiz,
     )
-    from include.social_analytics.connectors import open_connector
     from include.social_analytics.ingest import Ingester, ThrottledError
     from include.social_analytics.masking import mask
     from include.social_analytics.runs import current_run, first_try, is_first_start
@@ -97,7 +93,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
         jobs = run.jobs(integrations_of(batch))
         with open_analytics() as analytics:
             # Before all that may fail: a task that comes no further is not excused by what was read before.
-            ledger.claim(analytics, jobs, run.run_id, first_try=first_try(), anew=is_first_start())
+            ledger.claim(analytics, jobs, run.run_id, first_try=first_try(), force=is_first_start())
             graph = graph_connection()
 
             @cache
@@ -116,8 +112,8 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
 
 def analytics_aggregate() -> dict[str, int]:
     """Roll the run's day and its look-back up per organization; returns rows written by day."""
-    from include.social_analytics.connections import ANALYTICS_DB, open_analytics
     from include.social_analytics.connectors.base import Window
+    from include.social_analytics.databases import ANALYTICS_DB, open_analytics
     from include.social_analytics.jobs import AggregateJob
     from include.social_analytics.runs import current_run, task_states
     from include.social_analytics.warehouse.aggregate import aggregate_day
@@ -194,8 +190,8 @@ def check_coverage() -> dict[str, Any]:
             raise
     for failure in coverage.for_owner:
         log.warning("for the page's owner to cure", integration=str(failure))
-    if coverage.elsewhere:
-        log.info("another run of this day reads these again", integrations=len(coverage.elsewhere))
+    if coverage.taken_over:
+        log.info("another run of this day reads these again", integrations=len(coverage.taken_over))
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
     if complaints:
         raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
@@ -214,8 +210,8 @@ def _judge(
     :param batches: what was listed; ``failed`` are those whose task failed.
     """
     from include.social_analytics import alerts, telemetry
-    from include.social_analytics.connections import open_analytics
     from include.social_analytics.coverage import assess, never_read
+    from include.social_analytics.databases import open_analytics
     from include.social_analytics.warehouse import ledger
 
     integrations = [one for batch in batches for one in batch]
@@ -230,7 +226,7 @@ def _judge(
             if settings.notifier is not None:
                 alert = alerts.alert_of(run, coverage, complaints)
                 # That all is well again, nobody knows while another run still reads.
-                if alert.fingerprint or not coverage.elsewhere:
+                if alert.fingerprint or not coverage.taken_over:
                     alerts.tell_of_changes(analytics, settings.notifier, alert, context)
     return coverage, complaints
 
@@ -266,7 +262,7 @@ def _tell(
     :returns: whether it is told, now or before.
     """
     from include.social_analytics import alerts
-    from include.social_analytics.connections import open_analytics
+    from include.social_analytics.databases import open_analytics
 
     try:
         with open_analytics() as analytics:

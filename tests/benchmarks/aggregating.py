@@ -14,7 +14,7 @@ from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.migrate import migrate
 from tests.benchmarks.report import Result, medians, seconds
-from tests.integration.warehouse.readings import DAY
+from tests.support.readings import DAY
 
 PAGES = 10_000
 HISTORY = (1, 30, 365)

@@ -18,8 +18,8 @@ from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
 from include.sandbox.world import make_page
+from include.social_analytics.batches import SMALLEST_BATCH
 from include.social_analytics.connectors import open_connector
-from include.social_analytics.discovery import SMALLEST_BATCH
 from include.social_analytics.graph_api import GraphConnection, client
 from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.transport import GraphSession
@@ -29,7 +29,7 @@ from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.migrate import migrate
 from tests.benchmarks.report import Result, peak_memory
-from tests.integration.conftest import DAY
+from tests.support.bench import DAY
 
 PAGES = 200
 LATENCY_MS = 100
@@ -91,7 +91,7 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
         psycopg.connect(analytics_dsn, autocommit=True) as analytics,
     ):
         ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
-        ledger.claim(analytics, jobs, "run", first_try=1, anew=True)
+        ledger.claim(analytics, jobs, "run", first_try=1, force=True)
         ingester.ingest(jobs, "run")
 
 

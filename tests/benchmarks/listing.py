@@ -21,7 +21,7 @@ import psycopg
 from include.social_analytics.listing import list_active
 from include.social_analytics.runs import Run
 from include.social_analytics.settings import Settings
-from tests.integration.conftest import DAY
+from tests.support.bench import DAY
 from airflow.sdk.bases.xcom import BaseXCom
 
 run = Run("run", DAY, False, None, None)

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import psycopg
 
-from include.sandbox.local_airflow import DAG_ID, PROJECT, AirflowApi, LocalAirflow
+from include.sandbox.local_airflow import PROJECT, AirflowApi, LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, populate_many
 from include.sandbox.world import World, make_page
-from include.social_analytics.discovery import deal_out
+from include.social_analytics.batches import deal_out
+from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.jobs import Integration
 from include.social_analytics.settings import Settings
 from tests.benchmarks.ingesting import sandbox
 from tests.benchmarks.report import Result, medians
-from tests.e2e.compose.deployment import Deployment, resolve
-from tests.integration.conftest import DAY
+from tests.support.bench import DAY
+from tests.support.deployment import Deployment, resolve
 
 #: Channels of a run, each a mapped task of its own up to the limit, and in batches beyond it.
 SIZES = (20, 100, 1_000, 10_000)
@@ -115,7 +116,7 @@ class Rig:
         """Seconds of one run over so many channels, each time of another day."""
         self.postiz.execute('UPDATE "Integration" SET "disabled" = "id" >= %s', [f"many-{channels:06}"])
         self.day -= timedelta(days=10)
-        return self._run(DAG_ID, {"date": self.day.isoformat()})
+        return self._run(DAILY_DAG, {"date": self.day.isoformat()})
 
     def nothing(self, tasks: int) -> float:
         """Seconds of one run of the DAG that does nothing, with so many mapped tasks."""
@@ -150,7 +151,7 @@ def _dags(directory: Path) -> Path:
     """A DAGs folder with ours and the DAG that does nothing."""
     folder = directory / "both"
     folder.mkdir()
-    shutil.copy(PROJECT / "dags" / f"{DAG_ID}.py", folder)
+    shutil.copy(PROJECT / "dags" / f"{DAILY_DAG}.py", folder)
     (folder / "nothing.py").write_text(NOTHING)
     return folder
 
@@ -208,7 +209,7 @@ def celery(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
 
 def _wait_for_both(rig: Rig) -> None:
     deadline = time.monotonic() + 90
-    while {dag["dag_id"] for dag in rig.airflow.api("GET", "dags")["dags"]} != {DAG_ID, "nothing"}:
+    while {dag["dag_id"] for dag in rig.airflow.api("GET", "dags")["dags"]} != {DAILY_DAG, "nothing"}:
         assert time.monotonic() < deadline
         time.sleep(0.5)
     rig.ours(1)

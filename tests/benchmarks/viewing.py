@@ -24,8 +24,8 @@ from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.migrate import migrate
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.benchmarks.report import Result, seconds
-from tests.browser import chromium
-from tests.integration.conftest import DAY
+from tests.support.bench import DAY
+from tests.support.browser import chromium
 
 CHANNELS, DAYS, ORGANIZATIONS = 10_000, 365, 100
 ROUNDS, DRAWINGS = 20, 7

@@ -17,7 +17,7 @@ from include.social_analytics.warehouse import ledger, writer
 from include.social_analytics.warehouse.migrate import migrate
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.benchmarks.report import Result, medians, seconds
-from tests.integration.warehouse.readings import DAY
+from tests.support.readings import DAY
 
 PAGES = 60
 POSTS = 60

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from include.social_analytics import connections
+from include.social_analytics import databases as connections
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 import requests
 
-from include.sandbox.local_airflow import DAG_ID
 from include.sandbox.world import Page
+from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.snapshots import ensure_month
-from tests.e2e.conftest import DAY, Run, Stage, expected, tables
+from tests.support.stage import DAY, Run, Stage, expected, tables
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def test_a_run_that_cannot_be_judged_for_want_of_its_database_is_told(stage, sce
     }  # fmt: skip
     stage.postiz.execute("ALTER DATABASE e2e_analytics ALLOW_CONNECTIONS false")
     try:
-        stage.airflow.api("POST", f"dags/{DAG_ID}/clearTaskInstances", check)
+        stage.airflow.api("POST", f"dags/{DAILY_DAG}/clearTaskInstances", check)
         run = stage.ended(run_id)
     finally:
         stage.postiz.execute("ALTER DATABASE e2e_analytics ALLOW_CONNECTIONS true")
@@ -235,7 +235,7 @@ def test_a_run_that_cannot_be_judged_for_want_of_its_database_is_told(stage, sce
     assert subject == f"Social analytics, {DAY}: the run failed"
     assert "check_coverage failed: storage_unavailable" in text
 
-    stage.airflow.api("POST", f"dags/{DAG_ID}/clearTaskInstances", check)
+    stage.airflow.api("POST", f"dags/{DAILY_DAG}/clearTaskInstances", check)
     assert stage.ended(run_id).state == "success"
 
 

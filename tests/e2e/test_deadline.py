@@ -9,7 +9,7 @@ import pytest
 
 from include.social_analytics.days import DaySchedule
 from include.social_analytics.settings import LOS_ANGELES, Settings
-from tests.e2e.conftest import DAY, Stage
+from tests.support.stage import DAY, Stage
 
 DEADLINE = "dags/social_analytics_deadline"
 OWN_RUN = f"scheduled__{DAY}"

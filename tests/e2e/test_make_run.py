@@ -19,7 +19,7 @@ from include.sandbox.local_airflow import LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.world import World, make_page
-from tests.e2e.conftest import DAY
+from tests.support.stage import DAY
 
 PROJECT = Path(__file__).resolve().parents[2]
 

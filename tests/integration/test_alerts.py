@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from threading import Event
-from typing import Any, ClassVar
 
 import pytest
-from airflow.sdk import BaseNotifier
 
 from include.social_analytics import alerts
 from include.social_analytics.coverage import Coverage, Failure
@@ -16,42 +13,11 @@ from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.runs import OwnRun, Run
 from include.social_analytics.settings import Notifier
 from include.social_analytics.warehouse import ledger
-from tests.integration.conftest import DAY
+from tests.support.bench import DAY
+from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
 
 RUN = Run("scheduled__2026-11-20", DAY, False, None, None)
 ALL_WELL = Coverage(3, {"succeeded": 3}, [], [], [], [])
-
-
-class Outbox(BaseNotifier):
-    """Keeps what it is told to send."""
-
-    template_fields = ("subject", "text")
-    sent: ClassVar[list[tuple[str, str]]] = []
-
-    def __init__(self, subject: str, text: str) -> None:
-        super().__init__()
-        self.subject, self.text = subject, text
-
-    def notify(self, context: Any) -> None:
-        self.sent.append((self.subject, self.text))
-
-
-class Hanging(Outbox):
-    """Does not come back."""
-
-    def notify(self, context: Any) -> None:
-        Event().wait()
-
-
-class Down(Outbox):
-    """Cannot send."""
-
-    def notify(self, context: Any) -> None:
-        raise OSError("https://hooks.example.org/s3cret")
-
-
-ARGUMENTS = {"subject": "{{ alert_subject }}", "text": "{{ alert_message | e }}"}
-OUTBOX = Notifier(f"{__name__}.Outbox", ARGUMENTS)
 
 
 @pytest.fixture
@@ -65,7 +31,7 @@ def failing(*codes: ErrorCode, name: str = "Page") -> Coverage:
         Failure(Integration(f"id-{number}", name, "acme", "facebook"), code, "It says why")
         for number, code in enumerate(codes)
     ]
-    owners = [one for one in failures if one.code.cured_by == "owner"]
+    owners = [one for one in failures if one.code.resolved_by == "owner"]
     return Coverage(9, {}, owners, [one for one in failures if one not in owners], [], [])
 
 
@@ -117,12 +83,12 @@ def test_other_words_for_the_same_failure_are_no_change(analytics, outbox):
 
 
 def test_a_notifier_that_fails_is_no_failure_of_the_run_and_is_tried_again(analytics, outbox):
-    down = Notifier(f"{__name__}.Down", ARGUMENTS)
+    down = Notifier("tests.support.notifiers.Down", ARGUMENTS)
     assert not tell(analytics, failing(ErrorCode.NETWORK), notifier=down)
     assert tell(analytics, failing(ErrorCode.NETWORK))
 
 
-@pytest.mark.parametrize("path", ["no.such.Notifier", "json.dumps", "tests.integration.test_alerts.Nothing"])
+@pytest.mark.parametrize("path", ["no.such.Notifier", "json.dumps", "tests.support.notifiers.Nothing"])
 def test_a_notifier_that_there_is_not_is_no_failure_of_the_run(analytics, path):
     assert not tell(analytics, failing(ErrorCode.NETWORK), notifier=Notifier(path, ARGUMENTS))
 
@@ -130,7 +96,7 @@ def test_a_notifier_that_there_is_not_is_no_failure_of_the_run(analytics, path):
 def test_a_notifier_that_hangs_is_left_behind(analytics, outbox, monkeypatch):
     monkeypatch.setattr(alerts, "PATIENCE", 0.1)
     assert not tell(
-        analytics, failing(ErrorCode.NETWORK), notifier=Notifier(f"{__name__}.Hanging", ARGUMENTS)
+        analytics, failing(ErrorCode.NETWORK), notifier=Notifier("tests.support.notifiers.Hanging", ARGUMENTS)
     )
     assert tell(analytics, failing(ErrorCode.NETWORK))
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from include.sandbox.postgres import EmbeddedPostgres
-from include.social_analytics import connections
-from include.social_analytics.connections import graph_connection, open_analytics, open_postiz
+from include.social_analytics import databases as connections
+from include.social_analytics.databases import graph_connection, open_analytics, open_postiz
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.cooldown import LocalCooldown, RedisCooldown
 

@@ -18,7 +18,7 @@ from include.social_analytics.connectors import open_connector
 from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
 from include.social_analytics.errors import JobError
 from include.social_analytics.ingest import Ingester
-from tests.integration.conftest import DAY, SETTINGS, Bench, ingest
+from tests.support.bench import DAY, SETTINGS, Bench, ingest
 
 
 def rows(bench: Bench) -> list[tuple]:

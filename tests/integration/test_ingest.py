@@ -11,7 +11,7 @@ import structlog
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.ingest import ThrottledError
 from include.social_analytics.warehouse import ledger
-from tests.integration.conftest import DAY
+from tests.support.bench import DAY
 
 
 @pytest.mark.parametrize("bench", [20], indirect=True)

@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow.sdk.execution_time.context import set_current_context
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.batches import Batch, deal_out
 from include.social_analytics.days import label_of
-from include.social_analytics.discovery import Batch, deal_out
 from include.social_analytics.errors import JobError
 from include.social_analytics.tasks import (
     AGGREGATE_TASK,
@@ -24,8 +24,8 @@ from include.social_analytics.tasks import (
     check_coverage,
 )
 from include.social_analytics.warehouse import ledger
-from tests.integration.conftest import DAY, Bench
-from tests.integration.test_alerts import ARGUMENTS, OUTBOX, Outbox
+from tests.support.bench import DAY, Bench
+from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
 
 RETRIES = 3
 
@@ -146,7 +146,7 @@ def test_nobody_says_that_all_is_well_again_while_another_run_still_reads(bench,
     with pytest.raises(AirflowFailException):
         ingest(1)
     check("failed")
-    ledger.claim(bench.analytics, bench.jobs, "another", first_try=1, anew=True)
+    ledger.claim(bench.analytics, bench.jobs, "another", first_try=1, force=True)
     check("failed")
     assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 integrations are missing"]
 

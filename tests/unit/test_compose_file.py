@@ -16,9 +16,9 @@ import yaml
 from airflow.configuration import conf
 
 from include.deploy.make_env import fill_in
-from include.social_analytics import connections
+from include.social_analytics import databases as connections
 from include.social_analytics.settings import Settings
-from tests.e2e.compose.deployment import compose_config
+from tests.support.deployment import compose_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 FILE = PROJECT / "docker-compose.yaml"

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from include.social_analytics.coverage import assess, never_read
-from include.social_analytics.errors import CuredBy, ErrorCode
+from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import Integration
 from include.social_analytics.warehouse.ledger import JobState
 
@@ -53,13 +53,13 @@ def test_a_day_as_complete_as_the_provider_lets_it_be_counts_as_covered(status):
     assert judged(status) == ([], 1.0)
 
 
-@pytest.mark.parametrize("code", [code for code in ErrorCode if code.cured_by is CuredBy.OWNER])
+@pytest.mark.parametrize("code", [code for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER])
 def test_what_only_the_owner_can_cure_does_not_turn_the_run_red(code):
     assert judged("succeeded", code) == ([], 1.0)
 
 
 def test_the_owners_codes_are_those_four():
-    assert {code for code in ErrorCode if code.cured_by is CuredBy.OWNER} == {
+    assert {code for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER} == {
         "token_invalid",
         "permission_missing",
         "object_not_found",
@@ -67,12 +67,12 @@ def test_the_owners_codes_are_those_four():
     }
 
 
-@pytest.mark.parametrize("code", [code for code in ErrorCode if code.cured_by is not CuredBy.OWNER])
+@pytest.mark.parametrize("code", [code for code in ErrorCode if code.resolved_by is not ResolvedBy.OWNER])
 def test_any_other_failure_does_and_is_named_with_its_cure(code):
     complaints, ratio = judged(*["succeeded"] * 9, code)
     assert ratio == 0.9
     [complaint] = complaints
-    for part in ("'Page 9'", code, "It says so.", code.cure):
+    for part in ("'Page 9'", code, "It says so.", code.advice):
         assert part in complaint
 
 
@@ -86,7 +86,7 @@ def test_a_job_that_never_ended_does_too(left):
 def test_what_another_run_of_the_day_reads_again_is_that_runs_to_judge(status):
     here, elsewhere, revoked = (state(n, one) for n, one in enumerate(["succeeded", status, "token_invalid"]))
     coverage = assess(listed(3), [here, replace(elsewhere, dag_run_id="another"), revoked], "run")
-    assert (coverage.complaints(0.5), coverage.ratio, coverage.elsewhere) == ([], 1.0, listed(3)[1:2])
+    assert (coverage.complaints(0.5), coverage.ratio, coverage.taken_over) == ([], 1.0, listed(3)[1:2])
 
 
 DUE = datetime(2026, 11, 21, 10, tzinfo=UTC)

@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from include.social_analytics.settings import Settings
-from tests.readme import _SETTING_MEANINGS, README, rendered
+from tests.support.readme import _SETTING_MEANINGS, README, rendered
 
 
 def test_the_tables_in_the_readme_are_those_of_the_code():

@@ -23,14 +23,14 @@ from include.social_analytics import telemetry
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.cooldown import Cooldown, LocalCooldown
-from include.social_analytics.graph_api.errors import (
+from include.social_analytics.graph_api.transport import BearerToken, GraphSession
+from include.social_analytics.graph_api.usage import Usage, read_usage
+from include.social_analytics.graph_api.verdicts import (
     APP_LIMIT_CODE,
     TooMuchData,
     classify,
     classify_exception,
 )
-from include.social_analytics.graph_api.transport import BearerToken, GraphSession
-from include.social_analytics.graph_api.usage import Usage, read_usage
 
 log = structlog.get_logger(__name__)
 

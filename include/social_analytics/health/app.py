@@ -19,15 +19,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import AwareDatetime, StringConstraints
 
-from include.social_analytics.connections import open_analytics_to_read
+from include.social_analytics.dag_ids import DAILY_DAG, INGEST_TASK
+from include.social_analytics.databases import open_analytics_to_read
 from include.social_analytics.days import DaySchedule, latest_due_day
-from include.social_analytics.errors import CuredBy, JobError
+from include.social_analytics.errors import JobError, ResolvedBy
 from include.social_analytics.health import queries
 from include.social_analytics.health.spreadsheet import csv_file
 from include.social_analytics.metrics import DAILY_METRICS
-from include.social_analytics.runs import DAG_ID
 from include.social_analytics.settings import Settings
-from include.social_analytics.tasks import INGEST_TASK
 
 STATIC = Path(__file__).parent / "static"
 
@@ -45,7 +44,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-may_look = requires_access_dag("GET", param_dag_id=DAG_ID)
+may_look = requires_access_dag("GET", param_dag_id=DAILY_DAG)
 
 app = FastAPI(
     title="Social analytics",
@@ -66,7 +65,7 @@ async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Re
 
 @app.exception_handler(JobError)
 async def _unusable(request: Request, error: JobError) -> JSONResponse:
-    return JSONResponse({"detail": f"{error.reason} {error.code.cure}"}, status_code=503)
+    return JSONResponse({"detail": f"{error.reason} {error.code.advice}"}, status_code=503)
 
 
 @app.exception_handler(RequestValidationError)
@@ -124,7 +123,7 @@ def overview(last: Last) -> dict[str, Any]:
     found: dict[str, Any] = {
         "empty": True,
         "next": None,
-        "dag_id": DAG_ID,
+        "dag_id": DAILY_DAG,
         "latest_due_day": last,
         "newest_complete_day": None,
         "latest": None,
@@ -143,7 +142,7 @@ def overview(last: Last) -> dict[str, Any]:
     with open_analytics_to_read() as analytics:
         if not queries.has_integrations(analytics):
             return found | {
-                "next": f"No run has listed an integration yet. Unpause the DAG {DAG_ID}, or trigger it; "
+                "next": f"No run has listed an integration yet. Unpause the DAG {DAILY_DAG}, or trigger it; "
                 "when its first task has ended, this page shows what there is."
             }
         days = queries.totals(analytics, last - timedelta(days=CALENDAR - 1), last, queries.Filter())
@@ -234,15 +233,15 @@ def failures(which: Which, last: Last) -> dict[str, Any]:
     with open_analytics_to_read() as analytics:
         groups = queries.failures(analytics, last, which)
         missing = queries.missing_days(analytics, last, which)
-    failing = [group for group in groups if group.cured_by is not CuredBy.OWNER]
+    failing = [group for group in groups if group.resolved_by is not ResolvedBy.OWNER]
     gaps = [day for group in failing for day in (group.oldest, group.newest)] + missing
     return {
         "groups": [
             {
                 "error_code": group.error_code,
                 "error_class": group.error_class,
-                "cured_by": group.cured_by,
-                "cure": group.cure,
+                "resolved_by": group.resolved_by,
+                "advice": group.advice,
                 "more": group.integrations - len(group.listed),
                 "integrations": [
                     {
@@ -267,7 +266,7 @@ def failures(which: Which, last: Last) -> dict[str, Any]:
 
 def _log_url(run_id: str, map_index: int | None) -> str:
     """Where Airflow's UI shows the log, relative to its root; without a map index, the run."""
-    run = f"dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+    run = f"dags/{DAILY_DAG}/runs/{quote(run_id, safe='')}"
     return run if map_index is None else f"{run}/tasks/{INGEST_TASK}/mapped/{map_index}"
 
 
@@ -277,7 +276,7 @@ def _backfill(first: date, last: date) -> dict[str, Any]:
     return {
         "from": first,
         "to": last,
-        "command": f"airflow backfill create --dag-id {DAG_ID} --from-date {first} --to-date {last} "
+        "command": f"airflow backfill create --dag-id {DAILY_DAG} --from-date {first} --to-date {last} "
         "--reprocess-behavior completed --dag-run-conf '{}'",
     }
 
@@ -286,14 +285,14 @@ def _backfill(first: date, last: date) -> dict[str, Any]:
 def failures_file(which: Which, last: Last) -> Response:
     """What is to be cured, a row for each integration."""
     header = [
-        "error_code", "error_class", "cured_by", "cure", "integration_id", "name", "organization_id",
+        "error_code", "error_class", "resolved_by", "advice", "integration_id", "name", "organization_id",
         "organization_name", "provider", "since", "days", "reason", "trace_id", "run_id",
     ]  # fmt: skip
     with open_analytics_to_read() as analytics:
         groups = queries.failures(analytics, last, which)
     rows = [
         [
-            group.error_code, group.error_class, group.cured_by, group.cure, one["integration_id"],
+            group.error_code, group.error_class, group.resolved_by, group.advice, one["integration_id"],
             one["name"], one["organization_id"], one["organization_name"], one["provider"],
             one["since"], " ".join(day.isoformat() for day in one["days"]), one["reason"],
             one["trace_id"], one["run_id"],

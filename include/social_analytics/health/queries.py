@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from include.social_analytics.errors import CuredBy, ErrorCode
+from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED, Kind
 
@@ -140,7 +140,7 @@ def totals(
         for row in of_day:
             if row["status"] is not None:
                 counts[_STATE_OF[row["status"]]] += row["jobs"]
-            if row["status"] == "failed" and _code(row["error_code"]).cured_by is CuredBy.OWNER:
+            if row["status"] == "failed" and _code(row["error_code"]).resolved_by is ResolvedBy.OWNER:
                 owners += row["jobs"]
         counts["missing"] = max(0, of_day[0]["known"] - sum(counts.values()))
         found.append(DayTotals(day, counts, owners))
@@ -389,9 +389,9 @@ class FailureGroup:
     listed: list[dict[str, Any]]
 
     @property
-    def cured_by(self) -> CuredBy:
+    def resolved_by(self) -> ResolvedBy:
         """Who can end it."""
-        return CuredBy.OPERATOR if self.error_code == WORKS_AGAIN else _code(self.error_code).cured_by
+        return ResolvedBy.OPERATOR if self.error_code == WORKS_AGAIN else _code(self.error_code).resolved_by
 
     @property
     def error_class(self) -> str:
@@ -399,11 +399,11 @@ class FailureGroup:
         return "transient" if self.error_code == WORKS_AGAIN else _code(self.error_code).error_class
 
     @property
-    def cure(self) -> str:
+    def advice(self) -> str:
         """What to do."""
         if self.error_code == WORKS_AGAIN:
             return "These work again: run the missing days once more."
-        return _code(self.error_code).cure
+        return _code(self.error_code).advice
 
 
 def failures(connection: psycopg.Connection[dict[str, Any]], last: date, which: Filter) -> list[FailureGroup]:

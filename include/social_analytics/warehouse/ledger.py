@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from include.social_analytics.errors import CuredBy, ErrorCode, JobError
+from include.social_analytics.errors import ErrorCode, JobError, ResolvedBy
 from include.social_analytics.jobs import IngestJob
 
 #: The statuses of a day that is as complete as the provider lets it be.
@@ -73,7 +73,7 @@ SET status = 'queued', dag_run_id = excluded.dag_run_id, first_try = excluded.fi
     provider_subcode = NULL, reason = NULL, trace_id = NULL
 WHERE CASE
     WHEN excluded.first_try IS NULL THEN job.status IN ('queued', 'running')
-    ELSE %(anew)s
+    ELSE %(force)s
         OR (job.dag_run_id, job.first_try) IS DISTINCT FROM (excluded.dag_run_id, excluded.first_try)
 END
 """
@@ -168,7 +168,7 @@ def claim(
     dag_run_id: str,
     *,
     first_try: int,
-    anew: bool,
+    force: bool,
 ) -> None:
     """Make the jobs ``queued`` for a task, so that a later start of it can tell what is still to do.
 
@@ -176,9 +176,9 @@ def claim(
 
     :param first_try: the number of the task's first try in the run or since it was cleared. A job that was
         claimed for the same run and first try stays as it is, whatever has become of it.
-    :param anew: claim that one, too.
+    :param force: claim that one, too.
     """
-    _queue(connection, jobs, dag_run_id, first_try, anew=anew)
+    _queue(connection, jobs, dag_run_id, first_try, force=force)
 
 
 def _queue(
@@ -187,14 +187,14 @@ def _queue(
     dag_run_id: str,
     first_try: int | None,
     *,
-    anew: bool = False,
+    force: bool = False,
 ) -> None:
     connection.execute(
         _QUEUE,
         {
             "dag_run_id": dag_run_id,
             "first_try": first_try,
-            "anew": anew,
+            "force": force,
             "job_ids": [job.job_id for job in jobs],
             "organization_ids": [job.integration.organization_id for job in jobs],
             "integration_ids": [job.integration.id for job in jobs],
@@ -317,7 +317,7 @@ def settle(connection: psycopg.Connection[Any], first: date, last: date, dag_run
 
 def newest_complete_day(connection: psycopg.Connection[Any], last: date) -> date | None:
     """The newest of four weeks' days whose jobs all went well, but for what only owners can cure."""
-    owners = [code.value for code in ErrorCode if code.cured_by is CuredBy.OWNER]
+    owners = [code.value for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER]
     row = connection.execute(
         _NEWEST_COMPLETE, {"last": last, "well": list(SETTLED_WELL), "owners": owners}
     ).fetchone()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -17,18 +16,13 @@ from include.sandbox.graph_api import serve
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postiz_db import create_tables
 from include.sandbox.world import Faults, World, make_page
-from tests.e2e.compose.deployment import Deployment, resolve
-from tests.e2e.conftest import DAY, Stage
+from tests.support.deployed_stage import CATCH_UP, MAX_ACTIVE_RUNS, MAX_CONCURRENT_TASKS, DeployedStage
+from tests.support.deployment import Deployment, resolve
 
 SERVICES = {
     "postgres", "demo-postiz", "redis", "init",
     "api-server", "scheduler", "dag-processor", "triggerer", "worker",
 }  # fmt: skip
-
-#: Days that catch-up finds when the DAG is unpaused.
-CATCH_UP = [DAY - timedelta(days=n) for n in range(4, -1, -1)]
-MAX_ACTIVE_RUNS = 3
-MAX_CONCURRENT_TASKS = 4
 
 #: Nobody waits minutes for what is to be seen in seconds. All else is as the file says.
 HURRIED = {
@@ -39,34 +33,6 @@ HURRIED = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
 }
-
-
-@dataclass(kw_only=True)
-class DeployedStage(Stage):
-    """A stage whose Airflow is the compose file's deployment."""
-
-    deployment: Deployment
-
-    @property
-    def api_port(self) -> int:
-        """Where the stand-in for the Graph API listens: a task that waits for it has a connection there."""
-        return int(self.sandbox.url.rsplit(":", 1)[1])
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Poll until a condition holds, while restart policies are at work."""
-
-        def holds() -> bool:
-            self.deployment.restart_what_ended()
-            return condition()
-
-        super().wait_for(holds, seconds)
-
-    def reconnect(self) -> None:
-        """Look at the databases again after one of them was gone."""
-        self.postiz.close()
-        self.analytics.close()
-        self.postiz = psycopg.connect(self.deployment.dsn("postiz", "demo-postiz"), autocommit=True)
-        self.analytics = psycopg.connect(self.deployment.dsn("analytics"), autocommit=True)
 
 
 @pytest.fixture(scope="session")

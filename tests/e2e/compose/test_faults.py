@@ -10,8 +10,8 @@ import redis
 from celery import Celery
 
 from include.sandbox.world import Fault, Faults, Page
-from tests.e2e.compose.conftest import DeployedStage
-from tests.e2e.conftest import expected
+from tests.support.deployed_stage import DeployedStage
+from tests.support.stage import expected
 
 
 def views(stage: DeployedStage, organization_id: str) -> tuple:

@@ -9,10 +9,10 @@ import pytest
 import requests
 
 from include.sandbox.postiz_db import insert_integration
-from tests.e2e.compose.conftest import CATCH_UP, MAX_ACTIVE_RUNS, MAX_CONCURRENT_TASKS, DeployedStage
-from tests.e2e.conftest import DAY, expected, tables
+from tests.support.deployed_stage import CATCH_UP, MAX_ACTIVE_RUNS, MAX_CONCURRENT_TASKS, DeployedStage
+from tests.support.stage import DAY, expected, tables
 
-DAG_ID = "social_analytics_daily"
+DAILY_DAG = "social_analytics_daily"
 
 
 def at_once(intervals: list[tuple[str, str]]) -> int:
@@ -31,14 +31,15 @@ def wait_for_backfills(stage: DeployedStage) -> None:
     """Until none is under way: Airflow takes one at a time, and notices late that one has ended."""
     stage.wait_for(
         lambda: all(
-            one["completed_at"] for one in stage.airflow.api("GET", "backfills", dag_id=DAG_ID)["backfills"]
+            one["completed_at"]
+            for one in stage.airflow.api("GET", "backfills", dag_id=DAILY_DAG)["backfills"]
         )
     )
 
 
 def test_unpaused_it_catches_up_within_its_bounds(stage):
     organization_id, pages = stage.caught_up
-    runs = stage.airflow.api("GET", f"dags/{DAG_ID}/dagRuns", run_type="scheduled")["dag_runs"]
+    runs = stage.airflow.api("GET", f"dags/{DAILY_DAG}/dagRuns", run_type="scheduled")["dag_runs"]
     assert sorted(run["dag_run_id"] for run in runs) == [f"scheduled__{day}" for day in CATCH_UP]
     assert {run["state"] for run in runs} == {"success"}
     assert 1 < at_once([(run["start_date"], run["end_date"]) for run in runs]) <= MAX_ACTIVE_RUNS
@@ -135,7 +136,7 @@ def test_a_backfill_over_a_clock_change_makes_each_day_once_and_again_the_same(s
     # Los Angeles left summer time on 1 November.
     days = [date(2026, 10, 27) + timedelta(days=n) for n in range(10)]
     command = [
-        "backfill", "create", "--dag-id", DAG_ID, "--from-date", str(days[0]), "--to-date", str(days[-1]),
+        "backfill", "create", "--dag-id", DAILY_DAG, "--from-date", str(days[0]), "--to-date", str(days[-1]),
         "--max-active-runs", "4", "--dag-run-conf", f'{{"organization_id": "{organization_id}"}}',
     ]  # fmt: skip
 
@@ -176,7 +177,7 @@ def test_a_run_and_a_backfill_that_overlap_on_a_day_leave_it_as_one_run_did(stag
     stage.fault(pages[0], "held")
     run_id = stage.start(organization_id=organization_id)
     stage.deployment.cli(
-        "backfill", "create", "--dag-id", DAG_ID, "--from-date", str(DAY), "--to-date", str(DAY),
+        "backfill", "create", "--dag-id", DAILY_DAG, "--from-date", str(DAY), "--to-date", str(DAY),
         "--reprocess-behavior", "completed", "--dag-run-conf", f'{{"organization_id": "{organization_id}"}}',
     )  # fmt: skip
     stage.wait_for(lambda: len(stage.deployment.task_processes(stage.api_port)) == 2)

@@ -13,12 +13,12 @@ import requests
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from include.sandbox.local_airflow import AirflowApi
-from tests.browser import chromium
-from tests.e2e.compose.conftest import CATCH_UP, MAX_ACTIVE_RUNS, DeployedStage
 from tests.e2e.compose.test_use import wait_for_backfills
-from tests.e2e.conftest import DAY
+from tests.support.browser import chromium
+from tests.support.deployed_stage import CATCH_UP, MAX_ACTIVE_RUNS, DeployedStage
+from tests.support.stage import DAY
 
-DAG_ID = "social_analytics_daily"
+DAILY_DAG = "social_analytics_daily"
 VIEWS = ("Coverage", "To cure", "Trends")
 
 
@@ -143,7 +143,7 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     narrow = {"dag_run_conf": {"organization_id": stage.caught_up[0]}, "reprocess_behavior": "completed"}
     # Airflow takes one at a time.
     wait_for_backfills(stage)
-    stage.airflow.api("POST", "backfills", {"dag_id": DAG_ID, **day, **narrow})
+    stage.airflow.api("POST", "backfills", {"dag_id": DAILY_DAG, **day, **narrow})
     assert stage.ended(f"scheduled__{DAY}").state == "success"
     wait_for_backfills(stage)
     assert [stage.job(page)["status"] for page in pages] == ["failed", "failed"]
@@ -169,7 +169,7 @@ def test_catching_up_is_followed_as_days_of_all(stage, ui):
     wait_for_backfills(stage)
     missed = [f"scheduled__{day}" for day in CATCH_UP[-MAX_ACTIVE_RUNS:]]
     for run_id in missed:
-        stage.airflow.api("DELETE", f"dags/{DAG_ID}/dagRuns/{run_id}")
+        stage.airflow.api("DELETE", f"dags/{DAILY_DAG}/dagRuns/{run_id}")
     # When it reads the DAG again, Airflow goes on after the latest day that is left.
     stage.deployment.cli("dags", "reserialize")
     stage.wait_for(lambda: set(missed) <= set(stage.run_ids()), 120)
@@ -190,7 +190,7 @@ def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_anew_at_its
     stage.fault(pages[4], "token_revoked")
     wait_for_backfills(stage)
     backfill = {
-        "dag_id": DAG_ID, "from_date": f"{DAY - timedelta(days=1)}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z",
+        "dag_id": DAILY_DAG, "from_date": f"{DAY - timedelta(days=1)}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z",
         "max_active_runs": 1, "reprocess_behavior": "completed",
         "dag_run_conf": {"organization_id": organization_id},
     }  # fmt: skip

@@ -22,7 +22,7 @@ from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.metrics import CONTENT_METRICS
 from include.social_analytics.settings import Settings
-from tests.scripted_http import Answer, Request, ScriptedServer, Step, scripted_server
+from tests.support.scripted_http import Answer, Request, ScriptedServer, Step, scripted_server
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 DAY = date(2026, 11, 20)

@@ -20,8 +20,8 @@ from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import COOLDOWN, MAX_BODY_BYTES, TRIES, GraphApi, GraphClient
 from include.social_analytics.graph_api.cooldown import LocalCooldown
-from include.social_analytics.graph_api.errors import TooMuchData
-from tests.scripted_http import Answer, CutOff, Drip, Hang, Request, Reset, Step, scripted_server
+from include.social_analytics.graph_api.verdicts import TooMuchData
+from tests.support.scripted_http import Answer, CutOff, Drip, Hang, Request, Reset, Step, scripted_server
 
 TOKEN = "EAAtoken0123456789abcdefghij"
 APP_SECRET = "the-app-secret"

@@ -12,7 +12,7 @@ from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import GraphApi, GraphClient
 from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.paging import Listing, read_listing
-from tests.scripted_http import Answer, Request, Script, Step, scripted_server
+from tests.support.scripted_http import Answer, Request, Script, Step, scripted_server
 
 TOO_MUCH = Answer(
     {"error": {"code": 1, "message": "Please reduce the amount of data you're asking for, then retry"}}, 500

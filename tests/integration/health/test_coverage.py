@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import date, timedelta
 from io import StringIO
 
 import pytest
 
 from include.social_analytics.health import queries
 from include.social_analytics.warehouse import integrations, ledger
-from tests.integration.conftest import DAY
-from tests.integration.warehouse.readings import reading
+from tests.support.bench import DAY
+from tests.support.history import ago
+from tests.support.readings import reading
 
 HOSTILE = "=1+1 <img src=x onerror=alert(1)> '; DROP TABLE analytics.integration; --"
-
-
-def ago(days: int) -> date:
-    return DAY - timedelta(days=days)
 
 
 def cells(answer: dict) -> dict[str, list[str | None]]:
@@ -196,7 +192,7 @@ def test_a_query_that_takes_too_long_is_ended(ask, monkeypatch):
     def dawdle(connection, *_):
         connection.execute("SELECT pg_sleep(60)")
 
-    monkeypatch.setattr("include.social_analytics.connections.PATIENCE_TO_READ", 0.05)
+    monkeypatch.setattr("include.social_analytics.databases.PATIENCE_TO_READ", 0.05)
     monkeypatch.setattr(queries, "has_integrations", dawdle)
     answer = ask.get("/api/overview")
     assert answer.status_code == 503

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.health import queries
-from tests.integration.conftest import DAY
-from tests.integration.health.test_coverage import ago
-from tests.integration.warehouse.readings import DOWN
+from tests.support.bench import DAY
+from tests.support.history import ago
+from tests.support.readings import DOWN
 
 NO_PERMISSION = JobError(ErrorCode.PERMISSION_MISSING, "(#200) Requires read_insights")
 
@@ -19,7 +19,7 @@ def test_failures_are_grouped_by_error_and_the_oldest_comes_first(history):
     history.failed("down", ago(5), DOWN)
     history.failed("down", DAY, DOWN)
     groups = history.get("/api/failures")["groups"]
-    assert [(group["error_code"], group["cured_by"]) for group in groups] == [
+    assert [(group["error_code"], group["resolved_by"]) for group in groups] == [
         ("api_unavailable", "time"),
         ("token_invalid", "owner"),
     ]
@@ -34,7 +34,7 @@ def test_failures_are_grouped_by_error_and_the_oldest_comes_first(history):
         "dags/social_analytics_daily/runs/manual__2026-11-20T00%3A00%3A00%2B00%3A00"
         "/tasks/analytics_ingest/mapped/3"
     )
-    assert groups[1]["cure"] == ErrorCode.TOKEN_INVALID.cure
+    assert groups[1]["advice"] == ErrorCode.TOKEN_INVALID.advice
 
 
 def test_the_latest_failure_speaks_for_an_integration(history):
@@ -55,7 +55,7 @@ def test_what_works_again_only_needs_its_days(history):
     history.stored("page", DAY)
     answer = history.get("/api/failures")
     [group] = answer["groups"]
-    assert (group["error_code"], group["cured_by"]) == (queries.WORKS_AGAIN, "operator")
+    assert (group["error_code"], group["resolved_by"]) == (queries.WORKS_AGAIN, "operator")
     assert answer["backfill"]["from"] == ago(6).isoformat()
 
 
@@ -101,7 +101,7 @@ def test_an_error_of_a_later_version_is_shown_all_the_same(history):
     history.failed("page", DAY)
     history.warehouse.connection.execute("UPDATE analytics.ingest_job SET error_code = 'brand_new'")
     [group] = history.get("/api/failures")["groups"]
-    assert (group["error_code"], group["cured_by"]) == ("brand_new", "operator")
+    assert (group["error_code"], group["resolved_by"]) == ("brand_new", "operator")
 
 
 def test_the_filter_narrows_to_an_organization(history):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from include.social_analytics.warehouse import integrations, ledger
-from tests.integration.conftest import DAY
-from tests.integration.warehouse.readings import DOWN
+from tests.support.bench import DAY
+from tests.support.readings import DOWN
 
 LABEL = f"{DAY}T00:00:00Z"
 
@@ -30,7 +30,7 @@ def test_done_is_what_has_ended_since_the_run_began(history):
     ]
     ledger.register(connection, listed, "run")
     assert counts(history.get("/api/progress", moment=LABEL, since=since)) == (0, 6, 0)
-    ledger.claim(connection, listed, "run", first_try=1, anew=True)
+    ledger.claim(connection, listed, "run", first_try=1, force=True)
     for name in ("again", "failed-before", "new"):
         history.stored(name, DAY)
     history.warehouse.start(listed[3])

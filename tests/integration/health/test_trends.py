@@ -9,9 +9,9 @@ import pytest
 
 from include.social_analytics.health import queries
 from include.social_analytics.warehouse.aggregate import aggregate_day
-from tests.integration.conftest import DAY
-from tests.integration.health.test_coverage import ago
-from tests.integration.warehouse.readings import post, reading
+from tests.support.bench import DAY
+from tests.support.history import ago
+from tests.support.readings import post, reading
 
 ACME = {"organization": "acme", "provider": "facebook"}
 

@@ -12,7 +12,7 @@ from include.social_analytics.connectors.base import Reading
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import aggregate, ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
-from tests.integration.warehouse.readings import DAY, REVOKED, Warehouse, before, job, reading
+from tests.support.readings import DAY, REVOKED, Warehouse, before, job, reading
 
 
 def roll_up(warehouse: Warehouse, day=DAY) -> dict[tuple[str, str], tuple]:

@@ -10,7 +10,7 @@ import pytest
 from include.social_analytics.connectors.base import DayStatus
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
-from tests.integration.warehouse.readings import DAY, DOWN, REVOKED, Warehouse, before, job, reading
+from tests.support.readings import DAY, DOWN, REVOKED, Warehouse, before, job, reading
 
 QUOTA = JobError(ErrorCode.RATE_LIMITED, "Too many calls", provider_code=32)
 HOUR = timedelta(hours=1)
@@ -78,7 +78,7 @@ def test_a_start_that_another_run_registers_over_still_ends_its_job(warehouse):
 @pytest.mark.parametrize("status", ["succeeded", "no_data", "pending", "failed", "recovered"])
 def test_claiming_resets_even_finished_rows_for_this_run(warehouse, status):
     finish(warehouse, status)
-    ledger.claim(warehouse.connection, [job()], "another", first_try=1, anew=True)
+    ledger.claim(warehouse.connection, [job()], "another", first_try=1, force=True)
     row = warehouse.ledger_row(job())
     assert (row["status"], row["dag_run_id"], row["attempts"]) == ("queued", "another", 1)
     assert {row["error_code"], row["error_class"], row["reason"], row["finished_at"], row["started_at"]} == {
@@ -88,30 +88,30 @@ def test_claiming_resets_even_finished_rows_for_this_run(warehouse, status):
 
 @pytest.mark.parametrize("status", ["succeeded", "failed"])
 def test_what_was_claimed_for_the_same_first_try_is_left_to_its_later_starts(warehouse, status):
-    ledger.claim(warehouse.connection, [job()], "run", first_try=2, anew=True)
+    ledger.claim(warehouse.connection, [job()], "run", first_try=2, force=True)
     finish(warehouse, status)
     for run, first_try, left in (("run", 2, status), ("run", 4, "queued"), ("another", 4, "queued")):
-        ledger.claim(warehouse.connection, [job()], run, first_try=first_try, anew=False)
+        ledger.claim(warehouse.connection, [job()], run, first_try=first_try, force=False)
         assert warehouse.status(job()) == left
 
 
 def test_a_job_that_waits_for_quota_goes_on_waiting_when_its_task_starts_again(warehouse):
-    ledger.claim(warehouse.connection, [job()], "run", first_try=1, anew=True)
+    ledger.claim(warehouse.connection, [job()], "run", first_try=1, force=True)
     first = ledger.start(warehouse.connection, job(), "run")
     throttle(warehouse, first)
-    ledger.claim(warehouse.connection, [job()], "run", first_try=1, anew=False)
+    ledger.claim(warehouse.connection, [job()], "run", first_try=1, force=False)
     assert ledger.start(warehouse.connection, job(), "run").working_since == first.working_since
 
 
 def test_claiming_leaves_the_figures(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
-    ledger.claim(warehouse.connection, [job()], "another", first_try=1, anew=True)
+    ledger.claim(warehouse.connection, [job()], "another", first_try=1, force=True)
     assert warehouse.figures()["views"] == 5
 
 
 def test_a_start_from_before_claiming_stores_its_figures_but_does_not_end_the_job(warehouse):
     seen = warehouse.start(job())
-    ledger.claim(warehouse.connection, [job()], "another", first_try=1, anew=True)
+    ledger.claim(warehouse.connection, [job()], "another", first_try=1, force=True)
     warehouse.fail(job(), REVOKED, seen)
     assert warehouse.status(job()) == "queued"
     warehouse.store(job(), reading({DAY: 5}), seen)
@@ -167,7 +167,7 @@ def test_the_wait_for_quota_is_counted_anew_after(warehouse, interlude):
     else:
         throttle(warehouse, first)
     if interlude == "a clear":
-        ledger.claim(warehouse.connection, [job()], "run", first_try=1, anew=True)
+        ledger.claim(warehouse.connection, [job()], "run", first_try=1, force=True)
     run = "another" if interlude == "another run" else "run"
     again = ledger.start(warehouse.connection, job(), run)
     assert again.working_since == again.observed_at
@@ -236,7 +236,7 @@ def test_thousands_of_jobs_are_registered_and_claimed_in_one_statement(warehouse
     jobs = [job(f"page-{number}") for number in range(5000)]
     register(warehouse, "run", *jobs)
     register(warehouse, "another", *jobs)
-    ledger.claim(warehouse.connection, jobs, "third", first_try=1, anew=True)
+    ledger.claim(warehouse.connection, jobs, "third", first_try=1, force=True)
     states = ledger.states(warehouse.connection, [one.job_id for one in jobs])
     assert len(states) == 5000
     assert {(state.status, state.dag_run_id) for state in states} == {("queued", "third")}
@@ -244,7 +244,7 @@ def test_thousands_of_jobs_are_registered_and_claimed_in_one_statement(warehouse
 
 def test_registering_nothing_is_nothing(warehouse):
     ledger.register(warehouse.connection, [], "run")
-    ledger.claim(warehouse.connection, [], "run", first_try=1, anew=True)
+    ledger.claim(warehouse.connection, [], "run", first_try=1, force=True)
     assert warehouse.table("ingest_job") == []
 
 
@@ -312,11 +312,11 @@ def test_settling_and_claiming_do_not_wait_for_each_other_in_a_circle(warehouse)
     jobs = [job(f"page-{number}") for number in range(2000)]
     # Not in the order of the integrations' ids on disk.
     for some in (jobs[1::2], jobs[::2]):
-        ledger.claim(warehouse.connection, some, "run", first_try=1, anew=True)
+        ledger.claim(warehouse.connection, some, "run", first_try=1, force=True)
 
     def claim(connection):
         for _ in range(15):
-            ledger.claim(connection, jobs, "run", first_try=1, anew=True)
+            ledger.claim(connection, jobs, "run", first_try=1, force=True)
 
     def settle(connection):
         for _ in range(15):

@@ -13,7 +13,7 @@ import pytest
 from include.social_analytics.connectors.base import Reading, Window
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.aggregate import aggregate_day
-from tests.integration.warehouse.readings import DOWN, INSIGHTS, Warehouse, job
+from tests.support.readings import DOWN, INSIGHTS, Warehouse, job
 
 FIRST = date(2026, 10, 20)
 DAYS = [FIRST + timedelta(n) for n in range(31)]

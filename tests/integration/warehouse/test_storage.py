@@ -13,7 +13,7 @@ import pytest
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.storage import storage_errors
-from tests.integration.warehouse.readings import Warehouse, job
+from tests.support.readings import Warehouse, job
 
 PASSWORD = "hunter2-secret"
 

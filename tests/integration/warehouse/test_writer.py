@@ -14,7 +14,7 @@ from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.storage import storage_errors
 from include.social_analytics.warehouse.writer import _LOCK, Stored
-from tests.integration.warehouse.readings import (
+from tests.support.readings import (
     DAY,
     DOWN,
     INSIGHTS,
@@ -300,7 +300,7 @@ def test_runs_of_neighbouring_days_on_many_pages_at_once_do_not_deadlock(warehou
             together.wait()
             jobs = [job(page, day) for page in order]
             ledger.register(connection, jobs, f"run-{day}")
-            ledger.claim(connection, jobs, f"run-{day}", first_try=1, anew=True)
+            ledger.claim(connection, jobs, f"run-{day}", first_try=1, force=True)
             for number, one in enumerate(jobs):
                 observed_at = ledger.start(connection, one, f"run-{day}").observed_at
                 if number % 4 == 3:

@@ -1,7 +1,7 @@
 "use strict";
 
 const GLYPHS = { stored: "✓", no_data: "–", pending: "…", failed: "✕", running: "▶", missing: "○" };
-const CURED_BY = {
+const RESOLVED_BY = {
   owner: "The page's owner",
   operator: "Whoever runs Airflow",
   time: "Time; else whoever runs Airflow",
@@ -290,7 +290,7 @@ function failureGroup(group) {
   const count = group.integrations.length + group.more;
   return el("article", { class: "card" },
     el("h2", {}, group.error_code, ` (${number(count)})`),
-    el("p", {}, el("strong", {}, `${CURED_BY[group.cured_by]}: `), group.cure),
+    el("p", {}, el("strong", {}, `${RESOLVED_BY[group.resolved_by]}: `), group.advice),
     listOf(group.error_code, ["Integration", "Since", "Days missing", "Reason", "Do"], group.integrations.map(failureRow)),
     group.more ? el("p", { class: "faint" }, `And ${number(group.more)} more.`) : null);
 }

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from include.social_analytics.discovery import SMALLEST_BATCH, deal_out, integrations_of
+from include.social_analytics.batches import SMALLEST_BATCH, deal_out, integrations_of
 from include.social_analytics.jobs import Integration
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include.social_analytics.errors import ErrorClass, ErrorCode
-from include.social_analytics.graph_api.errors import TooMuchData, classify, redact
+from include.social_analytics.graph_api.verdicts import TooMuchData, classify, redact
 
 TOKEN = "EAAGm0PX4ZCpsBAKZBzqYvTkq3ZCw8hV7LkZD"
 

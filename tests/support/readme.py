@@ -1,4 +1,4 @@
-"""The README's tables that come from the code. ``python -m tests.readme`` writes them into the README."""
+"""The tables in the docs that come from the code. ``python -m tests.support.readme`` writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.social_analytics.errors import ErrorCode
 from include.social_analytics.metrics import COUNTED_FROM_CONTENT, DAILY_METRICS
 from include.social_analytics.settings import PREFIX, Settings
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 _SETTING_MEANINGS = {
     "timezone": "the zone of `RUN_AT`",
@@ -65,7 +65,7 @@ def metrics_table() -> str:
 def errors_table() -> str:
     """The error codes with class and cure."""
     rows = ["| code | class | who | what to do |", "|---|---|---|---|"]
-    rows += [f"| `{code}` | {code.error_class} | {code.cured_by} | {code.cure} |" for code in ErrorCode]
+    rows += [f"| `{code}` | {code.error_class} | {code.resolved_by} | {code.advice} |" for code in ErrorCode]
     return "\n".join(rows)
 
 

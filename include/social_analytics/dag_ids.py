@@ -1,0 +1,14 @@
+"""The ids of the DAGs and of the daily DAG's tasks Imports nothing: everybody may import it."""
+
+from __future__ import annotations
+
+DAILY_DAG = "social_analytics_daily"
+DEADLINE_DAG = "social_analytics_deadline"
+
+LIST_TASK = "list_active_integrations"
+INGEST_TASK = "analytics_ingest"
+AGGREGATE_TASK = "analytics_aggregate"
+CHECK_TASK = "check_coverage"
+
+#: The daily DAG's tasks, in their order.
+FLOW = (LIST_TASK, INGEST_TASK, AGGREGATE_TASK, CHECK_TASK)

@@ -1,0 +1,74 @@
+"""An ingester on real HTTP with the stand-in for the Graph API at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import psycopg
+
+from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.world import Fault, World
+from include.social_analytics.connectors import open_connector
+from include.social_analytics.days import latest_due_day
+from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.graph_api.cooldown import LocalCooldown
+from include.social_analytics.ingest import Ingester
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.settings import Settings
+from include.social_analytics.warehouse import ledger
+
+SETTINGS = Settings(request_backoff=0, request_timeout=5)
+DAY = latest_due_day(datetime.now(UTC), SETTINGS)
+
+
+def ingest(
+    worker: Ingester, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool = True
+) -> dict[str, int]:
+    """Claim the jobs and do them, as the task does."""
+    ledger.claim(worker.analytics_db, jobs, run_id, first_try=1, force=redo_all)
+    return worker.ingest(jobs, run_id)
+
+
+class Bench:
+    """Pages, their integrations in a Postiz, and an ingester on them."""
+
+    def __init__(
+        self, world: World, url: str, postiz: psycopg.Connection, analytics: psycopg.Connection
+    ) -> None:
+        self.world, self.postiz = world, postiz
+        self.masked: list[str] = []
+        insert_organization(postiz, "acme")
+        for page in world.pages.values():
+            insert_integration(postiz, page.id, "acme", page)
+        self.graph = GraphConnection(url, "v25.0", LocalCooldown())
+        self.connector = open_connector("facebook", settings=SETTINGS, graph=self.graph)
+        self.use(analytics)
+
+    def use(self, analytics: psycopg.Connection) -> None:
+        """Go on with another connection to the analytics database."""
+        self.analytics = analytics
+        self.ingester = Ingester(
+            self.postiz, analytics, lambda _: self.connector, self.masked.extend, SETTINGS
+        )
+
+    @property
+    def jobs(self) -> list[IngestJob]:
+        return [
+            IngestJob(Integration(page.id, page.name, "acme", "facebook"), DAY, is_backfill=False)
+            for page in self.world.pages.values()
+        ]
+
+    def ingest(self, run_id: str = "run", *, redo_all: bool = True) -> dict[str, int]:
+        return ingest(self.ingester, self.jobs, run_id, redo_all=redo_all)
+
+    def states(self) -> list[tuple[str, str | None, int]]:
+        found = {
+            state.job_id: state for state in ledger.states(self.analytics, [job.job_id for job in self.jobs])
+        }
+        ordered = [found[job.job_id] for job in self.jobs]
+        return [(state.status, state.error_code, state.attempts) for state in ordered]
+
+    def fault(self, number: int, kind: str, **how: object) -> None:
+        page = list(self.world.pages.values())[number]
+        self.world.faults.set(page.id, Fault(kind, **how))

@@ -1,0 +1,45 @@
+"""A stage whose Airflow is the compose file's deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+
+from tests.support.deployment import Deployment
+from tests.support.stage import DAY, Stage
+
+#: Days that catch-up finds when the DAG is unpaused.
+CATCH_UP = [DAY - timedelta(days=n) for n in range(4, -1, -1)]
+MAX_ACTIVE_RUNS = 3
+MAX_CONCURRENT_TASKS = 4
+
+
+@dataclass(kw_only=True)
+class DeployedStage(Stage):
+    """A stage whose Airflow is the compose file's deployment."""
+
+    deployment: Deployment
+
+    @property
+    def api_port(self) -> int:
+        """Where the stand-in for the Graph API listens: a task that waits for it has a connection there."""
+        return int(self.sandbox.url.rsplit(":", 1)[1])
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Poll until a condition holds, while restart policies are at work."""
+
+        def holds() -> bool:
+            self.deployment.restart_what_ended()
+            return condition()
+
+        super().wait_for(holds, seconds)
+
+    def reconnect(self) -> None:
+        """Look at the databases again after one of them was gone."""
+        self.postiz.close()
+        self.analytics.close()
+        self.postiz = psycopg.connect(self.deployment.dsn("postiz", "demo-postiz"), autocommit=True)
+        self.analytics = psycopg.connect(self.deployment.dsn("analytics"), autocommit=True)

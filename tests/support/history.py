@@ -1,0 +1,50 @@
+"""Days of some integrations, as the daily job would have stored them, and questions to the page's server."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from include.social_analytics.errors import JobError
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.warehouse import integrations, ledger
+from tests.support.bench import DAY
+from tests.support.readings import REVOKED, Warehouse, reading
+
+
+def ago(days: int) -> date:
+    """The day that many days before the latest due one."""
+    return DAY - timedelta(days=days)
+
+
+class History:
+    """Days of some integrations, as the daily job would have stored them; ``get`` asks the page's server."""
+
+    def __init__(self, warehouse: Warehouse, ask: TestClient) -> None:
+        self.warehouse, self.ask = warehouse, ask
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The answer to a question that the server answers."""
+        answer = self.ask.get(path, params=parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def listed(self, integration: str, day: date, organization: str = "acme", name: str = "") -> IngestJob:
+        """An integration that a listing for ``day`` found; its job."""
+        one = Integration(integration, name or integration.title(), organization, "facebook")
+        integrations.remember(self.warehouse.connection, [one], {organization: organization.upper()}, day)
+        return IngestJob(one, day, is_backfill=False)
+
+    def stored(self, integration: str, day: date, value: int = 7, **how: str) -> None:
+        """An integration's day with figures."""
+        self.warehouse.store(self.listed(integration, day, **how), reading({day: value}, day=day))
+
+    def failed(
+        self, integration: str, day: date, error: JobError = REVOKED, map_index: int | None = 3, **how: str
+    ) -> None:
+        """An integration's day that failed, in the run ``run``."""
+        job, connection = self.listed(integration, day, **how), self.warehouse.connection
+        start = ledger.start(connection, job, "manual__2026-11-20T00:00:00+00:00", map_index=map_index)
+        ledger.fail(connection, job, start.observed_at, error, http_calls=1)
