@@ -190,7 +190,8 @@ def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_anew_at_its
     stage.fault(pages[4], "token_revoked")
     wait_for_backfills(stage)
     backfill = {
-        "dag_id": DAILY_DAG, "from_date": f"{DAY - timedelta(days=1)}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z",
+        "dag_id": DAILY_DAG,
+        "from_date": f"{DAY - timedelta(days=1)}T00:00:00Z", "to_date": f"{DAY}T00:00:00Z",
         "max_active_runs": 1, "reprocess_behavior": "completed",
         "dag_run_conf": {"organization_id": organization_id},
     }  # fmt: skip
