@@ -1,40 +1,36 @@
 """
 ### Daily social analytics for Postiz
 
-One run covers one day. It reads the active social integrations from a Postiz database, ingests each
-one's metrics and content for that day from its provider's API, stores them in the schema `analytics`,
-and rolls them up per organization.
+One run covers one day. It reads the active channels from a Postiz database, ingests each one's metrics and
+content for that day from its provider's API, stores them in the schema `analytics`, and adds them up per
+organization.
 
     list_active_integrations -> analytics_ingest[ ] -> analytics_aggregate -> check_coverage
 
-**When.** Every day at 02:00 Los Angeles time (`SOCIAL_ANALYTICS_RUN_AT`, `SOCIAL_ANALYTICS_TIMEZONE`),
-because Meta's day ends at midnight there. The logical date is the day's label, at 00:00 UTC.
+**When.** Every day at `SOCIAL_ANALYTICS_RUN_AT` in `SOCIAL_ANALYTICS_TIMEZONE`, once the day has ended for
+every provider. The logical date is the day's label, at 00:00 UTC.
 
 **Again.** Any day can be run, cleared or backfilled at any time: re-reading a day replaces it.
 A manual run takes the day from `date`, else from a logical date at 00:00 UTC, else the latest day due.
 
-**What fails.** A broken token or a lost permission stops that one integration, with the reason in
-`analytics.ingest_job`; a passing fault is tried again; a used-up quota waits without using up a try.
-The run is red only when somebody who operates Airflow must act; the log of `check_coverage` says who
+**What fails.** A broken token or a lost permission stops that one channel, with the reason in
+`analytics.ingest_job`. A passing fault is tried again. A used-up quota waits without using up a try.
+The run is red only when somebody who operates Airflow must act. The log of `check_coverage` says who
 and how.
 
-**Needs** the connections `postiz_db` (only read) and `analytics_db`; `facebook_graph` and
-`analytics_redis` are optional. Settings are environment variables, see the README.
+**Needs** the connections `postiz_db` (only read) and `analytics_db`. Those of the providers and
+`analytics_redis` are optional. Settings are environment variables, see `docs/settings.md`.
 """
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
 
-from include.social_analytics.dag_ids import DAILY_DAG
+from include.social_analytics.batches import Batch
+from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.retry import SpreadRetryPolicy
 from include.social_analytics.settings import Settings
-from include.social_analytics.tasks import (
-    analytics_aggregate,
-    analytics_ingest,
-    check_coverage,
-    list_active_integrations,
-)
 from include.social_analytics.timetable import CalendarDayTimetable
 
 RETRIES = 3
@@ -58,23 +54,34 @@ with DAG(
         "retry_delay": settings.retry_delay,
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": settings.max_retry_delay,
+        # A hundred channels, eight at a time, each with an API that uses its time-outs up: the longest honest
+        # task. It ends before Celery gives its message to another worker (visibility_timeout).
+        "execution_timeout": timedelta(hours=3),
     },
     params={
         "date": Param(None, type=["null", "string"], format="date", description="The day to ingest."),
         "organization_id": Param(
-            None, type=["null", "string"], minLength=1, description="Only this organization's integrations."
+            None, type=["null", "string"], minLength=1, description="Only this organization's channels."
         ),
         "integration_ids": Param(
             None,
             type=["null", "array"],
             items={"type": "string", "minLength": 1},
             minItems=1,
-            description="Only these integrations.",
+            description="Only these channels, by Postiz's ids of them.",
         ),
     },
     tags=["social-analytics", "postiz"],
 ) as dag:
-    ingested = task(
+
+    @task(task_id=LIST_TASK)
+    def list_integrations() -> list[Batch]:
+        from include.social_analytics.tasks.list_integrations import list_active_integrations
+
+        return list_active_integrations()
+
+    @task(
+        task_id=INGEST_TASK,
         # Airflow gives all mapped instances the same backoff; this spreads them.
         retry_policy=SpreadRetryPolicy(RETRIES, settings.retry_delay, settings.max_retry_delay),
         # Over all runs: backfill, catch-up and the daily run share what the API bears.
@@ -82,20 +89,35 @@ with DAG(
         map_index_template="{{ task.op_kwargs['batch']['label'] }}",
         # What it returns is in its log and the ledger; as an XCom it would cost each of these tasks a call.
         do_xcom_push=False,
-    )(analytics_ingest).expand(batch=task(list_active_integrations)())
-    # Whatever became of the ingests, what is there is rolled up ...
-    aggregated = task(
+    )
+    def ingest(batch: Batch) -> dict[str, int]:
+        from include.social_analytics.tasks.ingest import analytics_ingest
+
+        return analytics_ingest(batch)
+
+    # all_done: what is stored is added up, also when some ingests failed ...
+    @task(
+        task_id=AGGREGATE_TASK,
         trigger_rule="all_done",
         multiple_outputs=False,
         retries=1,
         retry_delay=timedelta(seconds=5),
         retry_exponential_backoff=0,
         outlets=[Asset("social_analytics_organization_daily")],
-    )(analytics_aggregate)()
-    # ... and judged: Airflow calls a run good when its last task is.
-    checked = task(trigger_rule="all_done", multiple_outputs=False)(check_coverage)()
+    )
+    def aggregate() -> dict[str, int]:
+        from include.social_analytics.tasks.aggregate import analytics_aggregate
 
-    ingested >> aggregated >> checked
+        return analytics_aggregate()
+
+    # ... and judged: Airflow calls a run good when its last task is.
+    @task(task_id=CHECK_TASK, trigger_rule="all_done", multiple_outputs=False)
+    def check() -> dict[str, Any]:
+        from include.social_analytics.tasks.check import check_coverage
+
+        return check_coverage()
+
+    ingest.expand(batch=list_integrations()) >> aggregate() >> check()
 
 # A run before the start date must have its tasks, for the first of them to refuse it with a reason:
 # Airflow leaves out tasks that start later, and calls the empty run a success.

@@ -8,9 +8,10 @@ from typing import Any
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from include.social_analytics.connectors import providers
 from include.social_analytics.timetable import CalendarDayTimetable
 
-#: What an ingest task loads, and Airflow for it.
+#: What an ingest task loads, and Airflow for it. The providers' connectors come on top.
 NEEDED_BY_TASKS = (
     "airflow.providers.postgres.hooks.postgres",
     "airflow.providers.standard.decorators.python",
@@ -18,11 +19,8 @@ NEEDED_BY_TASKS = (
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
-    "include.social_analytics.connectors.facebook.connector",
-    "include.social_analytics.ingest",
     "include.social_analytics.retry",
-    "include.social_analytics.runs",
-    "include.social_analytics.tasks",
+    "include.social_analytics.tasks.ingest",
     "jinja2.ext",
 )
 
@@ -61,5 +59,6 @@ class SocialAnalyticsPlugin(AirflowPlugin):
         which is Airflow's default), it would cost the tasks of all DAGs, and is left to those that need it.
         """
         if not conf.getboolean("core", "lazy_load_plugins"):
-            for module in NEEDED_BY_TASKS:
+            connectors = (provider.connector.partition(":")[0] for provider in providers().values())
+            for module in (*NEEDED_BY_TASKS, *connectors):
                 import_module(module)

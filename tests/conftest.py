@@ -40,11 +40,12 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def analytics_template(postgres: EmbeddedPostgres) -> str:
     """The name of a database that holds the migrated schema ``analytics``; copy it, don't use it."""
+    from include.social_analytics.databases import Database
     from include.social_analytics.warehouse.migrate import migrate
 
     postgres.create_database("analytics_template")
     with psycopg.connect(postgres.dsn("analytics_template")) as connection:
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
     return "analytics_template"
 
 

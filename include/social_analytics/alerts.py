@@ -1,8 +1,7 @@
-"""One message a run, by whichever notifier the setting names: what fails, why, and who cures it how.
+"""One message a run, by the notifier that the setting names: what fails, why, who resolves it and how.
 
-Only the run of the latest due day over all integrations speaks: who repeats an old day looks at it anyway.
-Nothing is sent while nothing has changed since the last message; that all is well again is one, too.
-And one message at the deadline, for a run that cannot speak because it has not come to its end.
+Alerts come only from the newest full run, and only when something changed. The all-clear is an alert, too.
+One more message is sent at the deadline, about a run that has not ended.
 """
 
 from __future__ import annotations
@@ -21,16 +20,15 @@ from airflow.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
+from include.social_analytics.airflow_compat import RunState
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.errors import ErrorCode, ResolvedBy
-from include.social_analytics.runs import OwnRun
 
 if TYPE_CHECKING:
     from datetime import date
 
-    import psycopg
-
     from include.social_analytics.coverage import Coverage, Failure
+    from include.social_analytics.databases import Database
     from include.social_analytics.runs import Run
     from include.social_analytics.settings import Notifier
 
@@ -43,18 +41,18 @@ NAMED = 20
 PATIENCE = 60
 
 _WHO = {
-    ResolvedBy.OWNER: "the page's owner",
+    ResolvedBy.OWNER: "the channel's owner",
     ResolvedBy.OPERATOR: "whoever runs Airflow",
     ResolvedBy.TIME: "time; else whoever runs Airflow",
 }
 
 _WHY_LATE = {
-    OwnRun.QUEUED: (
+    RunState.QUEUED: (
         f"Its run has not begun: is the DAG {DAILY_DAG} paused, or are SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS "
         "others under way?"
     ),
-    OwnRun.RUNNING: "Its run is still under way.",
-    OwnRun.MISSING: f"It has no run: is the DAG {DAILY_DAG} unpaused, and can Airflow read it?",
+    RunState.RUNNING: "Its run is still under way.",
+    RunState.MISSING: f"It has no run: is the DAG {DAILY_DAG} unpaused, and can Airflow read it?",
 }
 
 _LAST = "SELECT fingerprint FROM analytics.alert"
@@ -74,7 +72,7 @@ class Alert:
 
 
 def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
-    """What there is to say about a run that was judged."""
+    """The alert about a run that was judged."""
     failures = [*coverage.for_operator, *coverage.for_owner]
     wrong = sorted(f"{one.integration.id} {one.code}" for one in failures)
     wrong += sorted(f"{one.id} unsettled" for one in coverage.unsettled)
@@ -84,41 +82,43 @@ def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
         subject = f"Social analytics, {run.day}: complete again"
         return Alert(subject, f"Nothing fails any more.\n\n{_links(run)}", "")
     count = len(failures) + len(coverage.unsettled)
-    subject = f"Social analytics, {run.day}: {count} of {coverage.jobs} integrations are missing"
-    parts = [_group(code, members) for code, members in _by_code(failures).items()]
+    subject = f"Social analytics, {run.day}: {count} of {coverage.jobs} channels are missing"
+    parts = [_group(code, advice, members) for (code, advice), members in _alike(failures).items()]
     if coverage.unsettled:
-        parts.append(f"{len(coverage.unsettled)} never ended. Cured by whoever runs Airflow: clear the run.")
-    verdict = "The run is red." if complaints else "The run is green: only the pages' owners can cure this."
+        parts.append(
+            f"{len(coverage.unsettled)} never ended. Resolved by whoever runs Airflow: clear the run."
+        )
+    verdict = (
+        "The run is red." if complaints else "The run is green: only the channels' owners can resolve this."
+    )
     message = "\n\n".join([f"Coverage {coverage.ratio:.0%}. {verdict}", *parts, _links(run)])
     return Alert(subject, message, hashlib.sha256(json.dumps(wrong).encode()).hexdigest())
 
 
 def broken(run: Run, sentence: str) -> Alert:
-    """What there is to say about a run that could not be judged."""
+    """The alert about a run that could not be judged."""
     subject = f"Social analytics, {run.day}: the run failed"
     return Alert(subject, f"{sentence}\n\n{_links(run)}", f"broken {run.day}")
 
 
-def late(day: date, own_run: OwnRun, by_status: Mapping[str, int] | None) -> Alert:
-    """What there is to say at the deadline about a day whose run has not ended.
+def late(day: date, own_run: RunState, by_status: Mapping[str, int] | None) -> Alert:
+    """The alert at the deadline about a day whose run has not ended.
 
-    :param by_status: how many of the day's jobs have each status; ``None`` where nobody can tell.
+    :param by_status: how many of the day's jobs have each status; ``None`` when the database cannot be read.
     """
     if by_status is None:
         jobs = "The analytics database cannot be read."
     elif by_status:
         counts = ", ".join(f"{count} {status}" for status, count in by_status.items())
-        jobs = f"Of {sum(by_status.values())} integrations: {counts}."
+        jobs = f"Of {sum(by_status.values())} channels: {counts}."
     else:
-        jobs = "No integration has been listed for it."
+        jobs = "No channel has been listed for it."
     subject = f"Social analytics, {day}: not complete at the deadline"
     message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_root()}/dags/{DAILY_DAG}"
     return Alert(subject, message, f"late {day}")
 
 
-def tell_of_changes(
-    analytics: psycopg.Connection, notifier: Notifier, alert: Alert, context: dict[str, Any]
-) -> bool:
+def tell_of_changes(analytics: Database, notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
     """Send the alert unless the last one said the same; returns whether it is told, now or before."""
     row = analytics.execute(_LAST).fetchone()
     if alert.fingerprint == (row[0] if row else ""):
@@ -139,22 +139,23 @@ def tell(notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
         with timeout(PATIENCE):  # type: ignore[no-untyped-call]
             pkgutil.resolve_name(notifier.path)(**notifier.arguments)({**context, **words})
     except (Exception, AirflowTaskTimeout) as error:
-        # Somebody else's code: whatever it raises is not ours to know. Its words may hold a secret.
+        # Not our code: it may raise anything, and its message may hold a secret.
         log.error("alert not sent", notifier=notifier.path, error=type(error).__name__)  # noqa: TRY400
         return False
     log.info("alert sent", subject=alert.subject)
     return True
 
 
-def _by_code(failures: list[Failure]) -> dict[ErrorCode, list[Failure]]:
-    found: dict[ErrorCode, list[Failure]] = defaultdict(list)
+def _alike(failures: list[Failure]) -> dict[tuple[ErrorCode, str], list[Failure]]:
+    """Failures by code and advice, which a provider may have of its own."""
+    found: dict[tuple[ErrorCode, str], list[Failure]] = defaultdict(list)
     for failure in failures:
-        found[failure.code].append(failure)
+        found[failure.code, failure.advice].append(failure)
     return found
 
 
-def _group(code: ErrorCode, members: list[Failure]) -> str:
-    lines = [f"{len(members)} with {code}. Cured by {_WHO[code.resolved_by]}: {code.advice}"]
+def _group(code: ErrorCode, advice: str, members: list[Failure]) -> str:
+    lines = [f"{len(members)} with {code}. Resolved by {_WHO[code.resolved_by]}: {advice}"]
     lines += [f"- {one.integration.name!r} ({one.integration.id}): {one.reason}" for one in members[:NAMED]]
     if len(members) > NAMED:
         lines.append(f"- and {len(members) - NAMED} more")

@@ -1,4 +1,4 @@
-"""Judging a run by its jobs: what is missing, why, and who can cure it."""
+"""Judging a run by its jobs: what is missing, why, and who resolves it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from include.social_analytics.connectors import advice_on
 from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import Integration
-from include.social_analytics.warehouse.ledger import OPEN, SETTLED_WELL, JobState
+from include.social_analytics.warehouse.ledger import SETTLED_WELL, JobState, JobStatus
 
 #: Enough names for a person to start with; the ledger has them all.
 _NAMED = 20
@@ -23,9 +24,14 @@ class Failure:
     code: ErrorCode
     reason: str
 
+    @property
+    def advice(self) -> str:
+        """What to do about it, in the provider's words."""
+        return advice_on(self.integration.provider, self.code)
+
     def __str__(self) -> str:
         reason = self.reason.rstrip(".")
-        return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {reason}. {self.code.advice}"
+        return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {reason}. {self.advice}"
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Coverage:
 
     ``unsettled`` holds the integrations whose job this run has not brought to an end: it is still queued or
     running, or unknown to the ledger, or nobody read it. ``taken_over`` holds those whose job another run of
-    the day has asked for since: that run is judged by them.
+    the day has queued since: that run is judged by them.
     """
 
     jobs: int
@@ -46,9 +52,9 @@ class Coverage:
 
     @property
     def ratio(self) -> float:
-        """Well settled jobs / (jobs - failures that only the page's owner can cure), in 0..1.
+        """Jobs settled well / (jobs - failures that only the channel's owner can resolve), in 0..1.
 
-        Without those that another run has asked for since.
+        Jobs that another run has taken over do not count.
         """
         expected = self.jobs - len(self.for_owner) - len(self.taken_over)
         if expected <= 0:
@@ -62,7 +68,7 @@ class Coverage:
             found.append(f"{len(self.unsettled)} jobs never ended: {_names(self.unsettled)}.")
         if self.for_operator:
             found.append(
-                f"{len(self.for_operator)} integrations failed, and not for their owner to cure: "
+                f"{len(self.for_operator)} channels failed with what their owners cannot resolve: "
                 + " | ".join(str(failure) for failure in self.for_operator[:_NAMED])
             )
         if self.ratio < min_coverage:
@@ -91,15 +97,15 @@ def assess(
         state = by_id.get(integration.id)
         if state is None or integration in unread:
             unsettled.append(integration)
-        elif state.status in OPEN:
+        elif state.status.is_open:
             (unsettled if state.dag_run_id == dag_run_id else taken_over).append(integration)
-        elif state.status == "failed":
+        elif state.status is JobStatus.FAILED:
             code = ErrorCode.named(state.error_code or ErrorCode.UNEXPECTED)
             failure = Failure(integration, code, state.reason or "")
             (owner if code.resolved_by is ResolvedBy.OWNER else operator).append(failure)
     return Coverage(
         jobs=len(integrations),
-        by_status=Counter(state.status for state in states),
+        by_status=Counter(by_id[one.id].status for one in integrations if one.id in by_id),
         for_owner=owner,
         for_operator=operator,
         unsettled=unsettled,
@@ -115,10 +121,11 @@ def never_read(
 ) -> set[Integration]:
     """The integrations of tasks that failed before they could claim a job in the ledger.
 
-    Its rows, of an earlier reading, look as if all had gone well.
+    Rows of an earlier run must not make such a task look successful.
 
-    :param failed_batches: what each task worked on that failed.
-    :param due: from when on the run could begin. What another run read before then does not make up for it.
+    :param failed_batches: the batch of each task that failed.
+    :param due: aware; when the run could begin at the earliest. A reading of another run before then does not
+        count for this run.
     """
     by_id = {state.integration_id: state for state in states}
     found: set[Integration] = set()
@@ -130,11 +137,11 @@ def never_read(
 
 
 def _tells(row: JobState, dag_run_id: str, due: datetime) -> bool:
-    """Whether the row explains why its task failed, or that another run's has come after it."""
+    """Whether the row says why its task failed, or that another run has read the channel since."""
     if row.dag_run_id == dag_run_id:
-        # Recovered is what had failed, and the look-back of a later day has brought in.
-        return row.status in ("failed", "recovered")
-    return row.status in OPEN or (row.observed_at is not None and row.observed_at >= due)
+        # A recovered job had failed before the look-back of a later day brought it in.
+        return row.status in (JobStatus.FAILED, JobStatus.RECOVERED)
+    return row.status.is_open or (row.observed_at is not None and row.observed_at >= due)
 
 
 def _names(integrations: Sequence[Integration]) -> str:

@@ -1,4 +1,7 @@
-"""Which day a run covers, when a day has ended and when its run is due: the one home of this arithmetic."""
+"""Which day a run covers, when a day has ended and when its run is due: the one home of this arithmetic.
+
+A day is a calendar day. Each provider declares the zone of its own (``Provider.timezone``).
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,31 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from include.social_analytics.connectors import providers
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.settings import LOS_ANGELES, PREFIX, Settings
+from include.social_analytics.settings import PREFIX, Settings
 
 _ONE_DAY = timedelta(days=1)
 
 
-def day_ended_at(day: date, zone: ZoneInfo = LOS_ANGELES) -> datetime:
-    """The moment, in UTC, at which ``day`` ends in ``zone``.
+#: How long after a day's end a value that exists only now still counts as the day's.
+_ON_TIME = timedelta(hours=36)
 
-    Los Angeles unless told otherwise: the day of Meta's figures is the calendar day there.
-    """
+
+def day_ended_at(day: date, zone: ZoneInfo) -> datetime:
+    """The moment, in UTC, at which ``day`` ends in ``zone``."""
     return datetime.combine(day + _ONE_DAY, time.min, zone).astimezone(UTC)
+
+
+def day_ended_everywhere_at(day: date) -> tuple[datetime, ZoneInfo]:
+    """When ``day`` ends for the last of the providers, in UTC; and in which zone that is."""
+    zones = (provider.timezone for provider in providers().values())
+    return max(((day_ended_at(day, zone), zone) for zone in zones), key=lambda end: end[0])
+
+
+def is_on_time(day: date, zone: ZoneInfo, read_at: datetime) -> bool:
+    """Whether a value that exists only now, such as the number of followers, is still that of ``day``."""
+    return read_at < day_ended_at(day, zone) + _ON_TIME
 
 
 def label_of(day: date) -> datetime:
@@ -28,7 +44,7 @@ def label_of(day: date) -> datetime:
 
 @dataclass(frozen=True)
 class DaySchedule:
-    """Every day has one run: at the first ``run_at`` in ``timezone`` once the day ended in Los Angeles."""
+    """Every day has one run: at the first ``run_at`` in ``timezone`` after the day has ended everywhere."""
 
     timezone: ZoneInfo
     run_at: time
@@ -39,17 +55,17 @@ class DaySchedule:
         A ``run_at`` that the clock change skips moves forward by as much as the clock; of one that
         comes twice, the first that is not before the day's end counts.
         """
-        due = self._first_run_at(day_ended_at(day))
-        # With a zone whose clock does not change as the one in Los Angeles does, two days can fall due
-        # at one moment. Airflow names backfill runs by this moment, and would drop the second.
-        if due == self._first_run_at(day_ended_at(day - _ONE_DAY)):
+        due = self._first_run_at(day_ended_everywhere_at(day)[0])
+        # Where the clocks of the two zones do not change alike, two days can fall due at one moment.
+        # Airflow names backfill runs by this moment, and would drop the second.
+        if due == self._first_run_at(day_ended_everywhere_at(day - _ONE_DAY)[0]):
             due += timedelta(seconds=1)
         return due
 
     def latest_due_day(self, moment: datetime) -> date:
         """The latest day whose run time is not after ``moment``."""
-        # Any day's run is due on a later UTC date, for Los Angeles is behind UTC.
-        day = moment.astimezone(UTC).date() - _ONE_DAY
+        # East of UTC a day ends before its UTC date does.
+        day = moment.astimezone(UTC).date()
         while self.run_time(day) > moment:
             day -= _ONE_DAY
         return day
@@ -108,7 +124,7 @@ def day_of_run(
         which in a worker is ``DagRunType.BACKFILL``.
     :param params: the run's params, ``conf`` already merged in.
     :param conf: the run's own configuration.
-    :raises JobError: ``config_invalid`` when the day is malformed or has not ended in Los Angeles; when
+    :raises JobError: ``config_invalid`` when the day is malformed or has not ended everywhere; when
         any other run than a scheduled or backfill one asks for a day before the start date; when a
         backfill's configuration has ``date``.
     """
@@ -139,16 +155,16 @@ def day_of_run(
 
 
 def require_ended(day: date, now: datetime, field: str) -> None:
-    """Refuse a day that has not ended in Los Angeles by ``now``.
+    """Refuse a day that has not ended everywhere by ``now``.
 
     :param field: what named the day, for the sentence.
     :raises JobError: ``config_invalid``.
     """
-    ended = day_ended_at(day)
+    ended, zone = day_ended_everywhere_at(day)
     if ended > now:
         raise _invalid(
             f"{field} asks for {day}, which has not ended: it ends at {ended:%Y-%m-%d %H:%M} UTC, "
-            f"midnight in {LOS_ANGELES}."
+            f"midnight in {zone}."
         )
 
 

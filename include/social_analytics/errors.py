@@ -1,8 +1,7 @@
-"""What can go wrong with a job, in the two classes and the codes that the ledger records.
+"""What can go wrong with a job: two classes and a few codes, which the ledger records.
 
-Every failure that the package knows is a :class:`JobError` carrying one :class:`ErrorCode`.
-The code alone decides whether it is worth another try and who can cure it, so nobody else
-needs to decide that.
+Every failure that the package knows is a :class:`JobError` with one :class:`ErrorCode`.
+The code alone decides whether another try is worth it and who resolves it.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class ErrorClass(StrEnum):
-    """``transient`` is tried again, ``permanent`` stops that one integration at once."""
+    """``transient`` is tried again. ``permanent`` stops that one integration at once."""
 
     TRANSIENT = "transient"
     PERMANENT = "permanent"
 
 
 class ResolvedBy(StrEnum):
-    """Who can end the failure: the page's owner, whoever runs Airflow, or time."""
+    """Who can end the failure: the channel's owner, whoever runs Airflow, or time."""
 
     OWNER = "owner"
     OPERATOR = "operator"
@@ -31,7 +30,10 @@ class ResolvedBy(StrEnum):
 
 
 class ErrorCode(StrEnum):
-    """The ledger's ``error_code``, with its class, who cures it and how."""
+    """The ledger's ``error_code``: its class, who resolves it, and what they do.
+
+    A provider may have advice of its own (``Provider.advice_on``).
+    """
 
     error_class: ErrorClass
     resolved_by: ResolvedBy
@@ -47,8 +49,8 @@ class ErrorCode(StrEnum):
 
     @classmethod
     def named(cls, value: str) -> ErrorCode:
-        """The code that the ledger calls ``value``."""
-        return cls.__members__[value.upper()]
+        """The code that the ledger calls ``value``; ``unexpected`` for a later version's."""
+        return cls.__members__.get(value.upper(), cls.UNEXPECTED)
 
     @property
     def is_final(self) -> bool:
@@ -68,14 +70,14 @@ class ErrorCode(StrEnum):
         "permission_missing",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "Reconnect the channel in Postiz as someone who manages the page, "
-        "and grant read_insights and pages_read_engagement.",
+        "Reconnect the channel in Postiz as someone who manages the account, with every permission "
+        "that Postiz asks for.",
     )
     OBJECT_NOT_FOUND = (
         "object_not_found",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "The page is gone, unpublished or merged: connect its successor in Postiz, or disable the channel.",
+        "The account is gone: connect its successor in Postiz, or disable the channel.",
     )
     ACCOUNT_BLOCKED = (
         "account_blocked",

@@ -17,17 +17,19 @@ import psycopg
 import structlog
 
 from include.social_analytics import postiz, telemetry
-from include.social_analytics.connectors import PROVIDERS
-from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
+from include.social_analytics.connectors import names_by_identifier, provider_named
+from include.social_analytics.connectors.base import Account, Connector, Reader
+from include.social_analytics.connectors.reading import Reading, Window
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
 from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse import ledger, writer
-from include.social_analytics.warehouse.storage import storage_errors
+from include.social_analytics.warehouse.ledger import JobStatus
 
 log = structlog.get_logger(__name__)
 
-#: Integrations of one batch that are read at once. A page's calls follow one another and nearly
+#: Integrations of one batch that are read at once. One integration's calls follow one another and nearly
 #: all of their time is waiting, so a few threads keep one task's core busy.
 CONCURRENCY = 8
 
@@ -52,11 +54,15 @@ class ThrottledError(Exception):
 class _Started:
     """A job whose ledger row says ``running``."""
 
-    job: IngestJob
-    reader: Reader
     start: ledger.Start
+    reader: Reader
     #: By the process's own clock.
     began: float
+
+    @property
+    def job(self) -> IngestJob:
+        """The job."""
+        return self.start.job
 
     @property
     def seconds(self) -> float:
@@ -66,19 +72,19 @@ class _Started:
 
 @dataclass(frozen=True)
 class Ingester:
-    """What ingesting needs: two open autocommit connections, the connectors by provider, the settings.
+    """What ingesting needs: both databases, the connectors by provider's name, the settings.
 
     ``mask`` is called with tokens as soon as they are read.
     """
 
-    postiz_db: psycopg.Connection
-    analytics_db: psycopg.Connection
+    postiz_db: Database
+    analytics_db: Database
     connector: Callable[[str], Connector]
     mask: Callable[[list[str]], object]
     settings: Settings
 
     def ingest(
-        self, jobs: Sequence[IngestJob], run_id: str, *, map_index: int | None = None
+        self, jobs: Sequence[IngestJob], claim: ledger.Claim, *, map_index: int | None = None
     ) -> dict[str, int]:
         """Do those jobs of a batch that are not settled since the task claimed them (:func:`ledger.claim`).
 
@@ -95,7 +101,8 @@ class Ingester:
         due: list[datetime] = []
 
         accounts = self._accounts(todo)
-        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ingest") as pool:
+        pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ingest")
+        try:
             waiting = iter(todo)
             in_flight: dict[Future[Reading], _Started] = {}
             while True:
@@ -105,11 +112,11 @@ class Ingester:
                         start = ledger.start(
                             self.analytics_db,
                             job,
-                            run_id,
+                            claim,
                             map_index=map_index,
                             account_id=None if isinstance(account, JobError) else account.provider_account_id,
                         )
-                        started = self._started(job, account, start)
+                        started = self._started(start, account)
                         in_flight[pool.submit(_read, started, self._window(job))] = started
                 if not in_flight:
                     break
@@ -124,6 +131,9 @@ class Ingester:
                                 failures.append(error)
                             else:
                                 due.append(quota_due)
+        finally:
+            # All readers are done, or the task's time is up: then nobody waits for one that hangs.
+            pool.shutdown(wait=False, cancel_futures=True)
         if due:
             raise ThrottledError(max(due))
         if failures:
@@ -135,9 +145,9 @@ class Ingester:
         """Jobs that have come to an end that no retry changes; with the error, if it was one."""
         settled: dict[str, JobError | None] = {}
         for state in ledger.states(self.analytics_db, [job.job_id for job in jobs]):
-            if state.status in ledger.SETTLED_WELL:
+            if state.status.is_settled_well:
                 settled[state.job_id] = None
-            elif state.status == "failed" and state.error_code is not None:
+            elif state.status is JobStatus.FAILED and state.error_code is not None:
                 code = ErrorCode.named(state.error_code)
                 if code.is_final:
                     settled[state.job_id] = JobError(code, state.reason or "")
@@ -146,10 +156,11 @@ class Ingester:
     def _accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
         """Each job's account as Postiz has it now, or why it has none any more."""
         ids = [job.integration.id for job in jobs]
-        with storage_errors("postiz_db"), self.postiz_db.transaction():
-            active = postiz.accounts(self.postiz_db, ids, PROVIDERS, mask=self.mask)
+        identifiers = names_by_identifier()
+        with self.postiz_db.transaction():
+            active = postiz.accounts(self.postiz_db, ids, identifiers, mask=self.mask)
             gone = [one for one in ids if one not in active]
-            reasons = postiz.inactive_reasons(self.postiz_db, gone, PROVIDERS) if gone else {}
+            reasons = postiz.inactive_reasons(self.postiz_db, gone, identifiers) if gone else {}
         return active | {
             one: JobError(
                 ErrorCode.OBJECT_NOT_FOUND, f"No longer active in Postiz: {reasons.get(one, 'changing')}."
@@ -158,36 +169,35 @@ class Ingester:
         }
 
     def _window(self, job: IngestJob) -> Window:
-        return Window(job.date, self.settings.lookback_days, self.settings.post_window_days)
+        lookback = provider_named(job.integration.provider).lookback_days(self.settings)
+        return Window(job.date, lookback, self.settings.post_window_days)
 
-    def _started(self, job: IngestJob, account: Account | JobError, start: ledger.Start) -> _Started:
+    def _started(self, start: ledger.Start, account: Account | JobError) -> _Started:
         log.info("ingest started", attempt=start.attempts)
-        reader = _Absent(account) if isinstance(account, JobError) else self._reader(job, account)
-        return _Started(job, reader, start, time.monotonic())
+        reader = _Absent(account) if isinstance(account, JobError) else self._reader(start.job, account)
+        return _Started(start, reader, time.monotonic())
 
     def _reader(self, job: IngestJob, account: Account) -> Reader:
         return self.connector(job.integration.provider).reader(account)
 
     def _store(self, started: _Started, reading: Reading) -> None:
         job = started.job
+        reading.require_declared(provider_named(job.integration.provider))
         releases = {
             alias: content.content_id
             for content in reading.content
             for alias in (*content.also_known_as, content.content_id)
         }
-        with storage_errors("postiz_db"), self.postiz_db.transaction():
+        with self.postiz_db.transaction():
             found = postiz.published_posts(self.postiz_db, job.integration.id, list(releases))
         try:
-            with storage_errors("analytics_db"):
-                stored = writer.store(
-                    self.analytics_db,
-                    job,
-                    reading,
-                    observed_at=started.start.observed_at,
-                    http_calls=started.reader.http_calls,
-                    postiz_posts={releases[release_id]: post_id for release_id, post_id in found.items()},
-                    snapshot_zone=self.connector(job.integration.provider).timezone,
-                )
+            stored = writer.store(
+                self.analytics_db,
+                started.start,
+                reading,
+                http_calls=started.reader.http_calls,
+                postiz_posts={releases[release_id]: post_id for release_id, post_id in found.items()},
+            )
         except psycopg.Error as error:
             # Not the database's state but what was to be written: this job's own trouble.
             raise JobError(ErrorCode.UNEXPECTED, f"{type(error).__name__} while storing: {error}") from error
@@ -213,15 +223,13 @@ class Ingester:
         if error.code is ErrorCode.RATE_LIMITED:
             pause = max(error.retry_after or self.settings.max_retry_delay, SHORTEST_WAIT_FOR_QUOTA)
             if started.start.observed_at + pause < started.start.working_since + LONGEST_WAIT_FOR_QUOTA:
-                due = ledger.throttle(
-                    self.analytics_db, started.job, started.start.observed_at, error, pause, calls
-                )
+                due = ledger.wait_for_quota(self.analytics_db, started.start, error, pause, calls)
                 log.warning(
                     "ingest throttled", errorCode=error.code, due=due.isoformat(), reason=error.reason
                 )
                 telemetry.job_waits(started.job.integration.provider)
                 return due
-        ledger.fail(self.analytics_db, started.job, started.start.observed_at, error, calls)
+        ledger.fail(self.analytics_db, started.start, error, calls)
         log.error(
             "ingest failed",
             errorClass=error.error_class,
@@ -234,7 +242,7 @@ class Ingester:
         )
         telemetry.job_ended(
             started.job.integration.provider,
-            "failed",
+            JobStatus.FAILED,
             error_code=error.code,
             seconds=started.seconds,
             http_calls=calls,

@@ -10,9 +10,9 @@ import psycopg
 
 from include.social_analytics import postiz
 from include.social_analytics.batches import Batch, deal_out
-from include.social_analytics.connectors import PROVIDERS
+from include.social_analytics.connectors import names_by_identifier
+from include.social_analytics.databases import Database
 from include.social_analytics.warehouse import integrations, ledger
-from include.social_analytics.warehouse.storage import storage_errors
 
 if TYPE_CHECKING:
     from include.social_analytics.jobs import Integration
@@ -29,39 +29,34 @@ class Listing:
     left_out: dict[str, int]
 
 
-def list_active(
-    postiz_db: psycopg.Connection, analytics_db: psycopg.Connection, run: Run, settings: Settings
-) -> Listing:
-    """Register a job for each active integration, a page at a time: nothing holds all of them but their text.
+def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings: Settings) -> Listing:
+    """Register a job for each active integration, and deal them out.
 
-    :param postiz_db: autocommit; not within a transaction.
+    A thousand at a time: only the batches' text holds all of them.
+
+    :param postiz_db: not within a transaction.
     :raises JobError: ``config_invalid`` when the run is narrowed to what is not active.
     """
+    identifiers = names_by_identifier()
     narrowed: dict[str, Any] = {
         "organization_id": run.organization_id,
         "integration_ids": run.integration_ids,
     }
 
     def registered() -> Iterator[Integration]:
-        pages = postiz.active_integrations(postiz_db, PROVIDERS, **narrowed)
-        while True:
-            with storage_errors("postiz_db"):
-                page = next(pages, None)
-                if page is None:
-                    return
-                names = postiz.organization_names(postiz_db, {one.organization_id for one in page})
+        for page in postiz.active_integrations(postiz_db, identifiers, **narrowed):
+            names = postiz.organization_names(postiz_db, {one.organization_id for one in page})
             ledger.register(analytics_db, run.jobs(page), run.run_id)
             integrations.remember(analytics_db, page, names, run.day)
             yield from page
 
     began = integrations.clock(analytics_db)
     # All questions are about one moment.
-    postiz_db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    postiz_db.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with postiz_db.transaction():
-        with storage_errors("postiz_db"):
-            postiz.require_known(postiz_db, PROVIDERS, **narrowed)
-            count = postiz.count_active(postiz_db, PROVIDERS, **narrowed)
-            left_out = postiz.left_out(postiz_db, PROVIDERS)
+        postiz.require_known(postiz_db, identifiers, **narrowed)
+        count = postiz.count_active(postiz_db, identifiers, **narrowed)
+        left_out = postiz.left_out(postiz_db, identifiers)
         batches = deal_out(
             registered(), count, most=settings.max_mapped_tasks, at_once=settings.max_concurrent_tasks
         )

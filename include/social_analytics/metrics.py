@@ -1,8 +1,10 @@
-"""The catalogue: our metrics, the same for every provider, and what each provider calls them."""
+"""The catalogue: our metrics, the same for every provider.
+
+A provider's declaration (``connectors/<name>/__init__.py``) says which of them it has and what it calls them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,7 +13,7 @@ class Kind(StrEnum):
     """How a metric adds up.
 
     A ``flow`` happened during the day and is summed. A ``gauge`` stood at the end of the day and
-    is summed as of the day. A ``unique`` counts accounts once per page: a sum over pages counts
+    is summed as of the day. A ``unique`` counts accounts once per channel: a sum over channels counts
     people twice, so that sum goes by another name.
     """
 
@@ -22,12 +24,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """A daily metric of an integration; ``sources`` maps a provider to its own name for it."""
+    """A daily metric of an integration."""
 
     name: str
     kind: Kind
     unit: str
-    sources: Mapping[str, str]
 
     @property
     def organization_name(self) -> str:
@@ -35,26 +36,20 @@ class Metric:
         return f"{self.name}_summed" if self.kind is Kind.UNIQUE else self.name
 
 
-#: The source of a metric that is counted from the content listing rather than asked for.
-COUNTED_FROM_CONTENT = "created_time"
-
-POSTS_PUBLISHED = Metric("posts_published", Kind.FLOW, "posts", {"facebook": COUNTED_FROM_CONTENT})
-
-DAILY_METRICS: tuple[Metric, ...] = (
-    Metric("views", Kind.FLOW, "count", {"facebook": "page_media_view"}),
-    Metric("reach", Kind.UNIQUE, "accounts", {"facebook": "page_total_media_view_unique"}),
-    Metric("engagements", Kind.FLOW, "count", {"facebook": "page_post_engagements"}),
-    Metric("follows", Kind.FLOW, "count", {"facebook": "page_daily_follows"}),
-    Metric("unfollows", Kind.FLOW, "accounts", {"facebook": "page_daily_unfollows_unique"}),
-    Metric("followers", Kind.GAUGE, "accounts", {"facebook": "page_follows"}),
-    Metric("page_views", Kind.FLOW, "count", {"facebook": "page_views_total"}),
-    POSTS_PUBLISHED,
-)
+#: By name, in the order in which people read them.
+DAILY_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("views", Kind.FLOW, "count"),
+        Metric("reach", Kind.UNIQUE, "accounts"),
+        Metric("engagements", Kind.FLOW, "count"),
+        Metric("follows", Kind.FLOW, "count"),
+        Metric("unfollows", Kind.FLOW, "accounts"),
+        Metric("followers", Kind.GAUGE, "accounts"),
+        Metric("page_views", Kind.FLOW, "count"),
+        Metric("posts_published", Kind.FLOW, "posts"),
+    )
+}
 
 #: Lifetime totals of one piece of content, as they stood when read.
 CONTENT_METRICS: tuple[str, ...] = ("views", "reach", "clicks", "reactions", "comments", "shares")
-
-
-def metrics_of(provider: str) -> tuple[Metric, ...]:
-    """The daily metrics that ``provider`` has, in the catalogue's order."""
-    return tuple(metric for metric in DAILY_METRICS if provider in metric.sources)

@@ -1,29 +1,30 @@
 """Reading Postiz: which integrations there are, their tokens, and the posts it published.
 
-Every function takes a connection that the caller opened read-only, and reads no column but those
-named here. Names are Prisma's, which are case-sensitive, hence the quotes.
+Every function takes the database as the caller opened it, read-only, and reads no column but those
+named here. Names are Prisma's, which are case-sensitive, hence the quotes. ``identifiers`` says which
+channels can be read: Postiz's ``providerIdentifier`` -> the provider's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
-import psycopg
-
+from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Account
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import Integration
 
 # Why an integration is left out, under its first reason; NULL when it is active. First what is gone,
-# then what this package cannot read, then what the channel's owner can change. "tokenExpiration" has
-# no say: for Facebook it is the user token's, while the page token that is stored goes on working.
+# then what this package cannot read, then what the channel's owner can change. "tokenExpiration" proves
+# nothing, whatever the provider: the stored token may go on working, or have died long before.
 _LEFT_OUT: LiteralString = """
     CASE
         WHEN integration."deletedAt" IS NOT NULL THEN 'deleted'
         WHEN organization."deletedAt" IS NOT NULL THEN 'organization_deleted'
         WHEN integration."type" <> 'social' THEN 'not_social'
-        WHEN integration."providerIdentifier" <> ALL (%(providers)s::text[]) THEN 'no_connector'
+        WHEN integration."providerIdentifier" <> ALL (%(identifiers)s::text[]) THEN 'no_connector'
         WHEN integration."disabled" THEN 'disabled'
         WHEN integration."inBetweenSteps" THEN 'in_between_steps'
         WHEN integration."refreshNeeded" THEN 'refresh_needed'
@@ -71,7 +72,7 @@ _COUNTS: LiteralString = f"""
 """
 
 _ACCOUNTS: LiteralString = f"""
-    SELECT integration."id", integration."internalId", integration."token"
+    SELECT integration."id", integration."providerIdentifier", integration."internalId", integration."token"
     {_FROM}
     WHERE integration."id" = ANY (%(integration_ids)s::text[])
       AND {_LEFT_OUT} IS NULL
@@ -92,54 +93,57 @@ _POSTS: LiteralString = """
 
 
 def active_integrations(
-    connection: psycopg.Connection[Any],
-    providers: Sequence[str],
+    postiz: Database,
+    identifiers: Mapping[str, str],
     *,
     organization_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
     page_size: int = 1000,
 ) -> Iterator[list[Integration]]:
-    """Every active integration of the providers, sorted by id, a page of at most ``page_size`` at a time.
+    """Every active integration, sorted by id, at most ``page_size`` at a time.
 
     :param organization_id: only this organization's; ``None`` does not narrow.
     :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
     """
     after = ""
     while True:
-        rows = connection.execute(
+        rows = postiz.execute(
             _PAGE,
-            _active(providers, organization_id, integration_ids) | {"after": after, "page_size": page_size},
+            _active(identifiers, organization_id, integration_ids) | {"after": after, "page_size": page_size},
         ).fetchall()
         if rows:
-            yield [Integration(*row) for row in rows]
+            yield [
+                Integration(id_, name, owner, identifiers[identifier])
+                for id_, name, owner, identifier in rows
+            ]
             after = rows[-1][0]
         if len(rows) < page_size:
             return
 
 
-def organization_names(connection: psycopg.Connection[Any], ids: Iterable[str]) -> dict[str, str]:
+def organization_names(postiz: Database, ids: Iterable[str]) -> dict[str, str]:
     """The names of organizations by id; none where this role may not read them, which nothing rests on."""
-    row = connection.execute(_MAY_READ_NAMES).fetchone()
+    row = postiz.execute(_MAY_READ_NAMES).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return dict(connection.execute(_ORGANIZATIONS, [list(ids)]).fetchall()) if row[0] else {}
+    return dict(postiz.execute(_ORGANIZATIONS, [list(ids)]).fetchall()) if row[0] else {}
 
 
 def count_active(
-    connection: psycopg.Connection[Any],
-    providers: Sequence[str],
+    postiz: Database,
+    identifiers: Mapping[str, str],
     *,
     organization_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` brings when both are asked of one snapshot."""
-    row = connection.execute(_COUNT, _active(providers, organization_id, integration_ids)).fetchone()
+    row = postiz.execute(_COUNT, _active(identifiers, organization_id, integration_ids)).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
 
 
 def require_known(
-    connection: psycopg.Connection[Any],
-    providers: Sequence[str],
+    postiz: Database,
+    identifiers: Mapping[str, str],
     *,
     organization_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
@@ -150,7 +154,7 @@ def require_known(
     """
     faults: list[str] = []
     if organization_id is not None:
-        organization = connection.execute(
+        organization = postiz.execute(
             'SELECT "deletedAt" IS NOT NULL FROM "Organization" WHERE "id" = %s', [organization_id]
         ).fetchone()
         if organization is None:
@@ -158,7 +162,7 @@ def require_known(
         elif organization[0]:
             faults.append(f"organization_id {organization_id!r} is deleted")
     if integration_ids is not None and not faults:
-        states = _states(connection, integration_ids, providers)
+        states = _states(postiz, integration_ids, identifiers)
         for integration_id in integration_ids:
             owner, reason = states.get(integration_id, (None, "unknown"))
             if reason is None and organization_id is not None and owner != organization_id:
@@ -170,28 +174,28 @@ def require_known(
 
 
 def inactive_reasons(
-    connection: psycopg.Connection[Any], integration_ids: Sequence[str], providers: Sequence[str]
+    postiz: Database, integration_ids: Sequence[str], identifiers: Mapping[str, str]
 ) -> dict[str, str]:
     """Why ids are not active: a reason as in :func:`left_out`, or ``unknown``. Active ids are absent."""
-    states = _states(connection, integration_ids, providers)
+    states = _states(postiz, integration_ids, identifiers)
     reasons = {id_: states[id_][1] if id_ in states else "unknown" for id_ in integration_ids}
     return {id_: reason for id_, reason in reasons.items() if reason is not None}
 
 
-def left_out(connection: psycopg.Connection[Any], providers: Sequence[str]) -> dict[str, int]:
+def left_out(postiz: Database, identifiers: Mapping[str, str]) -> dict[str, int]:
     """How many integrations are not active, by reason, each counted under its first.
 
     The reasons, in this order: ``deleted``, ``organization_deleted``, ``not_social``, ``no_connector``,
-    ``disabled``, ``in_between_steps`` (the page is not chosen yet), ``refresh_needed`` (to be reconnected).
+    ``disabled``, ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
     One that nobody has is absent.
     """
-    return dict(connection.execute(_COUNTS, {"providers": list(providers)}).fetchall())
+    return dict(postiz.execute(_COUNTS, {"identifiers": list(identifiers)}).fetchall())
 
 
 def accounts(
-    connection: psycopg.Connection[Any],
+    postiz: Database,
     integration_ids: Sequence[str],
-    providers: Sequence[str],
+    identifiers: Mapping[str, str],
     *,
     mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
@@ -200,45 +204,49 @@ def accounts(
     A token that cannot be one, such as an empty one, is returned like any other: the API says what
     is wrong with it.
 
-    :param mask: called with the tokens as soon as they are read, to keep them out of logs.
+    :param mask: called as soon as they are read with the tokens and with each secret in them, to keep them
+        out of logs.
     """
-    rows = connection.execute(
-        _ACCOUNTS, {"integration_ids": list(integration_ids), "providers": list(providers)}
+    rows = postiz.execute(
+        _ACCOUNTS, {"integration_ids": list(integration_ids), "identifiers": list(identifiers)}
     ).fetchall()
-    mask([token for _, _, token in rows])
-    return {row[0]: Account(*row) for row in rows}
+    secrets = {
+        id_: provider_named(identifiers[identifier]).secrets(token) for id_, identifier, _, token in rows
+    }
+    mask([*(row[3] for row in rows), *(part for parts in secrets.values() for part in parts)])
+    return {
+        id_: Account(id_, identifier, account_id, secrets[id_]) for id_, identifier, account_id, _ in rows
+    }
 
 
-def published_posts(
-    connection: psycopg.Connection[Any], integration_id: str, release_ids: Sequence[str]
-) -> dict[str, str]:
+def published_posts(postiz: Database, integration_id: str, release_ids: Sequence[str]) -> dict[str, str]:
     """Which of the provider's ids of posts Postiz published through the integration, with its post's id.
 
     Where several posts have the same release id, it is the one whose id sorts first.
     """
     return dict(
-        connection.execute(
+        postiz.execute(
             _POSTS, {"integration_id": integration_id, "release_ids": list(release_ids)}
         ).fetchall()
     )
 
 
 def _active(
-    providers: Sequence[str], organization_id: str | None, integration_ids: Sequence[str] | None
+    identifiers: Mapping[str, str], organization_id: str | None, integration_ids: Sequence[str] | None
 ) -> dict[str, Any]:
     """The parameters of ``_ACTIVE``."""
     return {
-        "providers": list(providers),
+        "identifiers": list(identifiers),
         "organization_id": organization_id,
         "integration_ids": None if integration_ids is None else list(integration_ids),
     }
 
 
 def _states(
-    connection: psycopg.Connection[Any], integration_ids: Sequence[str], providers: Sequence[str]
+    postiz: Database, integration_ids: Sequence[str], identifiers: Mapping[str, str]
 ) -> dict[str, tuple[str, str | None]]:
     """Organization and reason for being left out, by id; ids that Postiz does not have are absent."""
-    rows = connection.execute(
-        _STATES, {"integration_ids": list(integration_ids), "providers": list(providers)}
+    rows = postiz.execute(
+        _STATES, {"integration_ids": list(integration_ids), "identifiers": list(identifiers)}
     )
     return {id_: (organization_id, reason) for id_, organization_id, reason in rows}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from typing import Annotated, Any, get_args
 from zoneinfo import ZoneInfo
 
-PREFIX = "SOCIAL_ANALYTICS_"
+from annotated_types import Ge, Le
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-#: Where the calendar day of Meta's figures ends.
-LOS_ANGELES = ZoneInfo("America/Los_Angeles")
+PREFIX = "SOCIAL_ANALYTICS_"
 
 
 class SettingError(ValueError):
@@ -28,63 +29,165 @@ class Notifier:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the README's settings table lists, with its defaults."""
+class _Wanted:
+    """What a value must be, for the sentence; the field's bounds are added."""
 
-    timezone: ZoneInfo = LOS_ANGELES
-    run_at: time = time(2, 0)
-    start_date: date = date(2026, 11, 1)
-    lookback_days: int = 3
-    post_window_days: int = 28
-    max_mapped_tasks: int = 200
-    max_concurrent_tasks: int = 16
-    max_active_runs: int = 3
-    retry_delay: timedelta = timedelta(seconds=120)
-    max_retry_delay: timedelta = timedelta(seconds=1800)
-    request_backoff: float = 2.0
-    request_timeout: float = 30.0
-    min_coverage: float = 0.5
-    snapshot_retention_months: int | None = None
-    notifier: Notifier | None = None
-    deadline: time | None = None
+    words: str
+
+
+def _whole_number(given: object) -> object:
+    # pydantic alone also reads 1.0, 1_0 and +1.
+    if isinstance(given, str) and not (given.isascii() and given.isdigit() and len(given) <= 9):
+        raise ValueError
+    return given
+
+
+def _seconds(given: object) -> object:
+    try:
+        return timedelta(seconds=float(given)) if isinstance(given, str) else given
+    except OverflowError:
+        raise ValueError from None
+
+
+def _timezone(given: object) -> object:
+    if isinstance(given, str):
+        try:
+            return ZoneInfo(given)
+        except (KeyError, OSError):
+            raise ValueError from None
+    return given
+
+
+def _time_of_day(given: object) -> object:
+    if isinstance(given, str):
+        given = time.fromisoformat(given)
+        if given.tzinfo is not None:
+            raise ValueError
+    return given
+
+
+def _minute_of_day(given: object) -> object:
+    # As finely as cron tells time.
+    found = _time_of_day(given)
+    if isinstance(found, time) and found != found.replace(second=0, microsecond=0):
+        raise ValueError
+    return found
+
+
+def _day(given: object) -> object:
+    return date.fromisoformat(given) if isinstance(given, str) else given
+
+
+def _notifier(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    try:
+        said = json.loads(given)
+        path, arguments = said["class"], said.get("arguments", {})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError from None
+    if not (isinstance(path, str) and "." in path and isinstance(arguments, dict)):
+        raise ValueError
+    return Notifier(path, arguments)
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number), _Wanted("a whole number")]
+Number = Annotated[float, Field(allow_inf_nan=False), _Wanted("a number")]
+Seconds = Annotated[
+    timedelta,
+    BeforeValidator(_seconds),
+    Field(ge=timedelta(0), le=timedelta(days=10_000)),
+    _Wanted("a number of seconds"),
+]
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), _Wanted("a time of day such as 02:00")]
+MinuteOfDay = Annotated[
+    time, BeforeValidator(_minute_of_day), _Wanted("a time of day in hours and minutes, such as 06:00")
+]
+# A year that is a slip of the finger would have catch-up make hundreds of thousands of runs.
+Day = Annotated[
+    date,
+    BeforeValidator(_day),
+    Field(ge=date(2000, 1, 1), le=date(2200, 12, 31)),
+    _Wanted("a date such as 2026-11-01"),
+]
+Zone = Annotated[
+    ZoneInfo, BeforeValidator(_timezone), _Wanted("the name of a time zone such as America/Los_Angeles")
+]
+NotifierJson = Annotated[
+    Notifier,
+    BeforeValidator(_notifier),
+    _Wanted('JSON such as {"class": "package.module.Notifier", "arguments": {"text": "..."}}'),
+]
+
+
+class Settings(BaseSettings):
+    """Every setting. A variable that is unset or empty keeps the default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, enable_decoding=False)
+
+    timezone: Zone = Field(ZoneInfo("America/Los_Angeles"), description="The zone of `RUN_AT`.")
+    run_at: TimeOfDay = Field(
+        time(2, 0),
+        description="When a day's run starts, once the day has ended for every provider.",
+    )
+    start_date: Day = Field(date(2026, 11, 1), description="The first day that catch-up runs.")
+    lookback_days: WholeNumber = Field(
+        3, ge=0, le=89, description="Days before the run's day whose metrics are read again, at least."
+    )
+    post_window_days: WholeNumber = Field(
+        28, ge=1, le=90, description="Days whose posts are read, the run's day included."
+    )
+    max_mapped_tasks: WholeNumber = Field(
+        200, ge=1, le=1000, description="Mapped ingest tasks of one run. Beyond it, each takes a batch."
+    )
+    max_concurrent_tasks: WholeNumber = Field(16, ge=1, description="Ingest tasks at once, over all runs.")
+    max_active_runs: WholeNumber = Field(3, ge=1, description="Scheduled and manual runs at once.")
+    retry_delay: Seconds = Field(
+        timedelta(seconds=120), description="Seconds before Airflow's first retry. Doubles with each."
+    )
+    max_retry_delay: Seconds = Field(
+        timedelta(seconds=1800),
+        description="Seconds before a retry, at most. Also the wait for a quota when the API names none.",
+    )
+    request_backoff: Number = Field(
+        2.0, ge=0, description="Seconds between the three tries of one request. Doubles."
+    )
+    request_timeout: Number = Field(
+        30.0, ge=0.001, description="Seconds to wait for the API to connect, and between two bytes."
+    )
+    min_coverage: Number = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Below it the run is red. Jobs that only the channel's owner can resolve do not count.",
+    )
+    snapshot_retention_months: WholeNumber | None = Field(
+        default=None, ge=1, le=1200, description="Full months of content snapshots to keep. Unset: all."
+    )
+    notifier: NotifierJson | None = Field(
+        default=None, description="An Airflow notifier for alerts, as JSON. Unset: no alerts."
+    )
+    deadline: MinuteOfDay | None = Field(
+        default=None,
+        description="In `TIMEZONE`, after `RUN_AT`: when to alert about a day whose run has not ended.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: dict[str, Any]) -> dict[str, Any]:
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read every setting; one that is unset or empty keeps its default.
+    def from_environment(cls) -> Settings:
+        """Read every setting.
 
         :raises SettingError: naming the first variable that has an impossible value.
         """
-        parsers: dict[str, Callable[[str], object]] = {
-            "timezone": _timezone,
-            "run_at": _time_of_day,
-            "start_date": _date,
-            "lookback_days": _whole_number(0, 89),
-            "post_window_days": _whole_number(1, 90),
-            "max_mapped_tasks": _whole_number(1, 1000),
-            "max_concurrent_tasks": _whole_number(1),
-            "max_active_runs": _whole_number(1),
-            "retry_delay": lambda text: timedelta(seconds=_number(0)(text)),
-            "max_retry_delay": lambda text: timedelta(seconds=_number(0)(text)),
-            "request_backoff": _number(0),
-            "request_timeout": _number(0.001),
-            "min_coverage": _number(0, 1),
-            "snapshot_retention_months": _whole_number(1, 1200),
-            "notifier": _notifier,
-            "deadline": _minute_of_day,
-        }
-        values: dict[str, object] = {}
-        for name, parse in parsers.items():
-            variable = PREFIX + name.upper()
-            text = environment.get(variable, "").strip()
-            if not text:
-                continue
-            try:
-                values[name] = parse(text)
-            except ValueError as error:
-                # A notifier's arguments may hold a secret.
-                shown = "" if name == "notifier" else f", not {text!r}"
-                raise SettingError(f"{variable} must be {error}{shown}.") from None
-        settings = cls(**values)  # type: ignore[arg-type]
+        try:
+            settings = cls()
+        except ValidationError as error:
+            raise SettingError(_sentence(error)) from None
         if settings.deadline is not None and settings.deadline <= settings.run_at:
             raise SettingError(
                 f"{PREFIX}DEADLINE must be later in the day than {PREFIX}RUN_AT ({settings.run_at:%H:%M}), "
@@ -93,80 +196,18 @@ class Settings:
         return settings
 
 
-def _timezone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("the name of a time zone such as America/Los_Angeles") from None
-
-
-def _time_of_day(text: str) -> time:
-    try:
-        parsed = time.fromisoformat(text)
-    except ValueError:
-        raise ValueError("a time of day such as 02:00") from None
-    if parsed.tzinfo is not None:
-        raise ValueError("a time of day without a zone, such as 02:00")
-    return parsed
-
-
-def _minute_of_day(text: str) -> time:
-    # As finely as cron tells time.
-    parsed = _time_of_day(text)
-    if parsed != parsed.replace(second=0, microsecond=0):
-        raise ValueError("a time of day in hours and minutes, such as 06:00")
-    return parsed
-
-
-def _date(text: str) -> date:
-    try:
-        parsed = date.fromisoformat(text)
-    except ValueError:
-        parsed = None
-    if parsed is None or not 2000 <= parsed.year <= 2200:
-        raise ValueError("a date such as 2026-11-01")
-    return parsed
-
-
-def _notifier(text: str) -> Notifier:
-    try:
-        given = json.loads(text)
-        path, arguments = given["class"], given.get("arguments", {})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        path = arguments = None
-    if not (isinstance(path, str) and "." in path and isinstance(arguments, dict)):
-        raise ValueError('JSON such as {"class": "package.module.Notifier", "arguments": {"text": "..."}}')
-    return Notifier(path, arguments)
-
-
-def _whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:
-    wanted = f"a whole number of at least {lowest}" + (
-        f" and at most {highest}" if highest is not None else ""
-    )
-
-    def parse(text: str) -> int:
-        # Nine digits: far above any sensible number, far below what Python refuses to read.
-        if not (text.isascii() and text.isdigit() and len(text) <= 9):
-            raise ValueError(wanted)
-        value = int(text)
-        if value < lowest or (highest is not None and value > highest):
-            raise ValueError(wanted)
-        return value
-
-    return parse
-
-
-def _number(lowest: float, highest: float | None = None) -> Callable[[str], float]:
-    wanted = f"a number of at least {lowest}" + (f" and at most {highest}" if highest is not None else "")
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError(wanted) from None
-        # Written so that NaN fails too.
-        if not (lowest <= value <= (highest if highest is not None else 1e9)):
-            raise ValueError(wanted)
-        return value
-
-    return parse
+def _sentence(error: ValidationError) -> str:
+    """What the first bad setting must be."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    field = Settings.model_fields[name]
+    # pydantic leaves what is said about T inside the annotation `T | None`.
+    said = [*field.metadata, *(part for kind in get_args(field.annotation) for part in get_args(kind))]
+    wanted = next(one.words for one in said if isinstance(one, _Wanted))
+    if wanted.endswith("number"):
+        bounds = [f"at least {one.ge}" for one in said if isinstance(one, Ge)]
+        bounds += [f"at most {one.le}" for one in said if isinstance(one, Le)]
+        wanted += f" of {' and '.join(bounds)}"
+    # A notifier's arguments may hold a secret.
+    shown = "" if name == "notifier" else f", not {first['input']!r}"
+    return f"{PREFIX}{name.upper()} must be {wanted}{shown}."

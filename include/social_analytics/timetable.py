@@ -16,11 +16,11 @@ _ONE_DAY = timedelta(days=1)
 
 
 class CalendarDayTimetable(Timetable):
-    """One run for every day, labelled with the day and due once the day has ended in Los Angeles.
+    """One run for every day, labelled with the day and due once the day has ended for every provider.
 
     Day D's logical date is D 00:00 UTC and its data interval [D 00:00 UTC, D+1 00:00 UTC), so that
     ``airflow backfill create``, which reads dates as UTC, includes both ends. The run is due at the
-    first ``run_at`` in ``timezone`` at or after D's end in Los Angeles, where Meta's days end.
+    first ``run_at`` in ``timezone`` at or after D's end in the last of the providers' zones.
 
     :param first_day: where catch-up begins. Airflow's own ``start_date`` would also take the tasks from
         manual runs before it, which then do nothing and succeed.
@@ -30,7 +30,8 @@ class CalendarDayTimetable(Timetable):
         self._schedule = DaySchedule(timezone, run_at)
         self._first_day = first_day
         self.description = (
-            f"Every day, at the first {self._clock_time} in {timezone} after the day has ended in Los Angeles"
+            f"Every day, at the first {self._clock_time} in {timezone} "
+            "after the day has ended for every provider"
         )
 
     def __eq__(self, other: object) -> bool:

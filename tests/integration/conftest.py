@@ -12,6 +12,7 @@ import pytest
 from include.sandbox.graph_api import serve
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.world import World, make_page
+from include.social_analytics.databases import Database
 from tests.support.bench import Bench
 from tests.support.readings import Warehouse
 
@@ -34,6 +35,9 @@ def warehouse(
     """A migrated database and connections to it."""
     with ExitStack() as stack:
         yield Warehouse(
-            analytics,
-            lambda: stack.enter_context(psycopg.connect(postgres.dsn(analytics_database), autocommit=True)),
+            Database("analytics_db", analytics),
+            lambda: Database(
+                "analytics_db",
+                stack.enter_context(psycopg.connect(postgres.dsn(analytics_database), autocommit=True)),
+            ),
         )

@@ -9,9 +9,11 @@ import psycopg
 
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.world import Fault, World
-from include.social_analytics.connectors import open_connector
+from include.social_analytics.connectors.facebook.connector import FacebookConnector
+from include.social_analytics.databases import Database
 from include.social_analytics.days import latest_due_day
 from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.graph_api.client import GraphApi
 from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
@@ -26,8 +28,9 @@ def ingest(
     worker: Ingester, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool = True
 ) -> dict[str, int]:
     """Claim the jobs and do them, as the task does."""
-    ledger.claim(worker.analytics_db, jobs, run_id, first_try=1, force=redo_all)
-    return worker.ingest(jobs, run_id)
+    claim = ledger.Claim(run_id, 1)
+    ledger.claim(worker.analytics_db, jobs, claim, force=redo_all)
+    return worker.ingest(jobs, claim)
 
 
 class Bench:
@@ -42,14 +45,20 @@ class Bench:
         for page in world.pages.values():
             insert_integration(postiz, page.id, "acme", page)
         self.graph = GraphConnection(url, "v25.0", LocalCooldown())
-        self.connector = open_connector("facebook", settings=SETTINGS, graph=self.graph)
+        self.connector = FacebookConnector(
+            GraphApi(self.graph, request_timeout=SETTINGS.request_timeout, request_backoff=0)
+        )
         self.use(analytics)
 
     def use(self, analytics: psycopg.Connection) -> None:
         """Go on with another connection to the analytics database."""
-        self.analytics = analytics
+        self.analytics = Database("analytics_db", analytics)
         self.ingester = Ingester(
-            self.postiz, analytics, lambda _: self.connector, self.masked.extend, SETTINGS
+            Database("postiz_db", self.postiz),
+            self.analytics,
+            lambda _: self.connector,
+            self.masked.extend,
+            SETTINGS,
         )
 
     @property

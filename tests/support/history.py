@@ -46,5 +46,5 @@ class History:
     ) -> None:
         """An integration's day that failed, in the run ``run``."""
         job, connection = self.listed(integration, day, **how), self.warehouse.connection
-        start = ledger.start(connection, job, "manual__2026-11-20T00:00:00+00:00", map_index=map_index)
-        ledger.fail(connection, job, start.observed_at, error, http_calls=1)
+        start = self.warehouse.start(job, "manual__2026-11-20T00:00:00+00:00", map_index=map_index)
+        ledger.fail(connection, start, error, http_calls=1)

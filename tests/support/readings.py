@@ -7,22 +7,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import psycopg
 from psycopg.rows import dict_row
 
-from include.social_analytics.connectors.base import Content, Reading, UnsupportedMetric, Window
+from include.social_analytics.connectors import providers
+from include.social_analytics.connectors.reading import (
+    Content,
+    DayStatus,
+    Reading,
+    UnsupportedMetric,
+    Window,
+)
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob, Integration
-from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.writer import Stored, store
 
 DAY = date(2026, 11, 20)
-INSIGHTS = tuple(metric.name for metric in DAILY_METRICS if metric is not POSTS_PUBLISHED)
-PACIFIC = ZoneInfo("America/Los_Angeles")
-REVOKED = JobError(ErrorCode.TOKEN_INVALID, "Session has expired", provider_code=190, provider_subcode=463)
+METRICS = providers()["facebook"].metrics
+INSIGHTS = tuple(name for name in METRICS if name != "posts_published")
+REVOKED = JobError(
+    ErrorCode.TOKEN_INVALID, "Session has expired", provider_code="190", provider_subcode="463"
+)
 DOWN = JobError(ErrorCode.API_UNAVAILABLE, "An unknown error occurred", trace_id="AbC")
 
 
@@ -57,50 +64,65 @@ def reading(
     unsupported: tuple[UnsupportedMetric, ...] = (),
     lookback: int = 3,
 ) -> Reading:
-    """An answer in which each insight metric has ``values``, save those ``without`` any series."""
+    """An answer in which each insight metric has ``values``, save those ``without`` any series.
+
+    A day that no insight names is pending, and without any insight there is no data.
+    """
     window = Window(day, lookback, 28)
     if series is None:
         given = {on: None if value is None else Decimal(value) for on, value in (values or {}).items()}
         series = {name: given for name in INSIGHTS if name not in without} if values is not None else {}
-    published = None if posts is None else dict.fromkeys(window.days, posts)
-    return Reading(window, series, published, content, unsupported)
+    named = {on for values in series.values() for on in values}
+    other = DayStatus.PENDING if series else DayStatus.NO_DATA
+    days = {on: DayStatus.SUCCEEDED if on in named else other for on in window.days}
+    if posts is not None:
+        series = {**series, "posts_published": dict.fromkeys(window.days, Decimal(posts))}
+    return Reading(window, days, series, content, unsupported=unsupported)
 
 
 @dataclass
 class Warehouse:
     """A migrated database, as a run uses it; ``connect`` opens more connections to it."""
 
-    connection: psycopg.Connection
-    connect: Callable[[], psycopg.Connection]
+    connection: Database
+    connect: Callable[[], Database]
     run: str = field(default="run")
 
-    def start(self, one: IngestJob) -> datetime:
-        """Start the job; returns when its reading began."""
-        return ledger.start(self.connection, one, self.run).observed_at
+    def start(
+        self,
+        one: IngestJob,
+        run: str | None = None,
+        *,
+        first_try: int = 1,
+        connection: Database | None = None,
+        **how: Any,
+    ) -> ledger.Start:
+        """Claim the job, unless that task has, and start it."""
+        claim = ledger.Claim(run or self.run, first_try)
+        ledger.claim(connection or self.connection, [one], claim, force=False)
+        return ledger.start(connection or self.connection, one, claim, **how)
 
     def store(
         self,
         one: IngestJob,
         answer: Reading,
-        observed_at: datetime | None = None,
+        start: ledger.Start | None = None,
         *,
         posts: Mapping[str, str] | None = None,
-        connection: psycopg.Connection | None = None,
+        connection: Database | None = None,
     ) -> Stored:
         """Store an answer, of a start of its own unless one is given."""
         return store(
             connection or self.connection,
-            one,
+            start or self.start(one),
             answer,
-            observed_at=observed_at or self.start(one),
             http_calls=4,
             postiz_posts=posts or {},
-            snapshot_zone=PACIFIC,
         )
 
-    def fail(self, one: IngestJob, error: JobError = REVOKED, observed_at: datetime | None = None) -> None:
+    def fail(self, one: IngestJob, error: JobError = REVOKED, start: ledger.Start | None = None) -> None:
         """Fail the job, in a start of its own unless one is given."""
-        ledger.fail(self.connection, one, observed_at or self.start(one), error, 1)
+        ledger.fail(self.connection, start or self.start(one), error, 1)
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """What a query returns."""
@@ -108,7 +130,7 @@ class Warehouse:
 
     def table(self, name: str, *without: str) -> list[dict[str, Any]]:
         """All rows of a table in the order of their columns, without some columns."""
-        with self.connection.cursor(row_factory=dict_row) as cursor:
+        with self.connection.connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(f"SELECT * FROM analytics.{name} AS t ORDER BY t::text").fetchall()
         return sorted(({k: v for k, v in row.items() if k not in without} for row in rows), key=str)
 

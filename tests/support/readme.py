@@ -6,8 +6,9 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from include.social_analytics.connectors import providers
 from include.social_analytics.errors import ErrorCode
-from include.social_analytics.metrics import COUNTED_FROM_CONTENT, DAILY_METRICS
+from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.settings import PREFIX, Settings
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -53,9 +54,9 @@ def settings_table() -> str:
 def metrics_table() -> str:
     """The catalogue."""
     rows = ["| metric | unit | kind | the organization's | Facebook |", "|---|---|---|---|---|"]
-    for metric in DAILY_METRICS:
-        source = metric.sources["facebook"]
-        shown = "counted by day of `created_time`" if source == COUNTED_FROM_CONTENT else f"`{source}`"
+    for metric in DAILY_METRICS.values():
+        source = providers()["facebook"].metrics[metric.name]
+        shown = f"counted by day of `{source}`" if metric.name == "posts_published" else f"`{source}`"
         rows.append(
             f"| `{metric.name}` | {metric.unit} | {metric.kind} | `{metric.organization_name}` | {shown} |"
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import date, time, timedelta
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,12 +13,18 @@ import pytest
 from include.social_analytics.settings import Notifier, SettingError, Settings
 
 
+def read(environment: Mapping[str, str]) -> Settings:
+    """The settings that a process with this environment has."""
+    with mock.patch.dict(os.environ, environment):
+        return Settings.from_environment()
+
+
 def test_without_variables_the_defaults_of_the_readme_hold():
-    assert Settings.from_environment({}) == Settings()
+    assert read({}) == Settings()
 
 
 def test_an_empty_variable_keeps_its_default():
-    assert Settings.from_environment({"SOCIAL_ANALYTICS_RUN_AT": "  "}) == Settings()
+    assert read({"SOCIAL_ANALYTICS_RUN_AT": "  "}) == Settings()
 
 
 def test_the_process_environment_is_read_when_asked_not_at_import(monkeypatch):
@@ -42,7 +51,7 @@ def test_every_variable_is_read():
         "SOCIAL_ANALYTICS_NOTIFIER": '{"class": "a.B", "arguments": {"text": "{{ alert_message }}"}}',
         "SOCIAL_ANALYTICS_DEADLINE": "06:15",
     }
-    assert Settings.from_environment(environment) == Settings(
+    assert read(environment) == Settings(
         timezone=ZoneInfo("Europe/Berlin"),
         run_at=time(5, 30),
         start_date=date(2026, 1, 31),
@@ -112,7 +121,7 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
 def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
     variable = f"SOCIAL_ANALYTICS_{name}"
     with pytest.raises(SettingError) as raised:
-        Settings.from_environment({variable: text})
+        read({variable: text})
     assert str(raised.value).startswith(f"{variable} must be ")
     assert str(raised.value).endswith(f", not {text!r}.")
     assert raised.value.__cause__ is None
@@ -121,7 +130,7 @@ def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
 @pytest.mark.parametrize("deadline", ["02:00", "01:59"])
 def test_a_deadline_that_is_not_after_the_time_of_the_run_is_named_with_it(deadline):
     with pytest.raises(SettingError) as raised:
-        Settings.from_environment({"SOCIAL_ANALYTICS_DEADLINE": deadline})
+        read({"SOCIAL_ANALYTICS_DEADLINE": deadline})
     assert str(raised.value) == (
         "SOCIAL_ANALYTICS_DEADLINE must be later in the day than SOCIAL_ANALYTICS_RUN_AT (02:00), "
         f"not {deadline}."
@@ -142,6 +151,6 @@ def test_a_deadline_that_is_not_after_the_time_of_the_run_is_named_with_it(deadl
 )
 def test_a_bad_notifier_is_named_and_its_secrets_are_not(text):
     with pytest.raises(SettingError) as raised:
-        Settings.from_environment({"SOCIAL_ANALYTICS_NOTIFIER": text})
+        read({"SOCIAL_ANALYTICS_NOTIFIER": text})
     assert str(raised.value).startswith("SOCIAL_ANALYTICS_NOTIFIER must be JSON such as ")
     assert "s3cret" not in str(raised.value)

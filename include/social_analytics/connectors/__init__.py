@@ -1,34 +1,54 @@
-"""The providers that can be ingested. To add one: a package here, a line in ``PROVIDERS``, its sources
-in the metric catalogue."""
+"""The providers that can be read: each package in this folder declares one as its ``PROVIDER``.
+
+Looking one up imports no HTTP client: a declaration names its connector, which is imported on use.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from include.social_analytics.errors import ErrorCode, JobError
 
 if TYPE_CHECKING:
-    from include.social_analytics.connectors.base import Connector
-    from include.social_analytics.graph_api import GraphConnection
+    from include.social_analytics.connectors.base import Provider
     from include.social_analytics.settings import Settings
 
-#: By Postiz's ``providerIdentifier``.
-PROVIDERS: tuple[str, ...] = ("facebook",)
+
+@cache
+def providers() -> Mapping[str, Provider]:
+    """All providers by name, in the order of their names."""
+    packages = sorted(module.name for module in iter_modules(__path__) if module.ispkg)
+    found: list[Provider] = [import_module(f"{__name__}.{name}").PROVIDER for name in packages]
+    return {provider.name: provider for provider in found}
 
 
-def open_connector(provider: str, *, settings: Settings, graph: GraphConnection) -> Connector:
-    """The connector of ``provider``, for one task and all its threads; makes no call yet.
+def provider_named(name: str) -> Provider:
+    """The provider called ``name``.
 
-    :raises JobError: ``config_invalid`` for a provider that is not in ``PROVIDERS``.
+    :raises JobError: ``config_invalid`` where there is none.
     """
-    # Imported on use: listing the providers, as parsing a DAG does, must not load an HTTP client.
-    if provider == "facebook":
-        from include.social_analytics.connectors.facebook.connector import FacebookConnector
-        from include.social_analytics.graph_api.client import GraphApi
+    if name not in providers():
+        raise JobError(ErrorCode.CONFIG_INVALID, f"There is no connector for the provider {name!r}.")
+    return providers()[name]
 
-        return FacebookConnector(
-            GraphApi(
-                graph, request_timeout=settings.request_timeout, request_backoff=settings.request_backoff
-            )
-        )
-    raise JobError(ErrorCode.CONFIG_INVALID, f"There is no connector for the provider {provider!r}.")
+
+def advice_on(provider: str, code: ErrorCode) -> str:
+    """What to do about ``code``, in the words of the provider, if there still is such a provider."""
+    known = providers().get(provider)
+    return known.advice_on(code) if known else code.advice
+
+
+def lookback_days(settings: Settings) -> int:
+    """Days before the run's day that a run's readings may write, over all providers."""
+    return max(provider.lookback_days(settings) for provider in providers().values())
+
+
+def names_by_identifier() -> dict[str, str]:
+    """Postiz's ``providerIdentifier`` -> the provider's name."""
+    return {
+        identifier: provider.name for provider in providers().values() for identifier in provider.identifiers
+    }

@@ -1,109 +1,88 @@
-"""What every provider's connector must do, and the shape of what it brings back."""
+"""What a provider declares about itself, and what its connector must do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
+
+from include.social_analytics.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from include.social_analytics.connectors.reading import Reading, Window
+    from include.social_analytics.settings import Settings
+
+
+def one_secret(token: str) -> tuple[str, ...]:
+    """The token column of a provider that stores one token in it, as it is."""
+    return (token,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """A network whose channels can be read, declared as data by its package under ``connectors/``.
+
+    Everything else in this project takes what it needs to know of a provider from here.
+    """
+
+    #: In tables, logs and metrics.
+    name: str
+    #: For people.
+    title: str
+    #: Postiz's ``providerIdentifier``, each of them.
+    identifiers: tuple[str, ...]
+    #: What the provider calls an account: a "page", a "channel".
+    account: str
+    #: The zone whose calendar day the daily figures cover.
+    timezone: ZoneInfo
+    #: Days after which the figures of a day no longer change: it is read again until then.
+    final_after_days: int
+    #: Days back that the API still answers for.
+    history_days: int
+    #: Our daily metrics (``metrics.DAILY_METRICS``) and the provider's own names for them.
+    metrics: Mapping[str, str]
+    #: Our metrics of a post (``metrics.CONTENT_METRICS``) and the provider's own names for them.
+    content_metrics: Mapping[str, str]
+    #: Airflow connections that it looks at. Where one is missing, the provider's public API is called.
+    connections: tuple[str, ...]
+    #: The function that makes its :class:`Connector` from the settings: ``module:function``, imported on use.
+    connector: str
+    #: What to do about an error code, where that differs from the code's own advice.
+    advice: Mapping[ErrorCode, str] = field(default_factory=dict)
+    #: The secrets in Postiz's token column. Each is masked.
+    secrets: Callable[[str], tuple[str, ...]] = one_secret
+
+    def advice_on(self, code: ErrorCode) -> str:
+        """What whoever resolves ``code`` does, for this provider."""
+        return self.advice.get(code, code.advice)
+
+    def lookback_days(self, settings: Settings) -> int:
+        """Days before the run's day whose metrics are read again."""
+        return max(settings.lookback_days, self.final_after_days)
+
+    def connect(self, settings: Settings) -> Connector:
+        """The connector, for one task and all its threads; makes no call yet.
+
+        :raises JobError: ``config_invalid`` for a connection that cannot be used.
+        """
+        made: Connector = pkgutil.resolve_name(self.connector)(settings)
+        return made
 
 
 @dataclass(frozen=True)
 class Account:
     """What a connector needs to call the provider for one integration.
 
-    ``provider_account_id`` is Postiz's ``internalId``. The token never shows in a repr.
+    ``identifier`` is Postiz's ``providerIdentifier``, ``provider_account_id`` its ``internalId``. The secrets
+    never show in a repr.
     """
 
     integration_id: str
+    identifier: str
     provider_account_id: str
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Window:
-    """The days to read: ``day`` and the look-back before it; posts go further back."""
-
-    day: date
-    lookback_days: int
-    post_window_days: int
-
-    @property
-    def days(self) -> tuple[date, ...]:
-        """Every day whose metrics are read, oldest first, ``day`` last."""
-        return tuple(self.day - timedelta(days=n) for n in range(self.lookback_days, -1, -1))
-
-    @property
-    def first_post_day(self) -> date:
-        """The first day whose posts are read (``post_window_days`` days with ``day`` as the last)."""
-        return self.day - timedelta(days=self.post_window_days - 1)
-
-
-@dataclass(frozen=True)
-class Content:
-    """A post, reel, story or video, with its lifetime totals as they stood when read.
-
-    ``also_known_as`` holds other ids under which Postiz may have recorded it.
-    ``metrics`` maps names of ``CONTENT_METRICS`` to totals; one that the API gave no
-    number for is ``None``, one that could not be asked for is absent.
-    """
-
-    content_id: str
-    published_at: datetime
-    kind: str
-    message: str | None
-    permalink: str | None
-    also_known_as: tuple[str, ...] = ()
-    metrics: Mapping[str, Decimal | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class UnsupportedMetric:
-    """A metric that the API refused, by the provider's own name for it."""
-
-    api_version: str
-    source_metric: str
-    reason: str
-
-
-class DayStatus(StrEnum):
-    """What a complete answer says about a day."""
-
-    SUCCEEDED = "succeeded"
-    NO_DATA = "no_data"
-    PENDING = "pending"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a provider answered for one account and window.
-
-    ``series`` maps our metric names to the days the API named, with their values (``None`` where
-    it named the day without a usable number); a metric that failed or that the answer lacks is
-    absent, and all are absent when the API has no insights for the account. ``posts_published``
-    counts the window's days, 0 included, and is ``None`` when the listing could not be read to
-    its end.
-    """
-
-    window: Window
-    series: Mapping[str, Mapping[date, Decimal | None]]
-    posts_published: Mapping[date, int] | None
-    content: tuple[Content, ...]
-    unsupported: tuple[UnsupportedMetric, ...] = ()
-
-    def has_day(self, day: date) -> bool:
-        """Whether any series names ``day``."""
-        return any(day in values for values in self.series.values())
-
-    @property
-    def status(self) -> DayStatus:
-        """The status of the window's day (DESIGN: "A job's status")."""
-        if not self.series:
-            return DayStatus.NO_DATA
-        return DayStatus.SUCCEEDED if self.has_day(self.window.day) else DayStatus.PENDING
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 class Reader(Protocol):
@@ -121,11 +100,7 @@ class Reader(Protocol):
 
 
 class Connector(Protocol):
-    """A provider. One object serves a whole task and is shared by its threads."""
-
-    provider: str
-    #: The zone whose calendar day the provider's figures cover.
-    timezone: ZoneInfo
+    """Calls one provider's API. One object serves a whole task and is shared by its threads."""
 
     def reader(self, account: Account) -> Reader:
         """A reader for one account; makes no call yet."""

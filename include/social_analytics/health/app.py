@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import AwareDatetime, StringConstraints
 
+from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import DAILY_DAG, INGEST_TASK
 from include.social_analytics.databases import open_analytics_to_read
 from include.social_analytics.days import DaySchedule, latest_due_day
@@ -128,7 +129,7 @@ def overview(last: Last) -> dict[str, Any]:
         "newest_complete_day": None,
         "latest": None,
         "organizations": [],
-        "providers": sorted({provider for metric in DAILY_METRICS for provider in metric.sources}),
+        "providers": list(providers()),
         "states": [{"id": state, "label": queries.label(state)} for state in queries.STATES],
         "metrics": [
             {
@@ -136,7 +137,7 @@ def overview(last: Last) -> dict[str, Any]:
                 "label": queries.label(one.organization_name),
                 "unit": one.unit,
             }
-            for one in DAILY_METRICS
+            for one in DAILY_METRICS.values()
         ],
     }
     with open_analytics_to_read() as analytics:

@@ -1,6 +1,6 @@
 """What the health page asks of the analytics database.
 
-Every function takes a connection that was opened for reading, and whose rows are dictionaries.
+Every function takes a database that was opened for reading, and whose rows are dictionaries.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString
 
-import psycopg
-
+from include.social_analytics.connectors import providers
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import IngestJob, Integration
-from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED, Kind
+from include.social_analytics.metrics import DAILY_METRICS, Kind
 
 #: Days that failures are looked for.
 FAILURES_LOOK_BACK = 28
@@ -51,20 +51,20 @@ class Filter:
     state: str | None = None
 
 
-def has_integrations(connection: psycopg.Connection[dict[str, Any]]) -> bool:
+def has_integrations(analytics: Database) -> bool:
     """Whether any listing has been stored; not before the first run of this version."""
-    row = connection.execute(
+    row = analytics.execute(
         "SELECT count(*) = 2 AS there FROM pg_class WHERE relnamespace = to_regnamespace('analytics') "
         "AND relname IN ('integration', 'organization')"
     ).fetchone()
     if not row or not row["there"]:
         return False
-    return connection.execute("SELECT FROM analytics.integration LIMIT 1").fetchone() is not None
+    return analytics.execute("SELECT FROM analytics.integration LIMIT 1").fetchone() is not None
 
 
-def organizations(connection: psycopg.Connection[dict[str, Any]]) -> list[dict[str, str]]:
+def organizations(analytics: Database) -> list[dict[str, str]]:
     """All organizations by name: ``id``, ``name``."""
-    return connection.execute(
+    return analytics.execute(
         "SELECT DISTINCT organization_id AS id, coalesce(organization.name, organization_id) AS name"
         " FROM analytics.integration LEFT JOIN analytics.organization USING (organization_id)"
         " ORDER BY name, id"
@@ -124,11 +124,9 @@ class DayTotals:
         return settled > 0 and sum(self.by_state.values()) == settled + self.owners_failures
 
 
-def totals(
-    connection: psycopg.Connection[dict[str, Any]], first: date, last: date, which: Filter
-) -> list[DayTotals]:
+def totals(analytics: Database, first: date, last: date, which: Filter) -> list[DayTotals]:
     """Each day's counts, over an organization's or provider's integrations."""
-    rows = connection.execute(
+    rows = analytics.execute(
         _TOTALS,
         {"first": first, "last": last, "organization": which.organization, "provider": which.provider},
     ).fetchall()
@@ -147,9 +145,9 @@ def totals(
     return found
 
 
-def missing_days(connection: psycopg.Connection[dict[str, Any]], last: date, which: Filter) -> list[date]:
+def missing_days(analytics: Database, last: date, which: Filter) -> list[date]:
     """The days that failures are looked for of which some integration has no job at all."""
-    rows = connection.execute(
+    rows = analytics.execute(
         _MISSING_DAYS,
         {
             "first": last - timedelta(days=FAILURES_LOOK_BACK - 1),
@@ -225,7 +223,7 @@ class CalendarPage:
 
 
 def calendar(
-    connection: psycopg.Connection[dict[str, Any]],
+    analytics: Database,
     first: date,
     last: date,
     which: Filter,
@@ -245,7 +243,7 @@ def calendar(
         query = f"{_SHOWN} {_WHERE} AND {_FAILED}"
     elif which.state is not None:
         query = f"{_SHOWN} {_WHERE} AND {_IN_STATE}"
-    rows = connection.execute(
+    rows = analytics.execute(
         f"{query} {_ORDER}",
         {
             "first": first,
@@ -262,7 +260,7 @@ def calendar(
     ).fetchall()
     rows, more = rows[:limit], len(rows) > limit
     days = _days(first, last)
-    cells = _cells(connection, rows, days)
+    cells = _cells(analytics, rows, days)
     shown = [
         {
             "id": row["integration_id"],
@@ -282,7 +280,7 @@ def calendar(
 
 
 def _cells(
-    connection: psycopg.Connection[dict[str, Any]], rows: Sequence[dict[str, Any]], days: Sequence[date]
+    analytics: Database, rows: Sequence[dict[str, Any]], days: Sequence[date]
 ) -> dict[tuple[str, date], dict[str, Any]]:
     integrations = [
         Integration(row["integration_id"], row["name"], row["organization_id"], row["provider"])
@@ -290,7 +288,7 @@ def _cells(
     ]
     ids = [IngestJob(one, day, False).job_id for one in integrations for day in days]
     found = {}
-    for job in connection.execute(_JOBS, [ids]):
+    for job in analytics.execute(_JOBS, [ids]):
         cell = {"state": _STATE_OF[job["status"]]}
         if job["status"] == "failed":
             cell |= {name: job[name] for name in ("error_class", "error_code", "map_index")}
@@ -323,7 +321,7 @@ WHERE date = %(day)s AND listed_at >= %(since)s
 
 
 def progress(
-    connection: psycopg.Connection[dict[str, Any]],
+    analytics: Database,
     day: date,
     since: datetime,
     organization: str | None = None,
@@ -334,11 +332,11 @@ def progress(
     :param since: when its listing began, by Airflow's clock; the database's is taken to agree with it.
     :param organization: that the run was narrowed to; so are ``integrations``, by id.
     """
-    row = connection.execute(
+    row = analytics.execute(
         _PROGRESS, {"day": day, "since": since, "organization": organization, "integrations": integrations}
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
-    return row
+    return dict(row)
 
 
 # An integration's latest failure speaks for it. That it works again is known from the figures of a
@@ -406,16 +404,16 @@ class FailureGroup:
         return _code(self.error_code).advice
 
 
-def failures(connection: psycopg.Connection[dict[str, Any]], last: date, which: Filter) -> list[FailureGroup]:
+def failures(analytics: Database, last: date, which: Filter) -> list[FailureGroup]:
     """What failed up to ``last`` and is not made good, grouped by error, what fails longest first."""
-    rows = connection.execute(
+    rows = analytics.execute(
         _FAILURES,
         {
             "first": last - timedelta(days=FAILURES_LOOK_BACK - 1),
             "last": last,
             "organization": which.organization,
             "provider": which.provider,
-            "posts_published": POSTS_PUBLISHED.name,
+            "posts_published": "posts_published",
             "works_again": WORKS_AGAIN,
             "most": MOST_LISTED,
         },
@@ -478,7 +476,7 @@ ORDER BY views DESC, published_at DESC
 
 
 def trends(
-    connection: psycopg.Connection[dict[str, Any]],
+    analytics: Database,
     organization: str,
     provider: str,
     first: date,
@@ -493,19 +491,18 @@ def trends(
     before = _days(first - timedelta(days=len(days)), first - timedelta(days=1))
     parameters = {"organization": organization, "provider": provider, "first": before[0], "last": last}
     figures = {
-        (row["metric"], row["date"]): row for row in connection.execute(_FIGURES, parameters).fetchall()
+        (row["metric"], row["date"]): row for row in analytics.execute(_FIGURES, parameters).fetchall()
     }
-    without = {row["date"]: row["jobs"] for row in connection.execute(_WITHOUT_DATA, parameters).fetchall()}
+    without = {row["date"]: row["jobs"] for row in analytics.execute(_WITHOUT_DATA, parameters).fetchall()}
     shown = []
-    for metric in DAILY_METRICS:
-        if provider not in metric.sources:
-            continue
+    for metric in (DAILY_METRICS[name] for name in providers()[provider].metrics):
         rows = {day: figures.get((metric.organization_name, day)) for day in before + days}
         complete = {
             day: row is not None
             and row["value"] is not None
             # A page without insights has posts all the same: what they are counted by, it reports.
-            and row["reported"] + (0 if metric is POSTS_PUBLISHED else without.get(day, 0)) >= row["expected"]
+            and row["reported"] + (0 if metric.name == "posts_published" else without.get(day, 0))
+            >= row["expected"]
             for day, row in rows.items()
         }
         (total, whole), (previous, was_whole) = (
@@ -534,10 +531,10 @@ def trends(
 
 
 def best_posts(
-    connection: psycopg.Connection[dict[str, Any]], organization: str, provider: str, first: date, last: date
+    analytics: Database, organization: str, provider: str, first: date, last: date
 ) -> tuple[list[dict[str, Any]], bool]:
     """The most viewed posts published in a period, and whether only the latest of them were compared."""
-    rows = connection.execute(
+    rows = analytics.execute(
         _POSTS,
         {
             "organization": organization,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import psycopg
-
+from include.social_analytics.connectors import providers
+from include.social_analytics.databases import Database
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.ledger import SETTLED_WELL
 
@@ -20,21 +19,21 @@ _HASH_WHOLE_DAYS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off
 _DELETE = "DELETE FROM analytics.organization_daily WHERE date = %s"
 
 
-def aggregate_day(connection: psycopg.Connection[Any], day: date) -> int:
-    """Compute ``day`` afresh from the tables, for all organizations.
+def aggregate_day(analytics: Database, day: date) -> int:
+    """Compute ``day`` from the tables, for all organizations.
 
     :returns: rows written: one per organization, provider and catalogue metric.
     """
     catalogue = [
-        (provider, metric.name, metric.organization_name)
-        for metric in DAILY_METRICS
-        for provider in metric.sources
+        (provider.name, metric, DAILY_METRICS[metric].organization_name)
+        for provider in providers().values()
+        for metric in provider.metrics
     ]
-    with connection.transaction():
-        connection.execute(_LOCK, [day.isoformat()])
-        connection.execute(_HASH_WHOLE_DAYS)
-        connection.execute(_DELETE, [day])
-        return connection.execute(
+    with analytics.transaction():
+        analytics.execute(_LOCK, [day.isoformat()])
+        analytics.execute(_HASH_WHOLE_DAYS)
+        analytics.execute(_DELETE, [day])
+        return analytics.execute(
             _AGGREGATE,
             {
                 "day": day,

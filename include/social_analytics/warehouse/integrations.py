@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
 
-import psycopg
-
+from include.social_analytics.databases import Database
 from include.social_analytics.jobs import Integration
 
 #: Longer names are cut.
@@ -37,16 +35,16 @@ ON CONFLICT (organization_id) DO UPDATE SET name = excluded.name WHERE known.nam
 _RETIRE = "UPDATE analytics.integration SET is_active = false WHERE is_active AND listed_at < %s"
 
 
-def clock(connection: psycopg.Connection[Any]) -> datetime:
+def clock(analytics: Database) -> datetime:
     """The database's clock, to be read before a listing."""
-    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    row = analytics.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     moment: datetime = row[0]
     return moment
 
 
 def remember(
-    connection: psycopg.Connection[Any],
+    analytics: Database,
     listed: Sequence[Integration],
     organizations: Mapping[str, str],
     day: date,
@@ -55,7 +53,7 @@ def remember(
 
     :param organizations: id -> name; those without a name go by their id.
     """
-    connection.execute(
+    analytics.execute(
         _REMEMBER,
         {
             "day": day,
@@ -65,12 +63,12 @@ def remember(
             "names": [one.name[:NAME_MAX_LENGTH] for one in listed],
         },
     )
-    connection.execute(
+    analytics.execute(
         _NAME,
         {"ids": list(organizations), "names": [name[:NAME_MAX_LENGTH] for name in organizations.values()]},
     )
 
 
-def retire(connection: psycopg.Connection[Any], listing_began: datetime) -> None:
+def retire(analytics: Database, listing_began: datetime) -> None:
     """After a listing of all that is active: the rest is not. By this database's clock."""
-    connection.execute(_RETIRE, [listing_began])
+    analytics.execute(_RETIRE, [listing_began])

@@ -1,6 +1,25 @@
-"""The ledger ``ingest_job``: what became of each integration's day. The only writer of its failures.
+"""The ledger ``ingest_job``: what became of each integration's day. Nothing else writes that table.
 
-A row belongs to the newest reading: whoever ends an older one leaves it alone (``observed_at``).
+The states of a job, and what moves it from one to the next::
+
+    register ──▶ queued ──start──▶ running ──finish──▶ succeeded, no_data or pending
+                  ▲  ▲                │ │
+                  │  └─wait_for_quota─┘ └──fail──▶ failed
+                  │
+    any state ──claim      failed, pending ──recover──▶ recovered      queued, running ──settle──▶ failed
+
+- ``register``: the listing found the channel. A job that has ended stays as it is.
+- ``claim``: a task takes all jobs of its batch before anything else. A job that ended becomes queued again.
+- ``start``: the reading of one job begins. It reads the database's clock before its first request.
+- ``wait_for_quota``: throttled is not failed. The job is queued again until it is due.
+- ``finish``, ``fail``: the reading has ended.
+- ``recover``: the look-back of a later day has brought the figures in.
+- ``settle``: the task ended without telling how.
+
+**Who owns a row.** ``claimed_by`` names the task that claimed it, by its run and the first try since the task
+was last cleared. ``attempts`` counts the starts. A reading may end a job only while both are what they were
+at its own start. Once another task has claimed the job, or another start has begun, the older reading
+changes nothing in the ledger. ``observed_at`` only orders figures.
 """
 
 from __future__ import annotations
@@ -8,31 +27,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import LiteralString
 
-import psycopg
-from psycopg.rows import class_row
-
+from include.social_analytics.connectors.reading import DayStatus
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError, ResolvedBy
 from include.social_analytics.jobs import IngestJob
 
-#: The statuses of a day that is as complete as the provider lets it be.
-SETTLED_WELL = ("succeeded", "recovered", "no_data", "pending")
 
-#: The statuses of a job that is not ended.
-OPEN = ("queued", "running")
+class JobStatus(StrEnum):
+    """``ingest_job.status``."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    NO_DATA = "no_data"
+    PENDING = "pending"
+    FAILED = "failed"
+    RECOVERED = "recovered"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job has not ended."""
+        return self in OPEN
+
+    @property
+    def is_settled_well(self) -> bool:
+        """Whether the day is as complete as the provider lets it be."""
+        return self in SETTLED_WELL
+
+
+#: The statuses of a job that has not ended.
+OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+#: The statuses of a day that is as complete as the provider lets it be.
+SETTLED_WELL = (JobStatus.SUCCEEDED, JobStatus.RECOVERED, JobStatus.NO_DATA, JobStatus.PENDING)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task that works on jobs: its run, and its first try in the run or since it was last cleared."""
+
+    dag_run_id: str
+    first_try: int
+
+    def __str__(self) -> str:
+        return f"{self.dag_run_id}#{self.first_try}"
 
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a job, by the database's clock.
+    """One start of a job, which owns the row while ``claimed_by`` and ``attempts`` are the row's.
 
-    ``working_since`` is the first start that only a wait for quota separates from this one.
+    Moments are by the database's clock. ``working_since`` is the first start that only a wait for quota
+    separates from this one.
     """
 
+    job: IngestJob
+    claimed_by: str
+    attempts: int
     observed_at: datetime
     working_since: datetime
-    attempts: int
 
 
 @dataclass(frozen=True)
@@ -42,7 +98,7 @@ class JobState:
     job_id: str
     integration_id: str
     date: date
-    status: str
+    status: JobStatus
     error_class: str | None
     error_code: str | None
     reason: str | None
@@ -52,66 +108,88 @@ class JobState:
     observed_at: datetime | None
 
 
-# With a first try for the task that claims the jobs, without one for the listing that registers them.
-_QUEUE = """
+_NO_ERROR: LiteralString = """
+error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, reason = NULL,
+trace_id = NULL
+"""
+
+# In one order, so that two runs that queue the same jobs do not wait for each other in a circle.
+_QUEUED: LiteralString = """
 INSERT INTO analytics.ingest_job AS job
-    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, first_try,
+    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, claimed_by,
      queued_at)
 SELECT job_id, organization_id, integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s,
-       %(first_try)s::integer, clock_timestamp()
+       %(claimed_by)s::text, clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids)s::text[],
             %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
      AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
--- In one order, so that two runs that register the same jobs do not wait for each other in a circle.
 ORDER BY integration_id, date
 ON CONFLICT (job_id) DO UPDATE
-SET status = 'queued', dag_run_id = excluded.dag_run_id, first_try = excluded.first_try,
-    queued_at = excluded.queued_at, is_backfill = excluded.is_backfill,
-    organization_id = excluded.organization_id,
-    started_at = CASE WHEN excluded.first_try IS NULL THEN job.started_at END, finished_at = NULL,
-    error_class = NULL, error_code = NULL, provider_code = NULL,
-    provider_subcode = NULL, reason = NULL, trace_id = NULL
-WHERE CASE
-    WHEN excluded.first_try IS NULL THEN job.status IN ('queued', 'running')
-    ELSE %(force)s
-        OR (job.dag_run_id, job.first_try) IS DISTINCT FROM (excluded.dag_run_id, excluded.first_try)
-END
+SET status = 'queued', dag_run_id = excluded.dag_run_id, queued_at = excluded.queued_at,
+    is_backfill = excluded.is_backfill, organization_id = excluded.organization_id, finished_at = NULL
 """
 
-_START = """
-INSERT INTO analytics.ingest_job AS job
-    (job_id, organization_id, integration_id, provider, date, status, attempts, is_backfill, dag_run_id,
-     map_index, account_id, observed_at, started_at)
-SELECT %(job_id)s, %(organization_id)s, %(integration_id)s, %(provider)s, %(date)s, 'running', 1,
-       %(is_backfill)s, %(dag_run_id)s, %(map_index)s, %(account_id)s, clock, clock
-FROM clock_timestamp() AS clock
-ON CONFLICT (job_id) DO UPDATE
-SET status = 'running', attempts = job.attempts + 1, organization_id = excluded.organization_id,
-    is_backfill = excluded.is_backfill, dag_run_id = excluded.dag_run_id, map_index = excluded.map_index,
-    account_id = coalesce(excluded.account_id, job.account_id),
-    observed_at = excluded.observed_at,
+# A reading that is under way keeps its claim, and may still end the job.
+_REGISTER: LiteralString = f"""
+{_QUEUED}, {_NO_ERROR}
+WHERE job.status IN ('queued', 'running')
+"""
+
+_CLAIM: LiteralString = f"""
+{_QUEUED}, claimed_by = excluded.claimed_by, started_at = NULL, {_NO_ERROR}
+WHERE %(force)s OR job.claimed_by IS DISTINCT FROM excluded.claimed_by
+"""
+
+_START: LiteralString = f"""
+UPDATE analytics.ingest_job AS job
+SET status = 'running', attempts = job.attempts + 1, organization_id = %(organization_id)s,
+    is_backfill = %(is_backfill)s, dag_run_id = %(dag_run_id)s, claimed_by = %(claimed_by)s,
+    map_index = %(map_index)s, account_id = coalesce(%(account_id)s, job.account_id), observed_at = clock,
     started_at = CASE
-        WHEN job.status = 'queued' AND job.error_code = 'rate_limited'
-            AND job.dag_run_id = excluded.dag_run_id
-        THEN job.started_at ELSE excluded.started_at END,
-    finished_at = NULL, error_class = NULL, error_code = NULL, provider_code = NULL,
-    provider_subcode = NULL, reason = NULL, trace_id = NULL
-RETURNING observed_at, started_at, attempts
+        WHEN job.status = 'queued' AND job.error_code = 'rate_limited' AND job.claimed_by = %(claimed_by)s
+        THEN job.started_at ELSE clock END,
+    finished_at = NULL, {_NO_ERROR}
+FROM clock_timestamp() AS clock
+WHERE job_id = %(job_id)s
+RETURNING job.claimed_by, job.attempts, job.observed_at, job.started_at
 """
 
-# started_at is null when a run has asked for the job anew since: then it is that run's to end.
-_END_WITH_ERROR = """
+_OWNED: LiteralString = """
+WHERE job_id = %(job_id)s AND claimed_by = %(claimed_by)s AND attempts = %(attempts)s
+"""
+
+_END_WITH_ERROR: LiteralString = f"""
 UPDATE analytics.ingest_job
 SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_code)s,
     provider_code = %(provider_code)s, provider_subcode = %(provider_subcode)s, reason = %(reason)s,
     trace_id = %(trace_id)s, http_calls = %(http_calls)s,
     finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
-WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s AND started_at IS NOT NULL
+{_OWNED}
 """
 
-# A task that died with its process leaves its job running, or queued, and so does a run that was deleted.
-# Within a day each task has ended. One that was waiting for quota keeps saying so.
-_SETTLE = """
+_FINISH: LiteralString = f"""
+UPDATE analytics.ingest_job
+SET status = %(status)s, http_calls = %(http_calls)s, metric_rows = %(metric_rows)s,
+    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_ERROR}
+{_OWNED}
+"""
+
+_RECOVER: LiteralString = f"""
+UPDATE analytics.ingest_job
+SET status = 'recovered', observed_at = %(observed_at)s, {_NO_ERROR}
+WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending')
+  -- Null in one that never started.
+  AND coalesce(observed_at <= %(observed_at)s, true)
+"""
+
+_ENDED: LiteralString = """
+SELECT date FROM analytics.ingest_job
+WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
+"""
+
+# A task that died with its process leaves its jobs running or queued, and so does a run that was deleted.
+# Every task has ended within a day. A job that waited for quota keeps that reason.
+_SETTLE: LiteralString = """
 UPDATE analytics.ingest_job AS job
 SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
     error_code = coalesce(error_code, %(error_code)s), reason = coalesce(reason, %(reason)s)
@@ -121,26 +199,36 @@ FROM (
     WHERE date BETWEEN %(first)s AND %(last)s AND status IN ('queued', 'running')
       AND (dag_run_id = %(dag_run_id)s
            OR greatest(queued_at, observed_at) < clock_timestamp() - interval '1 day')
-    -- As jobs are queued: so that nobody waits in a circle.
+    -- In the order in which jobs are queued, so that nobody waits in a circle.
     ORDER BY integration_id, date
     FOR UPDATE
 ) AS open
 WHERE job.job_id = open.job_id
 """
 
-_NEWEST_COMPLETE = """
+#: What is true of a job that keeps no day from being complete. The one definition, for every question
+#: about complete days. Takes the parameters :data:`COMPLETE`.
+IS_COMPLETE: LiteralString = (
+    "(status = ANY (%(settled_well)s) OR (status = 'failed' AND error_code = ANY (%(owners_codes)s)))"
+)
+COMPLETE = {
+    "settled_well": [status.value for status in SETTLED_WELL],
+    "owners_codes": [code.value for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER],
+}
+
+_NEWEST_COMPLETE: LiteralString = f"""
 SELECT max(date)
 FROM (
     SELECT date
     -- By the index on date.
     FROM analytics.ingest_job
-    WHERE date BETWEEN %(last)s - 27 AND %(last)s
+    WHERE date BETWEEN %(last)s::date - 27 AND %(last)s AND provider = %(provider)s
     GROUP BY date
-    HAVING bool_and(status = ANY (%(well)s) OR (status = 'failed' AND error_code = ANY (%(owners)s)))
+    HAVING bool_and({IS_COMPLETE})
 ) AS complete
 """
 
-_BY_STATUS = """
+_BY_STATUS: LiteralString = """
 SELECT status, count(*)
 -- By the index on date.
 FROM analytics.ingest_job
@@ -149,7 +237,7 @@ GROUP BY status
 ORDER BY status
 """
 
-_STATES = """
+_STATES: LiteralString = """
 SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls,
        dag_run_id, observed_at
 FROM analytics.ingest_job
@@ -157,128 +245,92 @@ WHERE job_id = ANY (%s)
 """
 
 
-def register(connection: psycopg.Connection[Any], jobs: Sequence[IngestJob], dag_run_id: str) -> None:
-    """Make the jobs known as ``queued``, so that one that never runs is missed. Finished rows stay."""
-    _queue(connection, jobs, dag_run_id, None)
+def register(analytics: Database, jobs: Sequence[IngestJob], dag_run_id: str) -> None:
+    """Make the jobs known as ``queued``, so that a job that never runs is missed. Ended jobs stay."""
+    analytics.execute(_REGISTER, _to_queue(jobs, dag_run_id) | {"claimed_by": None})
 
 
-def claim(
-    connection: psycopg.Connection[Any],
-    jobs: Sequence[IngestJob],
-    dag_run_id: str,
-    *,
-    first_try: int,
-    force: bool,
-) -> None:
+def claim(analytics: Database, jobs: Sequence[IngestJob], claim: Claim, *, force: bool) -> None:
     """Make the jobs ``queued`` for a task, so that a later start of it can tell what is still to do.
 
-    A start that is under way elsewhere no longer decides what becomes of its job.
+    A job that is claimed by the same task already stays as it is, unless ``force``.
 
-    :param first_try: the number of the task's first try in the run or since it was cleared. A job that was
-        claimed for the same run and first try stays as it is, whatever has become of it.
-    :param force: claim that one, too.
+    :param force: claim those, too: the task starts for the first time in the run or since it was cleared.
     """
-    _queue(connection, jobs, dag_run_id, first_try, force=force)
+    analytics.execute(_CLAIM, _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force})
 
 
-def _queue(
-    connection: psycopg.Connection[Any],
-    jobs: Sequence[IngestJob],
-    dag_run_id: str,
-    first_try: int | None,
-    *,
-    force: bool = False,
-) -> None:
-    connection.execute(
-        _QUEUE,
-        {
-            "dag_run_id": dag_run_id,
-            "first_try": first_try,
-            "force": force,
-            "job_ids": [job.job_id for job in jobs],
-            "organization_ids": [job.integration.organization_id for job in jobs],
-            "integration_ids": [job.integration.id for job in jobs],
-            "providers": [job.integration.provider for job in jobs],
-            "dates": [job.date for job in jobs],
-            "are_backfill": [job.is_backfill for job in jobs],
-        },
-    )
+def _to_queue(jobs: Sequence[IngestJob], dag_run_id: str) -> dict[str, object]:
+    return {
+        "dag_run_id": dag_run_id,
+        "job_ids": [job.job_id for job in jobs],
+        "organization_ids": [job.integration.organization_id for job in jobs],
+        "integration_ids": [job.integration.id for job in jobs],
+        "providers": [job.integration.provider for job in jobs],
+        "dates": [job.date for job in jobs],
+        "are_backfill": [job.is_backfill for job in jobs],
+    }
 
 
 def start(
-    connection: psycopg.Connection[Any],
+    analytics: Database,
     job: IngestJob,
-    dag_run_id: str,
+    claim: Claim,
     *,
     map_index: int | None = None,
     account_id: str | None = None,
 ) -> Start:
-    """Mark the job ``running`` and read the database's clock, before the job's first request.
+    """Mark a claimed job ``running`` and read the database's clock, before the job's first request.
 
-    :param map_index: of the mapped task that does it, for who looks for its log.
+    From here on this start owns the row, whoever claimed it last.
+
+    :param map_index: of the mapped task that works on it, for whoever looks for its log.
     :param account_id: the provider's id of what is read, the same however often it is connected.
     """
-    row = connection.execute(
+    row = analytics.execute(
         _START,
         {
             "job_id": job.job_id,
             "organization_id": job.integration.organization_id,
-            "integration_id": job.integration.id,
-            "provider": job.integration.provider,
-            "date": job.date,
             "is_backfill": job.is_backfill,
-            "dag_run_id": dag_run_id,
+            "dag_run_id": claim.dag_run_id,
+            "claimed_by": str(claim),
             "map_index": map_index,
             "account_id": account_id,
         },
     ).fetchone()
-    assert row is not None  # noqa: S101 - an upsert without a condition returns its row
-    return Start(*row)
+    if row is None:
+        raise LookupError(f"{job.job_id} was not claimed before it was started.")
+    return Start(job, *row)
 
 
-def fail(
-    connection: psycopg.Connection[Any],
-    job: IngestJob,
-    observed_at: datetime,
-    error: JobError,
-    http_calls: int,
-) -> None:
-    """Record why the reading that began at ``observed_at`` failed. Figures of earlier readings stay."""
-    _record(connection, "failed", job, observed_at, error, error.reason, http_calls)
+def fail(analytics: Database, start: Start, error: JobError, http_calls: int) -> None:
+    """Record why a reading failed. Figures of earlier readings stay."""
+    _end_with_error(analytics, JobStatus.FAILED, start, error, error.reason, http_calls)
 
 
-def throttle(
-    connection: psycopg.Connection[Any],
-    job: IngestJob,
-    observed_at: datetime,
-    error: JobError,
-    pause: timedelta,
-    http_calls: int,
+def wait_for_quota(
+    analytics: Database, start: Start, error: JobError, pause: timedelta, http_calls: int
 ) -> datetime:
-    """Put the job back to ``queued``, saying until when it waits for quota: throttled is not failed.
+    """Put the job back to ``queued``, and say until when it waits: throttled is not failed.
 
     :returns: when it is due again, by the database's clock.
     """
-    row = connection.execute("SELECT clock_timestamp() + %s", [pause]).fetchone()
+    row = analytics.execute("SELECT clock_timestamp() + %s", [pause]).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     due: datetime = row[0]
     reason = f"Waits for the API's quota until {due.isoformat(timespec='seconds')}. {error.reason}"
-    _record(connection, "queued", job, observed_at, error, reason, http_calls)
+    _end_with_error(analytics, JobStatus.QUEUED, start, error, reason, http_calls)
     return due
 
 
-def _record(
-    connection: psycopg.Connection[Any],
-    status: str,
-    job: IngestJob,
-    observed_at: datetime,
-    error: JobError,
-    reason: str,
-    http_calls: int,
+def _end_with_error(
+    analytics: Database, status: JobStatus, start: Start, error: JobError, reason: str, http_calls: int
 ) -> None:
-    connection.execute(
+    analytics.execute(
         _END_WITH_ERROR,
-        {
+        _owner(start)
+        | {
             "status": status,
             "error_class": error.error_class,
             "error_code": error.code,
@@ -287,14 +339,51 @@ def _record(
             "reason": reason,
             "trace_id": error.trace_id,
             "http_calls": http_calls,
-            "job_id": job.job_id,
-            "observed_at": observed_at,
         },
     )
 
 
-def settle(connection: psycopg.Connection[Any], first: date, last: date, dag_run_id: str) -> int:
-    """Fail the jobs of some days that are not ended though their task is; returns how many.
+def finish(
+    analytics: Database,
+    start: Start,
+    status: DayStatus,
+    *,
+    http_calls: int,
+    metric_rows: int,
+    content_rows: int,
+) -> None:
+    """Record that a reading was stored. Part of the transaction that stores it."""
+    analytics.execute(
+        _FINISH,
+        _owner(start)
+        | {
+            "status": status,
+            "http_calls": http_calls,
+            "metric_rows": metric_rows,
+            "content_rows": content_rows,
+        },
+    )
+
+
+def _owner(start: Start) -> dict[str, object]:
+    return {"job_id": start.job.job_id, "claimed_by": start.claimed_by, "attempts": start.attempts}
+
+
+def recover(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Make the integration's failed and pending jobs of earlier days ``recovered``: they have figures now."""
+    analytics.execute(
+        _RECOVER,
+        {"observed_at": start.observed_at, "job_ids": [start.job.on(day).job_id for day in days]},
+    )
+
+
+def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set[date]:
+    """Those of the days for which the job's integration has a job that has ended."""
+    return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
+
+
+def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int:
+    """Fail the jobs of some days that have not ended though their task has; returns how many.
 
     :param dag_run_id: a run all of whose ingest tasks have ended.
     """
@@ -302,7 +391,7 @@ def settle(connection: psycopg.Connection[Any], first: date, last: date, dag_run
         ErrorCode.UNEXPECTED,
         "The task ended without telling how: its log says more, unless its process was killed.",
     )
-    return connection.execute(
+    return analytics.execute(
         _SETTLE,
         {
             "first": first,
@@ -315,21 +404,21 @@ def settle(connection: psycopg.Connection[Any], first: date, last: date, dag_run
     ).rowcount
 
 
-def newest_complete_day(connection: psycopg.Connection[Any], last: date) -> date | None:
-    """The newest of four weeks' days whose jobs all went well, but for what only owners can cure."""
-    owners = [code.value for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER]
-    row = connection.execute(
-        _NEWEST_COMPLETE, {"last": last, "well": list(SETTLED_WELL), "owners": owners}
-    ).fetchone()
+def newest_complete_day(analytics: Database, provider: str, last: date) -> date | None:
+    """The newest of four weeks' days that is complete for a provider (:data:`IS_COMPLETE`)."""
+    row = analytics.execute(_NEWEST_COMPLETE, {"last": last, "provider": provider} | COMPLETE).fetchone()
     return row[0] if row else None
 
 
-def by_status(connection: psycopg.Connection[Any], day: date) -> dict[str, int]:
+def by_status(analytics: Database, day: date) -> dict[str, int]:
     """How many of a day's jobs have each status."""
-    return dict(connection.execute(_BY_STATUS, [day]).fetchall())
+    return dict(analytics.execute(_BY_STATUS, [day]).fetchall())
 
 
-def states(connection: psycopg.Connection[Any], job_ids: Sequence[str]) -> list[JobState]:
+def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:
     """The rows of those of the jobs that the ledger knows."""
-    with connection.cursor(row_factory=class_row(JobState)) as cursor:
-        return cursor.execute(_STATES, [list(job_ids)]).fetchall()
+    rows = analytics.execute(_STATES, [list(job_ids)])
+    return [
+        JobState(job_id, integration_id, day, JobStatus(status), *others)
+        for job_id, integration_id, day, status, *others in rows
+    ]

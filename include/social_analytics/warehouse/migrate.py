@@ -7,43 +7,43 @@ from typing import Any
 
 import psycopg
 
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 
 #: The newest revision in ``migrations/versions``. Here too, so that a look suffices to see that all is done.
-HEAD = "0006"
+HEAD = "0007"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate', 0))"
 
 
-def migrate(connection: psycopg.Connection[Any]) -> None:
+def migrate(analytics: Database) -> None:
     """Apply the migrations that are missing; costs two small queries when none is.
 
     Safe when several processes call it at once. The role needs to own the schema, or be allowed to
     create it.
 
     :raises JobError: ``config_invalid`` when the schema is newer than this package.
-    :raises psycopg.Error: what Postgres says, whichever connection it says it on.
     """
-    if _revision(connection) == HEAD:
+    if _revision(analytics) == HEAD:
         return
-    with connection.transaction():
-        connection.execute(_LOCK)
-        current = _revision(connection)
+    with analytics.transaction():
+        analytics.execute(_LOCK)
+        current = _revision(analytics)
         if current != HEAD:
-            _upgrade(connection, current)
+            _upgrade(analytics, current)
 
 
-def _revision(connection: psycopg.Connection[Any]) -> str | None:
-    with connection.transaction():
-        found = connection.execute("SELECT to_regclass('analytics.alembic_version') IS NOT NULL").fetchone()
+def _revision(analytics: Database) -> str | None:
+    with analytics.transaction():
+        found = analytics.execute("SELECT to_regclass('analytics.alembic_version') IS NOT NULL").fetchone()
         if not found or not found[0]:
             return None
-        row = connection.execute("SELECT version_num FROM analytics.alembic_version").fetchone()
+        row = analytics.execute("SELECT version_num FROM analytics.alembic_version").fetchone()
         return row[0] if row else None
 
 
-def _upgrade(connection: psycopg.Connection[Any], current: str | None) -> None:
+def _upgrade(analytics: Database, current: str | None) -> None:
     # Here, because it is needed once in a deployment's life and costs every process half a second.
     from alembic import command
     from alembic.config import Config
@@ -61,7 +61,7 @@ def _upgrade(connection: psycopg.Connection[Any], current: str | None) -> None:
             f"The schema analytics is at revision {current}, newer than this package: upgrade the package.",
         )
     # A connection of its own, to the same place: SQLAlchemy ends transactions as it sees fit.
-    info = connection.info
+    info = analytics.connection.info
     parameters: dict[str, Any] = {**info.get_parameters(), "password": info.password or None}
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(**parameters), poolclass=NullPool
@@ -71,5 +71,5 @@ def _upgrade(connection: psycopg.Connection[Any], current: str | None) -> None:
             config.attributes["connection"] = sqlalchemy_connection
             command.upgrade(config, "head")
     except DBAPIError as error:
-        # As psycopg raised it: whoever calls knows nothing of SQLAlchemy.
+        # As psycopg raised it: the caller knows nothing of SQLAlchemy.
         raise (error.orig or error) from None

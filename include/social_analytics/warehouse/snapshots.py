@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
-import psycopg
-from psycopg import sql
+from psycopg import errors, sql
+
+from include.social_analytics.databases import Database, translated_errors
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.snapshots', 0))"
 # Not to_regclass(): in a transaction that waited for the lock, it does not see what was made meanwhile.
@@ -32,18 +32,18 @@ ORDER BY relname COLLATE "C"
 """
 
 
-def ensure_month(connection: psycopg.Connection[Any], day: date) -> None:
+def ensure_month(analytics: Database, day: date) -> None:
     """Make the partition that ``day``'s snapshots go to, if it is not there; costs a small query then.
 
     Safe when several processes call it at once.
     """
     month = f"content_metric_snapshot_{day:%Y_%m}"
-    if _is_there(connection, month):
+    if _is_there(analytics, month):
         return
-    with connection.transaction():
-        connection.execute(_LOCK)
-        if not _is_there(connection, month):
-            connection.execute(
+    with analytics.transaction():
+        analytics.execute(_LOCK)
+        if not _is_there(analytics, month):
+            analytics.execute(
                 sql.SQL(_CREATE).format(
                     month=sql.Identifier("analytics", month),
                     first=sql.Literal(day.replace(day=1)),
@@ -52,21 +52,26 @@ def ensure_month(connection: psycopg.Connection[Any], day: date) -> None:
             )
 
 
-def drop_older(connection: psycopg.Connection[Any], months: int) -> list[str]:
-    """Keep the current month and ``months`` full ones before it; returns the names of what was dropped.
+def drop_older(analytics: Database, months: int) -> list[str] | None:
+    """Keep the current month and ``months`` full ones before it.
 
-    :raises psycopg.errors.LockNotAvailable: when somebody reads for longer than five seconds.
+    :returns: the names of what was dropped; ``None`` when somebody reads it for five seconds.
     """
-    with connection.transaction():
-        connection.execute(_LOCK)
-        # Whoever waits for this lock has all writers wait behind it.
-        connection.execute("SET LOCAL lock_timeout = '5s'")
-        older = [name for (name,) in connection.execute(_OLDER, [months]).fetchall()]
-        for name in older:
-            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("analytics", name)))
+    connection = analytics.connection
+    with translated_errors(analytics.conn_id):
+        try:
+            with connection.transaction():
+                connection.execute(_LOCK)
+                # All writers wait behind a lock that is waited for.
+                connection.execute("SET LOCAL lock_timeout = '5s'")
+                older = [name for (name,) in connection.execute(_OLDER, [months]).fetchall()]
+                for name in older:
+                    connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("analytics", name)))
+        except errors.LockNotAvailable:
+            return None
     return older
 
 
-def _is_there(connection: psycopg.Connection[Any], table: str) -> bool:
-    row = connection.execute(_IS_THERE, [table]).fetchone()
+def _is_there(analytics: Database, table: str) -> bool:
+    row = analytics.execute(_IS_THERE, [table]).fetchone()
     return bool(row and row[0])

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import Enum
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import psycopg
-
-from include.social_analytics.connectors.base import Content, Reading
+from include.social_analytics.connectors import provider_named
+from include.social_analytics.connectors.base import Provider
+from include.social_analytics.connectors.reading import Content, DayStatus, Reading
+from include.social_analytics.databases import Database
+from include.social_analytics.days import is_on_time
 from include.social_analytics.jobs import IngestJob
-from include.social_analytics.metrics import POSTS_PUBLISHED, metrics_of
+from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.snapshots import ensure_month
 
 
@@ -22,19 +23,14 @@ from include.social_analytics.warehouse.snapshots import ensure_month
 class Stored:
     """What a reading came to: the job's status, and the rows written for all days of its window."""
 
-    status: str
+    status: DayStatus
     metric_rows: int
     content_rows: int
 
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.integration:' || %s, 0))"
 
-_FINISHED_DAYS = """
-SELECT date FROM analytics.ingest_job
-WHERE job_id = ANY (%(job_ids)s) AND status NOT IN ('queued', 'running')
-"""
-
-# All that follow find their rows by the primary key, and leave those of a newer reading alone.
+# All statements below find their rows by the primary key. An older reading never overwrites a newer one.
 
 _NEW_METRICS = """
 SELECT %(integration_id)s, metric, date, %(organization_id)s, %(provider)s, value, source_metric,
@@ -60,7 +56,18 @@ INSERT INTO analytics.integration_metric_daily
 ON CONFLICT (integration_id, metric, date) DO NOTHING
 """
 
-_BLANK_METRICS = """
+# Values that exist only now: the first one read on time stays, and takes the place of a null.
+_KEEP_FIRST_METRICS = f"""
+INSERT INTO analytics.integration_metric_daily AS stored
+    (integration_id, metric, date, organization_id, provider, value, source_metric, observed_at, job_id)
+{_NEW_METRICS}
+ON CONFLICT (integration_id, metric, date) DO UPDATE
+SET value = excluded.value, source_metric = excluded.source_metric, observed_at = excluded.observed_at,
+    job_id = excluded.job_id, organization_id = excluded.organization_id, provider = excluded.provider
+WHERE stored.value IS NULL AND excluded.value IS NOT NULL
+"""
+
+_CLEAR_METRICS = """
 UPDATE analytics.integration_metric_daily AS stored
 SET value = NULL, observed_at = %(observed_at)s
 FROM unnest(%(metrics)s::text[], %(dates)s::date[]) AS gone (metric, date)
@@ -111,37 +118,16 @@ SET last_seen_at = excluded.last_seen_at, reason = excluded.reason
 WHERE known.last_seen_at <= excluded.last_seen_at
 """
 
-_NO_ERROR = """
-error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, reason = NULL,
-trace_id = NULL
-"""
-
-_RECOVER = f"""
-UPDATE analytics.ingest_job
-SET status = 'recovered', observed_at = %(observed_at)s, {_NO_ERROR}
-WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending')
-  -- Null in one that never started.
-  AND coalesce(observed_at <= %(observed_at)s, true)
-"""
-
-# started_at is null when a run has asked for the job anew since: then it is that run's to end.
-_FINISH = f"""
-UPDATE analytics.ingest_job
-SET status = %(status)s, http_calls = %(http_calls)s, metric_rows = %(metric_rows)s,
-    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_ERROR}
-WHERE job_id = %(job_id)s AND observed_at <= %(observed_at)s AND started_at IS NOT NULL
-"""
-
 
 class _Effect(Enum):
     """What a metric's new row does to the stored one."""
 
-    #: Takes its place.
     REPLACE = _REPLACE_METRICS
-    #: Stands where there is none: the day has a row for each metric, and a known figure stays.
+    #: Insert the row if there is none; never overwrite a value.
     ADD = _ADD_METRICS
-    #: Takes away its value, and adds nothing where there is none.
-    BLANK = _BLANK_METRICS
+    KEEP_FIRST = _KEEP_FIRST_METRICS
+    #: Remove the stored value; insert nothing.
+    CLEAR = _CLEAR_METRICS
 
 
 @dataclass(frozen=True)
@@ -154,60 +140,54 @@ class _MetricRow:
 
 
 def store(
-    connection: psycopg.Connection[Any],
-    job: IngestJob,
+    analytics: Database,
+    start: ledger.Start,
     reading: Reading,
     *,
-    observed_at: datetime,
     http_calls: int,
     postiz_posts: Mapping[str, str],
-    snapshot_zone: ZoneInfo,
 ) -> Stored:
     """Store a complete reading and the job's status in one short transaction.
 
     Transactions on the same integration follow one another. What several integrations share is
     written last, so that nobody who holds such a row waits for another one.
 
-    :param observed_at: when the reading began, by this database's clock (``ledger.start``).
+    :param start: of the reading, from :func:`ledger.start`.
     :param http_calls: requests that the reading took.
     :param postiz_posts: content id -> id of the Postiz post that it was published from.
-    :param snapshot_zone: in whose calendar a snapshot has its date.
     """
+    job = start.job
+    provider = provider_named(job.integration.provider)
     common: dict[str, Any] = {
         "integration_id": job.integration.id,
         "organization_id": job.integration.organization_id,
-        "provider": job.integration.provider,
-        "observed_at": observed_at,
+        "provider": provider.name,
+        "observed_at": start.observed_at,
     }
-    snapshot_date = observed_at.astimezone(snapshot_zone).date()
-    ensure_month(connection, snapshot_date)
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(_LOCK, [job.integration.id])
-        finished = _finished_days(cursor, job, reading)
-        writable = [day for day in reading.window.days if day == job.date or day in finished]
-        metric_rows = _store_metrics(cursor, common, job, _metric_rows(job, reading, writable))
+    # A snapshot has the date of its reading in the provider's calendar.
+    snapshot_date = start.observed_at.astimezone(provider.timezone).date()
+    ensure_month(analytics, snapshot_date)
+    with analytics.transaction():
+        analytics.execute(_LOCK, [job.integration.id])
+        ended = ledger.ended_days(analytics, job, reading.window.days)
+        writable = [day for day in reading.window.days if day == job.date or day in ended]
+        metric_rows = _store_metrics(analytics, common, job, _metric_rows(start, provider, reading, writable))
         content_rows = _store_content(
-            cursor,
-            common | {"snapshot_date": snapshot_date},
-            reading.content,
-            postiz_posts,
+            analytics, common | {"snapshot_date": snapshot_date}, reading.content, postiz_posts
         )
-        recovered = [day for day in finished if day != job.date and reading.has_day(day)]
+        recovered = [day for day in ended if day != job.date and reading.days[day] is DayStatus.SUCCEEDED]
         if recovered:
-            cursor.execute(_RECOVER, common | {"job_ids": [job.on(day).job_id for day in recovered]})
-        cursor.execute(
-            _FINISH,
-            common
-            | {
-                "job_id": job.job_id,
-                "status": reading.status,
-                "http_calls": http_calls,
-                "metric_rows": metric_rows,
-                "content_rows": content_rows,
-            },
+            ledger.recover(analytics, start, recovered)
+        ledger.finish(
+            analytics,
+            start,
+            reading.status,
+            http_calls=http_calls,
+            metric_rows=metric_rows,
+            content_rows=content_rows,
         )
         if reading.unsupported:
-            cursor.execute(
+            analytics.execute(
                 _UNSUPPORTED,
                 common
                 | {
@@ -219,44 +199,33 @@ def store(
     return Stored(reading.status, metric_rows, content_rows)
 
 
-def _finished_days(cursor: psycopg.Cursor[Any], job: IngestJob, reading: Reading) -> set[date]:
-    """The window's days for which this integration has a job that has ended: only those are re-read."""
-    job_ids = [job.on(day).job_id for day in reading.window.days]
-    return {day for (day,) in cursor.execute(_FINISHED_DAYS, {"job_ids": job_ids})}
-
-
-def _metric_rows(job: IngestJob, reading: Reading, days: Sequence[date]) -> list[_MetricRow]:
-    """What a reading says about ``days``, and what to do where it says nothing."""
+def _metric_rows(
+    start: ledger.Start, provider: Provider, reading: Reading, days: Sequence[date]
+) -> list[_MetricRow]:
+    """What a reading stores about ``days``, by the table in :class:`Reading`."""
     rows = []
-    for metric in metrics_of(job.integration.provider):
-        counted = metric is POSTS_PUBLISHED
-        said: Mapping[date, Decimal | int | None] | None
-        said = reading.posts_published if counted else reading.series.get(metric.name)
+    job_day = start.job.date
+    on_time = is_on_time(job_day, provider.timezone, start.observed_at)
+    for metric, source in provider.metrics.items():
+        series = reading.series.get(metric)
         for day in days:
-            value, effect = None, None
-            if said is not None and day in said:
-                value, effect = said[day], _Effect.REPLACE
-            elif said is None or counted:
-                # It failed, or the answer lacks it: what is stored stays.
-                effect = _Effect.ADD if reading.has_day(day) else None
-            else:
-                # Its series omits the day: no figure to keep, and a day to add only if others name it.
-                effect = _Effect.REPLACE if reading.has_day(day) else _Effect.BLANK
+            value: Decimal | None = None
+            effect: _Effect | None = None
+            if metric in reading.now and day == job_day and on_time:
+                value, effect = reading.now[metric], _Effect.KEEP_FIRST
+            elif series is not None and day in series:
+                value, effect = series[day], _Effect.REPLACE
+            elif reading.days[day] is DayStatus.SUCCEEDED:
+                effect = _Effect.ADD if series is None else _Effect.REPLACE
+            elif series is not None:
+                effect = _Effect.CLEAR
             if effect is not None:
-                rows.append(
-                    _MetricRow(
-                        metric.name,
-                        metric.sources[job.integration.provider],
-                        day,
-                        None if value is None else Decimal(value),
-                        effect,
-                    )
-                )
+                rows.append(_MetricRow(metric, source, day, value, effect))
     return rows
 
 
 def _store_metrics(
-    cursor: psycopg.Cursor[Any], common: dict[str, Any], job: IngestJob, rows: Sequence[_MetricRow]
+    analytics: Database, common: dict[str, Any], job: IngestJob, rows: Sequence[_MetricRow]
 ) -> int:
     """Returns how many rows the reading had something to say about, the same however often it is stored."""
     said = 0
@@ -264,7 +233,7 @@ def _store_metrics(
         chosen = [row for row in rows if row.effect is effect]
         if not chosen:
             continue
-        cursor.execute(
+        written = analytics.execute(
             effect.value,
             common
             | {
@@ -276,19 +245,19 @@ def _store_metrics(
             },
         )
         if effect is not _Effect.ADD:
-            said += cursor.rowcount
+            said += written.rowcount
     return said
 
 
 def _store_content(
-    cursor: psycopg.Cursor[Any],
+    analytics: Database,
     common: dict[str, Any],
     content: Sequence[Content],
     postiz_posts: Mapping[str, str],
 ) -> int:
     if not content:
         return 0
-    cursor.execute(
+    written = analytics.execute(
         _CONTENT,
         common
         | {
@@ -300,9 +269,9 @@ def _store_content(
             "postiz_post_ids": [postiz_posts.get(one.content_id) for one in content],
         },
     )
-    rows = cursor.rowcount
+    rows = written.rowcount
     snapshots = [(one.content_id, metric, value) for one in content for metric, value in one.metrics.items()]
-    cursor.execute(
+    analytics.execute(
         _SNAPSHOTS,
         common
         | {

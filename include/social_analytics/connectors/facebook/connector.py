@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from include.social_analytics.connectors.base import Account, Reading, Window
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+
+from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.facebook.insights import read_insights
 from include.social_analytics.connectors.facebook.posts import read_posts
-from include.social_analytics.connectors.facebook.values import PACIFIC
+from include.social_analytics.connectors.reading import DayStatus, Reading, Window
 from include.social_analytics.graph_api.client import GraphApi
+from include.social_analytics.graph_api.connection import graph_connection
+from include.social_analytics.settings import Settings
+
+
+def connect(settings: Settings) -> FacebookConnector:
+    """The connector, on Airflow's connection ``facebook_graph``.
+
+    :raises JobError: ``config_invalid`` when that connection cannot be used.
+    """
+    return FacebookConnector(
+        GraphApi(
+            graph_connection(),
+            request_timeout=settings.request_timeout,
+            request_backoff=settings.request_backoff,
+        )
+    )
 
 
 class FacebookConnector:
     """Makes readers of pages. Thread-safe."""
-
-    provider = "facebook"
-    timezone = PACIFIC
 
     def __init__(self, api: GraphApi) -> None:
         self._api = api
@@ -28,7 +45,7 @@ class FacebookReader:
 
     def __init__(self, api: GraphApi, account: Account) -> None:
         self._page_id = account.provider_account_id
-        self._client = api.client(self._page_id, account.token)
+        self._client = api.client(self._page_id, account.secrets[0])
 
     @property
     def http_calls(self) -> int:
@@ -42,10 +59,21 @@ class FacebookReader:
         """
         insights = read_insights(self._client, self._page_id, window)
         posts = read_posts(self._client, self._page_id, window)
+        published: Mapping[str, Mapping[date, Decimal | None]] = {}
+        if posts.published is not None:
+            published = {"posts_published": {day: Decimal(n) for day, n in posts.published.items()}}
         return Reading(
             window=window,
-            series=insights.series,
-            posts_published=posts.published,
+            days=_statuses(window, insights.series),
+            series={**insights.series, **published},
             content=posts.content,
             unsupported=insights.unsupported + posts.unsupported,
         )
+
+
+def _statuses(window: Window, insights: Mapping[str, Mapping[date, Decimal | None]]) -> dict[date, DayStatus]:
+    """A page too small for insights has no series at all. A day that no series has is not published yet."""
+    if not insights:
+        return dict.fromkeys(window.days, DayStatus.NO_DATA)
+    published = {day for values in insights.values() for day in values}
+    return {day: DayStatus.SUCCEEDED if day in published else DayStatus.PENDING for day in window.days}

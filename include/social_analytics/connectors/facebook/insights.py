@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import structlog
 
-from include.social_analytics.connectors.base import UnsupportedMetric, Window
+from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.facebook.values import amount, midnight, moment, objects, pacific_day
+from include.social_analytics.connectors.reading import UnsupportedMetric, Window
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.paging import items_of
-from include.social_analytics.metrics import COUNTED_FROM_CONTENT, metrics_of
 
 log = structlog.get_logger(__name__)
 
@@ -23,9 +23,7 @@ MAX_RANGE = 90 * 24 * 60 * 60
 
 #: Meta's name -> ours.
 SOURCES: Mapping[str, str] = {
-    metric.sources["facebook"]: metric.name
-    for metric in metrics_of("facebook")
-    if metric.sources["facebook"] != COUNTED_FROM_CONTENT
+    source: name for name, source in PROVIDER.metrics.items() if name != "posts_published"
 }
 
 Series = dict[str, dict[date, Decimal | None]]
@@ -73,7 +71,7 @@ def read_insights(client: GraphClient, page_id: str, window: Window) -> PageInsi
 
 def _request(client: GraphClient, page_id: str, window: Window, sources: Sequence[str]) -> Series:
     since, end = midnight(window.days[0]), midnight(window.day + timedelta(days=1))
-    # The value of D bears the end of D; a day more, so that no reading of "until" leaves it out.
+    # end_time of day D is the midnight after D; ask for one day more in case `until` is exclusive.
     until = max(end, min(midnight(window.day + timedelta(days=2)), since + MAX_RANGE))
     body = client.get(
         page_id,

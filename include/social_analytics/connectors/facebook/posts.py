@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import structlog
 
-from include.social_analytics.connectors.base import Content, UnsupportedMetric, Window
+from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.facebook.values import (
     amount,
     at,
@@ -21,18 +21,16 @@ from include.social_analytics.connectors.facebook.values import (
     pacific_day,
     text,
 )
+from include.social_analytics.connectors.reading import Content, UnsupportedMetric, Window
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.paging import items_of, read_listing
 
 log = structlog.get_logger(__name__)
 
-#: Meta's lifetime metrics of a post -> ours. The other three come with the post's own fields.
+#: Meta's lifetime metrics of a post -> ours. The others come with the post's own fields.
 SOURCES: Mapping[str, str] = {
-    "post_media_view": "views",
-    "post_total_media_view_unique": "reach",
-    "post_clicks": "clicks",
-    "post_reactions_by_type_total": "reactions",
+    source: name for name, source in PROVIDER.content_metrics.items() if source.startswith("post_")
 }
 FIELDS = (
     "id,created_time,message,permalink_url,status_type,shares,attachments{media_type,type,target{id}},"

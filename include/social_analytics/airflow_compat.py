@@ -1,0 +1,89 @@
+"""Everything that depends on Airflow's version: checked on 3.3.
+
+What a task may ask of its run, and the few names that Airflow has moved or may move.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Connection, get_current_context
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+def find_connection(conn_id: str) -> Connection | None:
+    """Airflow's connection ``conn_id``, or ``None`` where there is none."""
+    try:
+        known: Connection = Connection.get(conn_id)
+    except AirflowNotFoundException:
+        return None
+    return known
+
+
+def current_context() -> Any:
+    """The context of the task that is executing; its types differ between Airflow's versions."""
+    return get_current_context()
+
+
+def first_try() -> int:
+    """The number of the task's first try in the run or since it was cleared."""
+    ti = current_context()["ti"]
+    return int(ti.max_tries) - (ti.task.retries or 0) + 1
+
+
+def is_first_start() -> bool:
+    """Whether this is the task's first start in the run or since it was cleared.
+
+    A retry has a higher try number; a start after a wait for quota has the same one.
+    """
+    context = current_context()
+    return bool(context["ti"].try_number == first_try() and context.get("task_reschedule_count", 0) == 0)
+
+
+def is_last_try() -> bool:
+    """Whether Airflow tries the task no more after this."""
+    ti = current_context()["ti"]
+    return bool(ti.try_number > ti.max_tries)
+
+
+def task_states(*task_ids: str) -> dict[str, str]:
+    """The states of tasks of this run; one that has none yet is absent.
+
+    :returns: by task id; of a mapped task by its id, an underscore and each map index.
+    """
+    ti = current_context()["ti"]
+    states: dict[str, dict[str, str]] = ti.get_task_states(
+        dag_id=ti.dag_id, task_ids=list(task_ids), run_ids=[ti.run_id]
+    )
+    return states.get(ti.run_id, {})
+
+
+class RunState(StrEnum):
+    """How a DAG's run for a logical date stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+    MISSING = "missing"
+
+
+# In lifecycle order, so that a run which moves on between two questions is still found.
+_ASKED: Sequence[tuple[RunState, list[str]]] = (
+    (RunState.QUEUED, ["queued"]),
+    (RunState.RUNNING, ["running"]),
+    (RunState.ENDED, ["success", "failed"]),
+)
+
+
+def run_state(dag_id: str, logical_date: datetime) -> RunState:
+    """Ask Airflow how the run of ``dag_id`` that has this logical date stands."""
+    ti = current_context()["ti"]
+    for found, states in _ASKED:
+        if ti.get_dr_count(dag_id, logical_dates=[logical_date], states=states):
+            return found
+    return RunState.MISSING

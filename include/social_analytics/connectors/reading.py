@@ -1,0 +1,138 @@
+"""What a connector brings back for one account, and the check that it is what the provider declares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from include.social_analytics.errors import ErrorCode, JobError
+
+if TYPE_CHECKING:
+    from include.social_analytics.connectors.base import Provider
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days to read: ``day`` and the look-back before it; posts go further back."""
+
+    day: date
+    lookback_days: int
+    post_window_days: int
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Every day whose metrics are read, oldest first, ``day`` last."""
+        return tuple(self.day - timedelta(days=n) for n in range(self.lookback_days, -1, -1))
+
+    @property
+    def first_post_day(self) -> date:
+        """The first day whose posts are read (``post_window_days`` days with ``day`` as the last)."""
+        return self.day - timedelta(days=self.post_window_days - 1)
+
+
+@dataclass(frozen=True)
+class Content:
+    """A post, reel, story or video, with its lifetime totals as they stood when read.
+
+    ``also_known_as`` holds other ids under which Postiz may have recorded it.
+    ``metrics`` maps names of ``CONTENT_METRICS`` to totals. A total is ``None`` when the API gave no number
+    for it, and absent when it could not be asked for.
+    """
+
+    content_id: str
+    published_at: datetime
+    kind: str
+    message: str | None
+    permalink: str | None
+    also_known_as: tuple[str, ...] = ()
+    metrics: Mapping[str, Decimal | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UnsupportedMetric:
+    """A metric that the API refused, by the provider's own name for it."""
+
+    api_version: str
+    source_metric: str
+    reason: str
+
+
+class DayStatus(StrEnum):
+    """What an answer says about a day; each is a job's status, too."""
+
+    #: The API gave the day's figures.
+    SUCCEEDED = "succeeded"
+    #: The API has no figures for the account.
+    NO_DATA = "no_data"
+    #: The API has figures, and not yet the day's.
+    PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a provider answered for one account and window. The connector decides what it means:
+
+    ``days`` gives each of the window's days its status. What a run then stores of a metric for a day:
+
+    ===============================================  ====================  ======================
+    the connector says                               the day succeeded     pending or no data
+    ===============================================  ====================  ======================
+    ``series[metric]`` with the day, also as None    replaces              replaces
+    ``series[metric]`` without the day               replaces by null      clears what is stored
+    metric neither in ``series`` nor in ``now``      null if nothing is    nothing
+                                                     stored
+    ``now[metric]``, read on time                    stays once stored     stays once stored
+    ``now[metric]``, read late                       null if nothing is    nothing
+                                                     stored
+    ===============================================  ====================  ======================
+
+    ``now`` holds values that the API only tells as of now, such as the number of followers. They are about
+    ``window.day``. On time is defined by :func:`~include.social_analytics.days.is_on_time`.
+    ``posts_published`` is a series like the others, absent when the listing was not read to its end.
+    """
+
+    window: Window
+    days: Mapping[date, DayStatus]
+    series: Mapping[str, Mapping[date, Decimal | None]]
+    content: tuple[Content, ...] = ()
+    now: Mapping[str, Decimal | None] = field(default_factory=dict)
+    unsupported: tuple[UnsupportedMetric, ...] = ()
+
+    @property
+    def status(self) -> DayStatus:
+        """The status of the window's day."""
+        return self.days[self.window.day]
+
+    def require_declared(self, provider: Provider) -> None:
+        """Check that the reading holds what the provider declares and what was asked for, and nothing else.
+
+        :raises JobError: ``unexpected``: the connector is wrong, and nothing of the reading is stored.
+        """
+        window = set(self.window.days)
+        ids = Counter(one.content_id for one in self.content)
+        published = {one.published_at.astimezone(provider.timezone).date() for one in self.content}
+        for what, wrong in (
+            ("days without a status", window - set(self.days)),
+            ("days outside the window", set(self.days).union(*self.series.values()) - window),
+            ("metrics that it does not declare", {*self.series, *self.now} - set(provider.metrics)),
+            ("metrics both by day and as of now", set(self.series) & set(self.now)),
+            ("content more than once", {one for one, times in ids.items() if times > 1}),
+            (
+                "content from outside the window",
+                {day for day in published if not self.window.first_post_day <= day <= self.window.day},
+            ),
+            (
+                "metrics of content that it does not declare",
+                {name for one in self.content for name in one.metrics} - set(provider.content_metrics),
+            ),
+        ):
+            if wrong:
+                named = ", ".join(sorted(map(str, wrong))[:5])
+                raise JobError(
+                    ErrorCode.UNEXPECTED, f"The connector of {provider.name} returned {what}: {named}."
+                )

@@ -1,0 +1,62 @@
+"""The task ``analytics_aggregate``."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import structlog
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.social_analytics.airflow_compat import task_states
+from include.social_analytics.connectors import lookback_days
+from include.social_analytics.dag_ids import LIST_TASK
+from include.social_analytics.databases import Database, open_analytics
+from include.social_analytics.errors import JobError
+from include.social_analytics.jobs import AggregateJob
+from include.social_analytics.runs import current_run
+from include.social_analytics.settings import Settings
+from include.social_analytics.tasks.outcome import airflow_outcome
+from include.social_analytics.warehouse import snapshots
+from include.social_analytics.warehouse.aggregate import aggregate_day
+
+log = structlog.get_logger(__name__)
+
+
+def analytics_aggregate() -> dict[str, int]:
+    """Add up the run's day and its look-back for all organizations; returns rows written by day."""
+    settings = Settings.from_environment()
+    if task_states(LIST_TASK).get(LIST_TASK) != "success":
+        raise AirflowSkipException(f"{LIST_TASK} did not succeed, so what to aggregate is not known.")
+    with airflow_outcome():
+        run = current_run(settings)
+        written: dict[str, int] = {}
+        with open_analytics() as analytics:
+            for back in range(lookback_days(settings), -1, -1):
+                day = run.day - timedelta(days=back)
+                with AggregateJob(day, run.organization_id).log_context():
+                    written[day.isoformat()] = _aggregate(analytics, day)
+            if settings.snapshot_retention_months is not None:
+                with AggregateJob(run.day, run.organization_id).log_context():
+                    _drop_old_snapshots(analytics, settings.snapshot_retention_months)
+        return written
+
+
+def _aggregate(analytics: Database, day: date) -> int:
+    log.info("aggregate started")
+    try:
+        rows = aggregate_day(analytics, day)
+    except JobError as error:
+        log.error(  # noqa: TRY400 - Airflow logs the traceback of what ends a task
+            "aggregate failed", errorClass=error.error_class, errorCode=error.code, reason=error.reason
+        )
+        raise
+    log.info("aggregate finished", rows=rows)
+    return rows
+
+
+def _drop_old_snapshots(analytics: Database, months: int) -> None:
+    dropped = snapshots.drop_older(analytics, months)
+    if dropped is None:
+        log.warning("snapshots are being read: the next run drops what is too old")
+    else:
+        log.info("old snapshots dropped", partitions=dropped)

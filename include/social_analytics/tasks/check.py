@@ -1,0 +1,115 @@
+"""The task ``check_coverage``: the colour of the run, the alert, and the day's gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.social_analytics import alerts, telemetry
+from include.social_analytics.airflow_compat import current_context, is_last_try, task_states
+from include.social_analytics.batches import integrations_of
+from include.social_analytics.connectors import lookback_days, providers
+from include.social_analytics.coverage import Coverage, assess, never_read
+from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, INGEST_TASK, LIST_TASK
+from include.social_analytics.databases import Database, open_analytics
+from include.social_analytics.days import day_ended_at, latest_due_day
+from include.social_analytics.errors import JobError
+from include.social_analytics.jobs import Integration
+from include.social_analytics.runs import Run, current_run
+from include.social_analytics.settings import Settings
+from include.social_analytics.tasks.outcome import airflow_outcome
+from include.social_analytics.tasks.tell import tell
+from include.social_analytics.warehouse import ledger
+
+log = structlog.get_logger(__name__)
+
+
+def check_coverage() -> dict[str, Any]:
+    """Fail the run when something is missing from the day that someone operating Airflow can resolve."""
+    settings = Settings.from_environment()
+    context = current_context()
+    states = task_states(LIST_TASK, INGEST_TASK, AGGREGATE_TASK)
+    broken = [task for task in (LIST_TASK, AGGREGATE_TASK) if states.get(task) != "success"]
+    if broken:
+        sentence = f"{' and '.join(broken)} did not succeed: see the log of the first."
+        # An unparseable day is a typo that the user sees at once: no alert.
+        with suppress(JobError):
+            _tell_of_failure(current_run(settings), sentence, settings, context)
+        raise AirflowFailException(sentence)
+    batches = [integrations_of(batch) for batch in context["ti"].xcom_pull(task_ids=LIST_TASK)]
+    failed = [
+        batch for index, batch in enumerate(batches) if states.get(f"{INGEST_TASK}_{index}") == "failed"
+    ]
+    with airflow_outcome():
+        run = current_run(settings)
+        try:
+            coverage, complaints = _judge(run, batches, failed, settings, context)
+        except JobError as error:
+            if error.code.is_final or is_last_try():
+                _tell_of_failure(run, f"{CHECK_TASK} failed: {error}", settings, context)
+            raise
+    for failure in coverage.for_owner:
+        log.warning("resolved by the channel's owner", integration=str(failure))
+    if coverage.taken_over:
+        log.info("another run of this day has taken channels over", integrations=len(coverage.taken_over))
+    log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
+    if complaints:
+        raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
+    return {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
+
+
+def _judge(
+    run: Run,
+    batches: Sequence[Sequence[Integration]],
+    failed: Sequence[Sequence[Integration]],
+    settings: Settings,
+    context: Any,
+) -> tuple[Coverage, list[str]]:
+    """The run's coverage, and why the run is red. Sends the alert and the gauges.
+
+    :param batches: what was listed; ``failed`` are those whose task failed.
+    """
+    integrations = [one for batch in batches for one in batch]
+    with open_analytics() as analytics:
+        ledger.settle(analytics, run.day - timedelta(lookback_days(settings)), run.day, run.run_id)
+        rows = ledger.states(analytics, [job.job_id for job in run.jobs(integrations)])
+        unread = never_read(failed, rows, run.run_id, context["dag_run"].run_after)
+        coverage = assess(integrations, rows, run.run_id, unread)
+        complaints = coverage.complaints(settings.min_coverage)
+        if _is_news(run, settings):
+            for provider in providers():
+                of_provider = [one for one in integrations if one.provider == provider]
+                _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread))
+            if settings.notifier is not None:
+                alert = alerts.alert_of(run, coverage, complaints)
+                # Don't send the all-clear while another run is still reading this day.
+                if alert.fingerprint or not coverage.taken_over:
+                    alerts.tell_of_changes(analytics, settings.notifier, alert, context)
+    return coverage, complaints
+
+
+def _emit_gauges(analytics: Database, run: Run, provider: str, coverage: Coverage) -> None:
+    """A provider's gauges. One without channels lacks nothing: its gauges must not alarm for ever."""
+    complete = ledger.newest_complete_day(analytics, provider, run.day) if coverage.jobs else run.day
+    telemetry.day_checked(
+        provider,
+        ratio=coverage.ratio,
+        failed_for_owner=len(coverage.for_owner),
+        day_end=day_ended_at(complete, providers()[provider].timezone) if complete else None,
+    )
+
+
+def _tell_of_failure(run: Run, sentence: str, settings: Settings, context: Any) -> None:
+    """Send an alert about a run that could not be judged, when that is news."""
+    if settings.notifier is not None and _is_news(run, settings):
+        tell(settings.notifier, lambda _: alerts.broken(run, sentence), context)
+
+
+def _is_news(run: Run, settings: Settings) -> bool:
+    """Whether the run says how all channels stand now."""
+    return run.is_whole and run.day == latest_due_day(datetime.now(UTC), settings)

@@ -1,0 +1,38 @@
+"""The task ``list_active_integrations``."""
+
+from __future__ import annotations
+
+import structlog
+
+from include.social_analytics.batches import Batch
+from include.social_analytics.connectors import providers
+from include.social_analytics.databases import open_analytics, open_postiz
+from include.social_analytics.listing import list_active
+from include.social_analytics.runs import current_run
+from include.social_analytics.settings import Settings
+from include.social_analytics.tasks.outcome import airflow_outcome
+
+log = structlog.get_logger(__name__)
+
+
+def list_active_integrations() -> list[Batch]:
+    """Register a job for each active integration; return what to ingest, dealt out for mapping."""
+    settings = Settings.from_environment()
+    with airflow_outcome():
+        run = current_run(settings)
+        _require_usable_connections(settings)
+        with open_postiz() as source, open_analytics() as analytics:
+            listing = list_active(source, analytics, run, settings)
+        log.info(
+            "integrations listed",
+            date=run.day.isoformat(),
+            active=listing.count,
+            leftOut=listing.left_out,
+        )
+        return listing.batches
+
+
+def _require_usable_connections(settings: Settings) -> None:
+    """Fail here, once, and not in each of the ingest tasks."""
+    for provider in providers().values():
+        provider.connect(settings)

@@ -1,0 +1,30 @@
+"""Sending an alert also when the database that remembers the last one cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from include.social_analytics import alerts
+from include.social_analytics.alerts import Alert
+from include.social_analytics.databases import Database, open_analytics
+from include.social_analytics.errors import JobError
+from include.social_analytics.settings import Notifier
+
+log = structlog.get_logger(__name__)
+
+
+def tell(notifier: Notifier, alert: Callable[[Database | None], Alert], context: Any) -> bool:
+    """Send an alert unless the last one said the same.
+
+    :param alert: makes it, given the analytics database; ``None`` when that cannot be read.
+    :returns: whether it is told, now or before.
+    """
+    try:
+        with open_analytics() as analytics:
+            return alerts.tell_of_changes(analytics, notifier, alert(analytics), context)
+    except JobError as error:
+        log.warning("the analytics database cannot be read", reason=error.reason)
+        return alerts.tell(notifier, alert(None), context)
