@@ -10,10 +10,11 @@ from decimal import Decimal
 import structlog
 
 from include.social_analytics.connectors.base import UnsupportedMetric, Window
-from include.social_analytics.connectors.facebook.values import amount, midnight, moment, objects, pacific_day
+from include.social_analytics.connectors.facebook.values import midnight, pacific_day
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.paging import items_of
+from include.social_analytics.json_values import amount, moment, objects
 from include.social_analytics.metrics import COUNTED_FROM_CONTENT, metrics_of
 
 log = structlog.get_logger(__name__)
