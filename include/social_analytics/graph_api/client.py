@@ -194,7 +194,7 @@ class GraphClient:
         """Start the cooldowns that the answer calls for."""
         if usage.app_percent is not None:
             telemetry.api_usage(usage.app_percent)
-        if error and error.provider_code == APP_LIMIT_CODE:
+        if error and error.provider_code == str(APP_LIMIT_CODE):
             self._cool("app", self._api.connection.cooldown, usage.wait)
         elif (usage.app_percent or 0) >= APP_PERCENT_LIMIT:
             self._cool("app", self._api.connection.cooldown, usage.retry_after)

@@ -19,7 +19,8 @@ from include.social_analytics.errors import REASON_MAX_LENGTH, ErrorCode, JobErr
 #: The whole app is over its quota, not one page: nobody should call for a while.
 APP_LIMIT_CODE = 4
 
-_POSTGRES_INTEGERS = range(-(2**31), 2**31)
+#: A number beyond these is no code.
+_CODES = range(-(2**31), 2**31)
 _CODE_IN_MESSAGE = re.compile(r"\s*\(#(\d{1,9})\)")
 _TRACE_ID = re.compile(r"[\w+/=:.-]{1,100}", re.ASCII)
 _REDACTED = "[redacted]"
@@ -123,8 +124,8 @@ def classify(
     return (TooMuchData if too_much else JobError)(
         meaning,
         redact(message, secrets) or _without_explanation(http_status, answer),
-        provider_code=code,
-        provider_subcode=subcode,
+        provider_code=None if code is None else str(code),
+        provider_subcode=None if subcode is None else str(subcode),
         trace_id=_trace_id(own_trace_id if isinstance(own_trace_id, str) else trace_id, secrets),
         retry_after=retry_after if meaning is ErrorCode.RATE_LIMITED else None,
     )
@@ -173,12 +174,12 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _integer(value: object) -> int | None:
-    """A code, also one given as text, that fits a Postgres ``integer``."""
+    """A code, also one given as text."""
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value.strip(), re.ASCII):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if value in _POSTGRES_INTEGERS else None
+    return value if value in _CODES else None
 
 
 def _trace_id(value: str | None, secrets: Iterable[str]) -> str | None:

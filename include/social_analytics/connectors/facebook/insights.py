@@ -50,7 +50,7 @@ def read_insights(client: GraphClient, page_id: str, window: Window) -> PageInsi
     try:
         return PageInsights(_request(client, page_id, window, tuple(SOURCES)))
     except JobError as error:
-        if error.code is not ErrorCode.REQUEST_INVALID or error.provider_code != 100:
+        if error.code is not ErrorCode.REQUEST_INVALID or error.provider_code != "100":
             raise
         log.warning("insights refused, asking metric by metric", reason=error.reason)
     series: Series = {}
