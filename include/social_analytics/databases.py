@@ -1,48 +1,25 @@
-"""Airflow's connections, opened for the package: two databases and the Graph API."""
+"""The two databases, opened for the package through Airflow's connections."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import Connection
-from airflow.sdk.exceptions import AirflowNotFoundException
-
+from include.social_analytics.airflow_connections import find_connection
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse.storage import storage_errors
 
 if TYPE_CHECKING:
     import psycopg
 
-    from include.social_analytics.graph_api import GraphConnection
-    from include.social_analytics.graph_api.cooldown import Cooldown
-
 POSTIZ_DB = "postiz_db"
 ANALYTICS_DB = "analytics_db"
-FACEBOOK_GRAPH = "facebook_graph"
-ANALYTICS_REDIS = "analytics_redis"
-
-DEFAULT_GRAPH_HOST = "graph.facebook.com"
-DEFAULT_GRAPH_VERSION = "v25.0"
 
 #: Seconds that someone who looks at the health page waits: for the database, and for each query.
 PATIENCE_TO_CONNECT = 3
 PATIENCE_TO_READ = 10
-
-#: Seconds in which Redis answers, or does not matter.
-REDIS_TIMEOUT = 2
-
-
-def find_connection(conn_id: str) -> Connection | None:
-    """Airflow's connection ``conn_id``, or ``None`` where there is none."""
-    try:
-        known: Connection = Connection.get(conn_id)
-    except AirflowNotFoundException:
-        return None
-    return known
 
 
 @contextmanager
@@ -115,50 +92,3 @@ def _open_postgres(conn_id: str, **parameters: object) -> Iterator[psycopg.Conne
             yield connection
         finally:
             connection.close()
-
-
-def graph_connection() -> GraphConnection:
-    """Where and how to call the Graph API; the defaults are Meta's own host and no app secret.
-
-    :raises JobError: ``config_invalid`` when the connection's extra names no usable API version.
-    """
-    from include.social_analytics.graph_api import GraphConnection
-
-    known = find_connection(FACEBOOK_GRAPH)
-    host = (known.host if known else None) or DEFAULT_GRAPH_HOST
-    scheme = (known.schema if known else None) or "https"
-    port = f":{known.port}" if known and known.port else ""
-    version = (known.extra_dejson.get("api_version") if known else None) or DEFAULT_GRAPH_VERSION
-    if not re.fullmatch(r"v\d{1,3}\.\d", str(version)):
-        raise JobError(
-            ErrorCode.CONFIG_INVALID,
-            f"The Airflow connection {FACEBOOK_GRAPH!r} has an api_version such as v25.0 in its extra, "
-            f"not {version!r}.",
-        )
-    base_url = (host.rstrip("/") if "://" in host else f"{scheme}://{host}") + port
-    return GraphConnection(
-        base_url=base_url,
-        api_version=version,
-        app_secret=(known.password if known else None) or None,
-        cooldown=_cooldown(base_url),
-    )
-
-
-def _cooldown(base_url: str) -> Cooldown:
-    """Shared by all workers through Redis where that connection exists, else this process's own."""
-    from include.social_analytics.graph_api.cooldown import LocalCooldown, RedisCooldown, cooldown_key
-
-    if find_connection(ANALYTICS_REDIS) is None:
-        return LocalCooldown()
-    from airflow.providers.redis.hooks.redis import RedisHook
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    client = RedisHook(redis_conn_id=ANALYTICS_REDIS).get_conn()  # type: ignore[no-untyped-call]
-    # The hook knows no time-outs, and it is asked before each request. No connection is open yet.
-    client.connection_pool.connection_kwargs.update(
-        socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-    )
-    # Once more, for a connection that has gone stale.
-    client.set_retry(Retry(NoBackoff(), 1))
-    return RedisCooldown(client, cooldown_key(base_url))

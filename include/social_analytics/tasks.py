@@ -53,14 +53,15 @@ def airflow_outcome() -> Iterator[None]:
 
 def list_active_integrations() -> list[Batch]:
     """Register a job for each active integration; return what to ingest, dealt out for mapping."""
-    from include.social_analytics.databases import graph_connection, open_analytics, open_postiz
+    from include.social_analytics.connectors.facebook.connector import facebook_graph
+    from include.social_analytics.databases import open_analytics, open_postiz
     from include.social_analytics.listing import list_active
     from include.social_analytics.runs import current_run
 
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
-        graph_connection()
+        facebook_graph()
         with open_postiz() as source, open_analytics() as analytics:
             listing = list_active(source, analytics, run, settings)
         log.info(
@@ -75,12 +76,8 @@ def list_active_integrations() -> list[Batch]:
 def analytics_ingest(batch: Batch) -> dict[str, int]:
     """Ingest a batch; returns how many of its jobs have each status."""
     from include.social_analytics.connectors import open_connector
-    from include.social_analytics.databases import (
-        ANALYTICS_DB,
-        graph_connection,
-        open_analytics,
-        open_postiz,
-    )
+    from include.social_analytics.connectors.facebook.connector import facebook_graph
+    from include.social_analytics.databases import ANALYTICS_DB, open_analytics, open_postiz
     from include.social_analytics.ingest import Ingester, ThrottledError
     from include.social_analytics.masking import mask
     from include.social_analytics.runs import current_run, first_try, is_first_start
@@ -94,7 +91,7 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
         with open_analytics() as analytics:
             # Before all that may fail: a task that comes no further is not excused by what was read before.
             ledger.claim(analytics, jobs, run.run_id, first_try=first_try(), force=is_first_start())
-            graph = graph_connection()
+            graph = facebook_graph()
 
             @cache
             def connector(provider: str) -> Connector:

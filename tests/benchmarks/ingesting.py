@@ -20,8 +20,8 @@ from include.sandbox.postiz_db import create_tables, insert_integration, insert_
 from include.sandbox.world import make_page
 from include.social_analytics.batches import SMALLEST_BATCH
 from include.social_analytics.connectors import open_connector
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.graph_api import GraphConnection, client
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.transport import GraphSession
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration

@@ -10,9 +10,9 @@ import psycopg
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.world import Fault, World
 from include.social_analytics.connectors import open_connector
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.days import latest_due_day
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings

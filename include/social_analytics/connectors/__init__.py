@@ -23,12 +23,7 @@ def open_connector(provider: str, *, settings: Settings, graph: GraphConnection)
     """
     # Imported on use: listing the providers, as parsing a DAG does, must not load an HTTP client.
     if provider == "facebook":
-        from include.social_analytics.connectors.facebook.connector import FacebookConnector
-        from include.social_analytics.graph_api.client import GraphApi
+        from include.social_analytics.connectors.facebook.connector import connect_to
 
-        return FacebookConnector(
-            GraphApi(
-                graph, request_timeout=settings.request_timeout, request_backoff=settings.request_backoff
-            )
-        )
+        return connect_to(graph, settings)
     raise JobError(ErrorCode.CONFIG_INVALID, f"There is no connector for the provider {provider!r}.")

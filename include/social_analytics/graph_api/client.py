@@ -20,9 +20,9 @@ import tenacity
 import urllib3
 
 from include.social_analytics import telemetry
+from include.social_analytics.cooldown import Cooldown, LocalCooldown
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.cooldown import Cooldown, LocalCooldown
 from include.social_analytics.graph_api.transport import BearerToken, GraphSession
 from include.social_analytics.graph_api.usage import Usage, read_usage
 from include.social_analytics.graph_api.verdicts import (

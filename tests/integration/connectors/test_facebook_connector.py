@@ -17,9 +17,9 @@ from include.social_analytics.connectors import open_connector
 from include.social_analytics.connectors.base import Account, Content, DayStatus, Reader, Reading, Window
 from include.social_analytics.connectors.facebook.insights import SOURCES
 from include.social_analytics.connectors.facebook.posts import SOURCES as POST_SOURCES
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.metrics import CONTENT_METRICS
 from include.social_analytics.settings import Settings
 from tests.support.scripted_http import Answer, Request, ScriptedServer, Step, scripted_server

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import COOLDOWN, MAX_BODY_BYTES, TRIES, GraphApi, GraphClient
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.verdicts import TooMuchData
 from tests.support.scripted_http import Answer, CutOff, Drip, Hang, Request, Reset, Step, scripted_server
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import GraphApi, GraphClient
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.paging import Listing, read_listing
 from tests.support.scripted_http import Answer, Request, Script, Step, scripted_server
 

@@ -590,8 +590,8 @@ def test_the_demo_has_the_troubles_that_one_meets() -> None:
 def test_the_connector_reads_an_ordinary_page_in_two_calls(sandbox: Sandbox) -> None:
     from include.social_analytics.connectors import open_connector
     from include.social_analytics.connectors.base import Account, DayStatus, Window
+    from include.social_analytics.cooldown import LocalCooldown
     from include.social_analytics.graph_api import GraphConnection
-    from include.social_analytics.graph_api.cooldown import LocalCooldown
     from include.social_analytics.settings import Settings
 
     graph = GraphConnection(sandbox.url, "v25.0", LocalCooldown())

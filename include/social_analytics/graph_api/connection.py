@@ -1,0 +1,35 @@
+"""A Graph API's address, version and app secret, from Airflow's connection."""
+
+from __future__ import annotations
+
+import re
+
+from include.social_analytics.airflow_connections import find_connection
+from include.social_analytics.cooldown import shared_cooldown
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.graph_api import GraphConnection
+
+
+def graph_connection(provider: str, conn_id: str, default_host: str, default_version: str) -> GraphConnection:
+    """Where and how to call the API; without the connection ``conn_id``, the defaults and no app secret.
+
+    :raises JobError: ``config_invalid`` when the connection's extra names no usable API version.
+    """
+    known = find_connection(conn_id)
+    host = (known.host if known else None) or default_host
+    scheme = (known.schema if known else None) or "https"
+    port = f":{known.port}" if known and known.port else ""
+    version = (known.extra_dejson.get("api_version") if known else None) or default_version
+    if not re.fullmatch(r"v\d{1,3}\.\d", str(version)):
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"The Airflow connection {conn_id!r} has an api_version such as {default_version} in its extra, "
+            f"not {version!r}.",
+        )
+    base_url = (host.rstrip("/") if "://" in host else f"{scheme}://{host}") + port
+    return GraphConnection(
+        base_url=base_url,
+        api_version=version,
+        app_secret=(known.password if known else None) or None,
+        cooldown=shared_cooldown(provider, conn_id, base_url),
+    )
