@@ -49,14 +49,14 @@ def job_waits(provider: str) -> None:
     stats.incr(f"{_PREFIX}.ingest.throttled", tags={"provider": provider})
 
 
-def api_usage(app_percent: float) -> None:
-    """How much of the app's quota is spent, by the API's word: the gauge ``api.app_usage_percent``."""
-    stats.gauge(f"{_PREFIX}.api.app_usage_percent", app_percent)
+def api_usage(provider: str, percent: float) -> None:
+    """How much of the app's quota is spent, as the API says: ``api.app_usage_percent``, by ``provider``."""
+    stats.gauge(f"{_PREFIX}.api.app_usage_percent", percent, tags={"provider": provider})
 
 
-def cooldown(quota: str) -> None:
-    """The API is left alone for a while: ``api.cooldowns``, by ``quota`` (app, page)."""
-    stats.incr(f"{_PREFIX}.api.cooldowns", tags={"quota": quota})
+def cooldown(provider: str, quota: str) -> None:
+    """An API is not called for a while: ``api.cooldowns``, by ``provider`` and ``quota`` (app, account)."""
+    stats.incr(f"{_PREFIX}.api.cooldowns", tags={"provider": provider, "quota": quota})
 
 
 def day_checked(coverage: Coverage, newest_complete: date | None) -> None:

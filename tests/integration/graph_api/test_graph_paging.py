@@ -21,7 +21,10 @@ TOO_MUCH = Answer(
 
 def client(base_url: str) -> GraphClient:
     connection = GraphConnection(base_url, "v25.0", LocalCooldown())
-    return GraphApi(connection, request_timeout=5, request_backoff=0).client("1", "token")
+    api = GraphApi(
+        "facebook", connection, account="page", use_case="pages", request_timeout=5, request_backoff=0
+    )
+    return api.client("1", "token")
 
 
 def page(

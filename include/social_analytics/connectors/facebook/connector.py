@@ -34,7 +34,10 @@ def connect_to(graph: GraphConnection, settings: Settings) -> FacebookConnector:
     """The connector on any Graph API."""
     return FacebookConnector(
         GraphApi(
+            "facebook",
             graph,
+            account="page",
+            use_case="pages",
             request_timeout=settings.request_timeout,
             request_backoff=settings.request_backoff,
         )
