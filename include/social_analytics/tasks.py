@@ -209,6 +209,7 @@ def _judge(
     from include.social_analytics import alerts, telemetry
     from include.social_analytics.coverage import assess, never_read
     from include.social_analytics.databases import open_analytics
+    from include.social_analytics.days import day_ended_at
     from include.social_analytics.warehouse import ledger
 
     integrations = [one for batch in batches for one in batch]
@@ -219,7 +220,13 @@ def _judge(
         coverage = assess(integrations, rows, run.run_id, unread)
         complaints = coverage.complaints(settings.min_coverage)
         if _is_news(run, settings):
-            telemetry.day_checked(coverage, ledger.newest_complete_day(analytics, run.day))
+            newest = ledger.newest_complete_day(analytics, run.day)
+            telemetry.day_checked(
+                "facebook",
+                ratio=coverage.ratio,
+                failed_for_owner=len(coverage.for_owner),
+                day_end=day_ended_at(newest) if newest else None,
+            )
             if settings.notifier is not None:
                 alert = alerts.alert_of(run, coverage, complaints)
                 # That all is well again, nobody knows while another run still reads.

@@ -6,15 +6,12 @@ Where ``[metrics]`` is off, Airflow drops all of it.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats
 
-from include.social_analytics.days import day_ended_at
-
 if TYPE_CHECKING:
-    from include.social_analytics.coverage import Coverage
     from include.social_analytics.errors import ErrorCode
 
 _PREFIX = "social_analytics"
@@ -59,14 +56,21 @@ def cooldown(provider: str, quota: str) -> None:
     stats.incr(f"{_PREFIX}.api.cooldowns", tags={"provider": provider, "quota": quota})
 
 
-def day_checked(coverage: Coverage, newest_complete: date | None) -> None:
-    """The run of the latest due day over all integrations was judged.
+def day_checked(provider: str, *, ratio: float, failed_for_owner: int, day_end: datetime | None) -> None:
+    """The run of the latest due day over all channels was judged, for one provider.
 
-    The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (integrations that only their owners can cure) and
-    ``newest_complete_day.end``: when that day ended, in seconds since 1970, unsaid while there is none. A
-    moment and not an age, so that it grows old also when nothing runs any more.
+    The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (channels that only their owners can help) and
+    ``newest_complete_day.end``: when that day ended, in seconds since 1970, unsaid while there is none. It
+    is a moment and not an age, so that it grows old even when nothing runs any more. All by ``provider``.
+
+    Call it for every declared provider, also for one without a channel: that one lacks nothing (1.0, 0, the
+    judged day's own end). A gauge keeps its value until the next one, so a provider whose last channel was
+    removed would otherwise alarm for ever.
+
+    :param day_end: of the newest complete day.
     """
-    stats.gauge(f"{_PREFIX}.coverage", coverage.ratio)
-    stats.gauge(f"{_PREFIX}.failed_for_owner", len(coverage.for_owner))
-    if newest_complete is not None:
-        stats.gauge(f"{_PREFIX}.newest_complete_day.end", int(day_ended_at(newest_complete).timestamp()))
+    tags = {"provider": provider}
+    stats.gauge(f"{_PREFIX}.coverage", ratio, tags=tags)
+    stats.gauge(f"{_PREFIX}.failed_for_owner", failed_for_owner, tags=tags)
+    if day_end is not None:
+        stats.gauge(f"{_PREFIX}.newest_complete_day.end", int(day_end.timestamp()), tags=tags)
