@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
 import subprocess
 import sys
@@ -13,16 +15,19 @@ from unittest import mock
 
 import psycopg
 import requests
+import urllib3
 
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
 from include.sandbox.world import make_page
 from include.social_analytics.batches import SMALLEST_BATCH
-from include.social_analytics.connectors import open_connector
-from include.social_analytics.graph_api import GraphConnection, client
-from include.social_analytics.graph_api.cooldown import LocalCooldown
-from include.social_analytics.graph_api.transport import GraphSession
+from include.social_analytics.connectors.facebook.connector import connect_to
+from include.social_analytics.cooldown import LocalCooldown
+from include.social_analytics.databases import Database
+from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.http import client
+from include.social_analytics.http.transport import ApiSession
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
@@ -75,7 +80,7 @@ def databases(postgres: EmbeddedPostgres, name: str, channels: int) -> tuple[str
             page = make_page(number)
             insert_integration(connection, page.id, "o", page)
     with psycopg.connect(analytics, autocommit=True) as connection:
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
     return postiz, analytics
 
 
@@ -83,19 +88,19 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
     """Ingest the first ``channels`` pages in one batch, as a task does."""
     pages = [make_page(number) for number in range(1, channels + 1)]
     jobs = [IngestJob(Integration(page.id, page.name, "o", "facebook"), DAY, False) for page in pages]
-    connector = open_connector(
-        "facebook", settings=settings, graph=GraphConnection(url, "v25.0", LocalCooldown())
-    )
+    connector = connect_to(GraphConnection(url, "v25.0", LocalCooldown()), settings)
     with (
         psycopg.connect(postiz_dsn, autocommit=True) as postiz,
         psycopg.connect(analytics_dsn, autocommit=True) as analytics,
     ):
-        ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
-        ledger.claim(analytics, jobs, "run", first_try=1, force=True)
-        ingester.ingest(jobs, "run")
+        databases = Database("postiz_db", postiz), Database("analytics_db", analytics)
+        ingester = Ingester(*databases, lambda _: connector, lambda _: None, settings)
+        claim = ledger.Claim("run", 1)
+        ledger.claim(databases[1], jobs, claim, force=True)
+        ingester.ingest(jobs, claim)
 
 
-class CountingSession(GraphSession):
+class CountingSession(ApiSession):
     """Knows what its answers' bodies measure: as they came over the wire, and unpacked."""
 
     received: list[tuple[int, int]] = []  # noqa: RUF012 - all threads' sessions fill it
@@ -103,8 +108,10 @@ class CountingSession(GraphSession):
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         """The answer, already read."""
         response = super().send(*args, **kwargs)
-        unpacked = len(response.content)
-        self.received.append((response.raw.tell(), unpacked))
+        wire = response.raw.read(decode_content=False)
+        zipped = response.headers.get("Content-Encoding") == "gzip"
+        self.received.append((len(wire), len(gzip.decompress(wire) if zipped else wire)))
+        response.raw = urllib3.HTTPResponse(io.BytesIO(wire), preload_content=False)
         return response
 
 
@@ -113,7 +120,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     postiz, analytics = databases(postgres, "ingesting", PAGES)
     with (
         sandbox(PAGES, LATENCY_MS) as url,
-        mock.patch.object(client, "GraphSession", CountingSession),
+        mock.patch.object(client, "ApiSession", CountingSession),
     ):
         wall, processor = time.perf_counter(), time.process_time()
         ingest(postiz, analytics, url, PAGES, Settings())

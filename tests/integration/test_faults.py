@@ -15,11 +15,10 @@ from freezegun import freeze_time
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.world import Fault, Faults
 from include.social_analytics.connectors.base import Account, Connector, Reader
-from include.social_analytics.connectors.facebook.connector import FacebookConnector
+from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.connectors.reading import Reading, Window
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import JobError
-from include.social_analytics.graph_api.client import GraphApi
 from include.social_analytics.ingest import Ingester
 from tests.support.bench import DAY, SETTINGS, Bench, ingest
 
@@ -59,9 +58,7 @@ def another(
             ("analytics_db", bench.analytics.connection),
         )
     )
-    chosen = connector or FacebookConnector(
-        GraphApi(bench.graph, request_timeout=own.request_timeout, request_backoff=own.request_backoff)
-    )
+    chosen = connector or connect_to(bench.graph, own)
     return Ingester(postiz, analytics, lambda _: chosen, lambda _: None, own)
 
 

@@ -17,7 +17,7 @@ from airflow.configuration import conf
 from include.deploy.make_env import fill_in
 from include.social_analytics import databases
 from include.social_analytics.connectors import providers
-from include.social_analytics.graph_api.connection import ANALYTICS_REDIS
+from include.social_analytics.cooldown import ANALYTICS_REDIS
 from include.social_analytics.settings import Settings
 from tests.support.deployment import compose_config
 

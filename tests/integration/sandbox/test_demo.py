@@ -12,7 +12,7 @@ import requests
 
 from include.sandbox.local_airflow import PROJECT, free_port
 from include.social_analytics import postiz
-from include.social_analytics.connectors import PROVIDERS
+from include.social_analytics.connectors import names_by_identifier
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def test_it_fills_an_empty_database_once_and_answers_for_its_channels(database, 
             assert demo.stdout.readline() == f"Sandbox Graph API on http://127.0.0.1:{port}\n"
             reader = f"host={postgres.socket_directory} user=social_analytics_reader dbname=demo"
             with psycopg.connect(reader, autocommit=True) as connection:
-                [channels] = postiz.active_integrations(connection, PROVIDERS)
+                [channels] = postiz.active_integrations(connection, names_by_identifier())
                 ids = [channel.id for channel in channels]
-                accounts = postiz.accounts(connection, ids, PROVIDERS, mask=lambda token: None)
+                accounts = postiz.accounts(connection, ids, names_by_identifier(), mask=lambda token: None)
             answers = [
                 requests.get(
                     f"http://127.0.0.1:{port}/v25.0/{account.provider_account_id}",

@@ -588,15 +588,16 @@ def test_the_demo_has_the_troubles_that_one_meets() -> None:
 
 
 def test_the_connector_reads_an_ordinary_page_in_two_calls(sandbox: Sandbox) -> None:
-    from include.social_analytics.connectors import open_connector
-    from include.social_analytics.connectors.base import Account, DayStatus, Window
+    from include.social_analytics.connectors.base import Account
+    from include.social_analytics.connectors.facebook.connector import connect_to
+    from include.social_analytics.connectors.reading import DayStatus, Window
+    from include.social_analytics.cooldown import LocalCooldown
     from include.social_analytics.graph_api import GraphConnection
-    from include.social_analytics.graph_api.cooldown import LocalCooldown
     from include.social_analytics.settings import Settings
 
     graph = GraphConnection(sandbox.url, "v25.0", LocalCooldown())
-    connector = open_connector("facebook", settings=Settings(), graph=graph)
-    reading = connector.reader(Account("one", PAGE.id, PAGE.token)).read(Window(DAY, 3, 28))
+    connector = connect_to(graph, Settings())
+    reading = connector.reader(Account("one", "facebook", PAGE.id, (PAGE.token,))).read(Window(DAY, 3, 28))
     assert reading.status is DayStatus.SUCCEEDED
     assert reading.series["views"][DAY] == sandbox.world.page_value(PAGE.id, "page_media_view", DAY)
     posts = sandbox.world.posts(PAGE.id, DAY - timedelta(days=27), DAY)
