@@ -79,7 +79,7 @@ def fill(connection: psycopg.Connection, days: int) -> None:
         "day": DAY,
         "days": days,
         "pages": PAGES,
-        "metrics": [metric.name for metric in DAILY_METRICS],
+        "metrics": [metric.name for metric in DAILY_METRICS.values()],
     }
     for name, statement in (
         ("ingest_job", _JOBS),
