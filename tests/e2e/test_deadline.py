@@ -42,7 +42,9 @@ def test_it_is_planned_for_its_hour_without_anybody_unpausing_it(stage):
     planned = stage.airflow.api("GET", DEADLINE)
     assert planned["is_paused"] is False
     assert (
-        datetime.fromisoformat(planned["next_dagrun_run_after"]).astimezone(Settings().timezone).strftime("%H:%M")
+        datetime.fromisoformat(planned["next_dagrun_run_after"])
+        .astimezone(Settings().timezone)
+        .strftime("%H:%M")
         == "23:59"
     )
 
