@@ -30,7 +30,7 @@ def test_done_is_what_has_ended_since_the_run_began(history):
     ]
     ledger.register(connection, listed, "run")
     assert counts(history.get("/api/progress", moment=LABEL, since=since)) == (0, 6, 0)
-    ledger.claim(connection, listed, "run", first_try=1, force=True)
+    ledger.claim(connection, listed, ledger.Claim("run", 1), force=True)
     for name in ("again", "failed-before", "new"):
         history.stored(name, DAY)
     history.warehouse.start(listed[3])
@@ -55,7 +55,12 @@ def test_what_a_run_was_narrowed_to_is_all_of_it(history):
 
 
 def test_before_the_listing_has_ended_only_the_day_is_known(history):
-    assert history.get("/api/progress", moment=LABEL) == {"day": DAY.isoformat(), "all": None}
+    assert history.get("/api/progress", moment=LABEL) == {
+        "day": DAY.isoformat(),
+        "all": None,
+        "done": None,
+        "failed": None,
+    }
 
 
 def test_the_day_is_the_parameter_or_the_labels_or_the_latest_that_was_due(history):
