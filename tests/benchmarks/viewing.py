@@ -18,8 +18,9 @@ from playwright.sync_api import Page
 
 from include.sandbox.local_airflow import free_port
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.databases import Database
 from include.social_analytics.health.app import app, may_look
-from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.migrate import migrate
 from include.social_analytics.warehouse.snapshots import ensure_month
@@ -36,7 +37,8 @@ SELECT 'channel-' || n, 'org-' || n %% %(organizations)s, 'facebook', 'Channel '
     true, now()
 FROM generate_series(1, %(channels)s) AS n
 """
-# One in 300 fails, for one of three reasons; one in 1,000 days is missing.
+# One in 300 fails, for one of three reasons. As many have failed on one day and work again. One in 1,000 days
+# is missing.
 _JOBS = """
 INSERT INTO analytics.ingest_job
     (job_id, organization_id, integration_id, provider, date, status, error_class, error_code, reason,
@@ -50,8 +52,10 @@ SELECT 'analytics-ingest:' || integration_id || ':' || day::date, organization_i
     false, 'scheduled__' || day::date, number %% 200
 FROM analytics.integration,
     LATERAL (SELECT substr(integration_id, 9)::int) AS numbered (number),
-    LATERAL (SELECT number %% 300 = 0) AS failing (fails),
-    generate_series(%(first)s::date, %(day)s::date, interval '1 day') AS day
+    generate_series(%(first)s::date, %(day)s::date, interval '1 day') AS day,
+    LATERAL (
+        SELECT number %% 300 = 0 OR (number %% 300 = 150 AND day::date = %(day)s::date - 20)
+    ) AS failing (fails)
 WHERE (number + day::date - %(first)s::date) %% 1000 <> 7
 """
 _METRICS = """
@@ -85,35 +89,36 @@ VIEWS = {
         for state in ("stored", "failed", "running", "missing")
     },
     "progress": f"api/progress?moment={DAY}T00:00:00Z&since=2000-01-01T00:00:00Z",
-    "to cure": "api/failures",
+    "needs attention": "api/attention",
     "trends of 28 days": "api/trends?organization=org-1&provider=facebook",
 }
 
 
 #: How each view is reached from another one by a click.
-FROM = {"coverage": "trends", "cure": "coverage", "trends": "coverage"}
+FROM = {"coverage": "trends", "attention": "coverage", "trends": "coverage"}
 
 
 def populate(postgres: EmbeddedPostgres) -> None:
     """Make the database, and the connection to it."""
     postgres.create_database("viewing")
     with psycopg.connect(postgres.dsn("viewing"), autocommit=True) as connection:
-        migrate(connection)
+        analytics = Database("analytics_db", connection)
+        migrate(analytics)
         for months in range(3):
-            ensure_month(connection, DAY - timedelta(days=28 * months))
+            ensure_month(analytics, DAY - timedelta(days=28 * months))
         parameters = {
             "organizations": ORGANIZATIONS,
             "channels": CHANNELS,
             "first": DAY - timedelta(days=DAYS - 1),
             "day": DAY,
-            "metrics": [metric.name for metric in DAILY_METRICS],
-            "content_metrics": ["views", "reach", "clicks", "reactions", "comments", "shares"],
+            "metrics": list(DAILY_METRICS),
+            "content_metrics": list(CONTENT_METRICS),
         }
         for statement in (_INTEGRATIONS, _JOBS, _METRICS, _CONTENT, _SNAPSHOTS):
             connection.execute(statement, parameters)
         connection.execute("VACUUM ANALYZE")
         for days in range(30):
-            aggregate_day(connection, DAY - timedelta(days=days))
+            aggregate_day(analytics, DAY - timedelta(days=days))
     os.environ["AIRFLOW_CONN_ANALYTICS_DB"] = postgres.airflow_connection("viewing")
     app.dependency_overrides[may_look] = lambda: None
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 from fastapi.testclient import TestClient
 
+from include.social_analytics.connectors import provider_named
+from include.social_analytics.connectors.reading import Content
 from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.warehouse import integrations, ledger
@@ -31,15 +34,33 @@ class History:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def listed(self, integration: str, day: date, organization: str = "acme", name: str = "") -> IngestJob:
+    def listed(
+        self,
+        integration: str,
+        day: date,
+        organization: str = "acme",
+        name: str = "",
+        provider: str = "facebook",
+    ) -> IngestJob:
         """An integration that a listing for ``day`` found; its job."""
-        one = Integration(integration, name or integration.title(), organization, "facebook")
+        one = Integration(integration, name or integration.title(), organization, provider)
         integrations.remember(self.warehouse.connection, [one], {organization: organization.upper()}, day)
         return IngestJob(one, day, is_backfill=False)
 
-    def stored(self, integration: str, day: date, value: int = 7, **how: str) -> None:
-        """An integration's day with figures."""
-        self.warehouse.store(self.listed(integration, day, **how), reading({day: value}, day=day))
+    def stored(
+        self,
+        integration: str,
+        day: date,
+        value: int = 7,
+        content: tuple[Content, ...] = (),
+        **how: str,
+    ) -> None:
+        """An integration's day with each of the metrics that its provider has, but 0 posts published."""
+        job = self.listed(integration, day, **how)
+        metrics = set(provider_named(job.integration.provider).metrics)
+        posts = 0 if "posts_published" in metrics else None
+        series = {name: {day: Decimal(value)} for name in metrics - {"posts_published"}}
+        self.warehouse.store(job, reading(day=day, series=series, posts=posts, content=content))
 
     def failed(
         self, integration: str, day: date, error: JobError = REVOKED, map_index: int | None = 3, **how: str

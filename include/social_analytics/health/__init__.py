@@ -1,1 +1,1 @@
-"""The page "Social analytics" in Airflow: what is complete, what is to be cured, and the figures."""
+"""The page "Social analytics" in Airflow: what is complete, what needs attention, and the figures."""

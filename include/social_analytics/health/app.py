@@ -1,8 +1,8 @@
 """The health page's server: a FastAPI app that Airflow's API server mounts.
 
-Whoever may not read the DAG is told so and nothing else: Airflow itself leaves mounted apps open, so
-its own check stands before each of the routes. Nothing here writes. What the page changes, a cleared
-task or a backfill, it asks of Airflow's API in the user's name.
+Airflow leaves mounted apps open, so every route depends on Airflow's own check: whoever may not read the DAG
+gets that answer and nothing else. Nothing here writes. What the page changes, a cleared task or a backfill,
+it asks of Airflow's API in the user's name.
 """
 
 from __future__ import annotations
@@ -10,30 +10,42 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from typing import Annotated, Literal
 
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import AwareDatetime, StringConstraints
 
-from include.social_analytics.connectors import providers
-from include.social_analytics.dag_ids import DAILY_DAG, INGEST_TASK
+from include.social_analytics import connectors
+from include.social_analytics.connectors.base import Provider
+from include.social_analytics.dag_ids import DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.databases import open_analytics_to_read
 from include.social_analytics.days import DaySchedule, latest_due_day
-from include.social_analytics.errors import JobError, ResolvedBy
+from include.social_analytics.errors import JobError
 from include.social_analytics.health import queries
+from include.social_analytics.health.answers import (
+    Attention,
+    Cell,
+    Choice,
+    Coverage,
+    Overview,
+    Progress,
+    Trends,
+)
+from include.social_analytics.health.attention import needs_attention
+from include.social_analytics.health.calendar import counted_days, days_of, page_of_calendar
+from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.spreadsheet import csv_file
-from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.health.trends import best_posts, trends
 from include.social_analytics.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
 
 #: Days of a calendar row.
 CALENDAR = 14
-#: Integrations of a page of the calendar; and of one query for a file.
+#: Channels of a page of the calendar; and of one query for a file.
 PAGE, FILE_PAGE = 50, 1000
 
 #: The page loads nothing from elsewhere and runs nothing that is not in its own file.
@@ -75,6 +87,10 @@ async def _not_understood(request: Request, error: RequestValidationError) -> JS
     return JSONResponse({"detail": f"Not understood: {names}."}, status_code=422)
 
 
+def _refused(name: str) -> HTTPException:
+    return HTTPException(422, f"Not understood: {name}.")
+
+
 @app.get("/", include_in_schema=False)
 def page() -> FileResponse:
     """The page."""
@@ -95,9 +111,9 @@ def _filter(
     search: Text = None,
     organization: Text = None,
     provider: Text = None,
-    state: Literal["stored", "no_data", "pending", "failed", "running", "missing"] | None = None,
-) -> queries.Filter:
-    return queries.Filter(search, organization, provider, state)
+    state: State | None = None,
+) -> Filter:
+    return Filter(search, organization, provider, state)
 
 
 def _last(until: date | None = None) -> date:
@@ -106,54 +122,51 @@ def _last(until: date | None = None) -> date:
     return latest if until is None else max(min(until, latest), date(2000, 1, 1))
 
 
-Which = Annotated[queries.Filter, Depends(_filter)]
+Which = Annotated[Filter, Depends(_filter)]
 Last = Annotated[date, Depends(_last)]
 Days = Annotated[int, Query(ge=1, le=28)]
 Period = Annotated[int, Query(ge=1, le=180)]
 Named = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]+$")]
-# Beyond, Python's calendar ends in either direction.
+# Python's calendar ends a little beyond these.
 Moment = Annotated[
     AwareDatetime, Query(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
 ]
 Id = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]+$")]
 
 
+def _provider(provider: Named) -> Provider:
+    known = connectors.providers().get(provider)
+    if known is None:
+        raise _refused("provider")
+    return known
+
+
+On = Annotated[Provider, Depends(_provider)]
+
+
 @app.get("/api/overview")
-def overview(last: Last) -> dict[str, Any]:
+def overview(last: Last) -> Overview:
     """What there is to choose from, and how complete the latest days are."""
-    found: dict[str, Any] = {
-        "empty": True,
-        "next": None,
-        "dag_id": DAILY_DAG,
-        "latest_due_day": last,
-        "newest_complete_day": None,
-        "latest": None,
-        "organizations": [],
-        "providers": list(providers()),
-        "states": [{"id": state, "label": queries.label(state)} for state in queries.STATES],
-        "metrics": [
-            {
-                "name": one.organization_name,
-                "label": queries.label(one.organization_name),
-                "unit": one.unit,
-            }
-            for one in DAILY_METRICS.values()
-        ],
-    }
     with open_analytics_to_read() as analytics:
-        if not queries.has_integrations(analytics):
-            return found | {
-                "next": f"No run has listed an integration yet. Unpause the DAG {DAILY_DAG}, or trigger it; "
-                "when its first task has ended, this page shows what there is."
-            }
-        days = queries.totals(analytics, last - timedelta(days=CALENDAR - 1), last, queries.Filter())
-        complete = [one.day for one in days if one.is_complete]
-        return found | {
-            "empty": False,
-            "newest_complete_day": complete[-1] if complete else None,
-            "latest": {"day": days[-1].day, **days[-1].by_state},
-            "organizations": queries.organizations(analytics),
-        }
+        empty = not queries.has_integrations(analytics)
+        first = last - timedelta(days=CALENDAR - 1)
+        days = [] if empty else counted_days(analytics, first, last, Filter())
+        organizations = [] if empty else queries.organizations(analytics)
+    return Overview(
+        dag_id=DAILY_DAG,
+        list_task=LIST_TASK,
+        ingest_task=INGEST_TASK,
+        latest_due_day=last,
+        newest_complete_day=max((one.day for one in days if one.is_complete), default=None),
+        latest=days[-1].totals if days else None,
+        next_step=f"No run has listed a channel yet. Unpause the DAG {DAILY_DAG}, or trigger it. "
+        "When its first task has ended, this page shows the channels."
+        if empty
+        else None,
+        organizations=organizations,
+        providers=[Choice(id=one.name, label=one.title) for one in connectors.providers().values()],
+        states=[Choice.of(state) for state in State],
+    )
 
 
 @app.get("/api/progress")
@@ -163,7 +176,7 @@ def progress(
     day: Annotated[date | None, Query(alias="date")] = None,
     organization_id: Text = None,
     integration_ids: Annotated[list[Id] | None, Query()] = None,
-) -> dict[str, Any]:
+) -> Progress:
     """How far a run is, by its parameters.
 
     :param moment: its logical date, else when it was due.
@@ -173,166 +186,115 @@ def progress(
         settings = Settings.from_environment()
         day = DaySchedule(settings.timezone, settings.run_at).day_meant_by(moment)
     if since is None:
-        return {"day": day, "all": None}
+        return Progress(day=day, all=None)
     with open_analytics_to_read() as analytics:
-        return {"day": day, **queries.progress(analytics, day, since, organization_id, integration_ids)}
+        return Progress(day=day, **queries.progress(analytics, day, since, organization_id, integration_ids))
 
 
-@app.get("/api/coverage")
+# A cell that is no failure is its state alone: there are very many.
+@app.get("/api/coverage", response_model_exclude_unset=True)
 def coverage(
     which: Which, last: Last, days: Days = CALENDAR, after: Annotated[str | None, Query()] = None
-) -> Any:
+) -> Coverage:
     """A page of the calendar, and each day's counts."""
     first = last - timedelta(days=days - 1)
     with open_analytics_to_read() as analytics:
         try:
-            shown = queries.calendar(analytics, first, last, which, after, PAGE)
+            page = page_of_calendar(analytics, first, last, which, after, PAGE)
         except ValueError:
-            return JSONResponse({"detail": "Not understood: after."}, status_code=422)
-        totals = queries.totals(analytics, first, last, which)
-    return {
-        "days": [one.day for one in totals],
-        "totals": [{"day": one.day, **one.by_state} for one in totals],
-        "integrations": shown.integrations,
-        "next": shown.next,
-    }
+            raise _refused("after") from None
+        counts = counted_days(analytics, first, last, which)
+    return Coverage(
+        days=days_of(first, last),
+        totals=[one.totals for one in counts],
+        integrations=page.rows,
+        next=page.next,
+    )
 
 
 @app.get("/coverage.csv")
 def coverage_file(which: Which, last: Last, days: Days = CALENDAR) -> Response:
-    """The whole calendar that the filter leaves, a row for each integration."""
+    """The whole calendar that the filter leaves, a row for each channel."""
     first = last - timedelta(days=days - 1)
     rows = []
     after = None
     with open_analytics_to_read() as analytics:
         while True:
-            shown = queries.calendar(analytics, first, last, which, after, FILE_PAGE)
+            page = page_of_calendar(analytics, first, last, which, after, FILE_PAGE)
             rows += [
                 [
-                    one["id"], one["name"], one["organization_id"], one["organization_name"], one["provider"],
-                    *(_words(cell) for cell in one["cells"]),
+                    one.id, one.name, one.organization_id, one.organization_name, one.provider,
+                    *(_words(cell) for cell in one.cells),
                 ]
-                for one in shown.integrations
+                for one in page.rows
             ]  # fmt: skip
-            after = shown.next
+            after = page.next
             if after is None:
                 break
     header = ["integration_id", "name", "organization_id", "organization_name", "provider"]
-    header += [(first + timedelta(days=number)).isoformat() for number in range(days)]
+    header += [day.isoformat() for day in days_of(first, last)]
     return csv_file("coverage", last, header, rows)
 
 
-def _words(cell: dict[str, Any] | None) -> str:
+def _words(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    return f"failed: {cell['error_code']}" if cell["state"] == "failed" else str(cell["state"])
+    return f"{cell.state}: {cell.error_code}" if cell.state is State.FAILED else cell.state
 
 
-@app.get("/api/failures")
-def failures(which: Which, last: Last) -> dict[str, Any]:
-    """What is to be cured, and the backfill that brings in what somebody operating Airflow can."""
+@app.get("/api/attention")
+def attention(which: Which, last: Last) -> Attention:
+    """What needs attention, and the backfill for the gap."""
     with open_analytics_to_read() as analytics:
-        groups = queries.failures(analytics, last, which)
-        missing = queries.missing_days(analytics, last, which)
-    failing = [group for group in groups if group.resolved_by is not ResolvedBy.OWNER]
-    gaps = [day for group in failing for day in (group.oldest, group.newest)] + missing
-    return {
-        "groups": [
-            {
-                "error_code": group.error_code,
-                "error_class": group.error_class,
-                "resolved_by": group.resolved_by,
-                "advice": group.advice,
-                "more": group.integrations - len(group.listed),
-                "integrations": [
-                    {
-                        "id": one["integration_id"],
-                        **{
-                            name: one[name]
-                            for name in (
-                                "name", "organization_id", "organization_name", "provider", "reason",
-                                "trace_id", "since", "days", "run_id", "map_index",
-                            )
-                        },
-                        "log_url": _log_url(one["run_id"], one["map_index"]),
-                    }
-                    for one in group.listed
-                ],
-            }
-            for group in groups
-        ],
-        "backfill": _backfill(min(gaps), max(gaps)) if gaps else None,
-    }  # fmt: skip
+        return needs_attention(analytics, last, which)
 
 
-def _log_url(run_id: str, map_index: int | None) -> str:
-    """Where Airflow's UI shows the log, relative to its root; without a map index, the run."""
-    run = f"dags/{DAILY_DAG}/runs/{quote(run_id, safe='')}"
-    return run if map_index is None else f"{run}/tasks/{INGEST_TASK}/mapped/{map_index}"
-
-
-def _backfill(first: date, last: date) -> dict[str, Any]:
-    # An empty configuration, not none: with none, Airflow leaves a repeated run the one that it has, and one
-    # that an earlier backfill narrowed stays narrow.
-    return {
-        "from": first,
-        "to": last,
-        "command": f"airflow backfill create --dag-id {DAILY_DAG} --from-date {first} --to-date {last} "
-        "--reprocess-behavior completed --dag-run-conf '{}'",
-    }
-
-
-@app.get("/failures.csv")
-def failures_file(which: Which, last: Last) -> Response:
-    """What is to be cured, a row for each integration."""
+@app.get("/attention.csv")
+def attention_file(which: Which, last: Last) -> Response:
+    """What needs attention, a row for each channel that is listed."""
     header = [
         "error_code", "error_class", "resolved_by", "advice", "integration_id", "name", "organization_id",
         "organization_name", "provider", "since", "days", "reason", "trace_id", "run_id",
     ]  # fmt: skip
     with open_analytics_to_read() as analytics:
-        groups = queries.failures(analytics, last, which)
+        groups = needs_attention(analytics, last, which).groups
     rows = [
         [
-            group.error_code, group.error_class, group.resolved_by, group.advice, one["integration_id"],
-            one["name"], one["organization_id"], one["organization_name"], one["provider"],
-            one["since"], " ".join(day.isoformat() for day in one["days"]), one["reason"],
-            one["trace_id"], one["run_id"],
+            group.error_code, group.error_class, group.resolved_by, group.advice, one.id, one.name,
+            one.organization_id, one.organization_name, one.provider, one.since,
+            " ".join(day.isoformat() for day in one.days), one.reason, one.trace_id, one.run_id,
         ]
         for group in groups
-        for one in group.listed
+        for one in group.integrations
     ]  # fmt: skip
-    return csv_file("failures", last, header, rows)
+    return csv_file("attention", last, header, rows)
 
 
 @app.get("/api/trends")
-def trends(organization: Named, provider: Named, last: Last, days: Period = 28) -> dict[str, Any]:
-    """An organization's figures day by day, and its best posts."""
+def organization_trends(organization: Named, provider: On, last: Last, days: Period = 28) -> Trends:
+    """An organization's figures on a provider, day by day, and its best posts there."""
     first = last - timedelta(days=days - 1)
     with open_analytics_to_read() as analytics:
-        metrics = queries.trends(analytics, organization, provider, first, last)
-        posts, cut = queries.best_posts(analytics, organization, provider, first, last)
-    return {
-        "days": [first + timedelta(days=number) for number in range(days)],
-        "metrics": metrics,
-        "posts": posts,
-        "posts_note": f"Of the latest {queries.POSTS_COMPARED:,} posts." if cut else None,
-    }
+        return Trends(
+            days=days_of(first, last),
+            metrics=trends(analytics, organization, provider, first, last),
+            best_posts=best_posts(analytics, organization, provider, first, last),
+        )
 
 
 @app.get("/trends.csv")
-def trends_file(organization: Named, provider: Named, last: Last, days: Period = 28) -> Response:
-    """An organization's figures, a row for each metric and day."""
+def trends_file(organization: Named, provider: On, last: Last, days: Period = 28) -> Response:
+    """An organization's figures on a provider, a row for each metric and day."""
     first = last - timedelta(days=days - 1)
     with open_analytics_to_read() as analytics:
-        metrics = queries.trends(analytics, organization, provider, first, last)
+        metrics = trends(analytics, organization, provider, first, last)
     rows = [
-        [
-            organization, provider, metric["name"], metric["unit"], first + timedelta(days=number),
-            metric["values"][number], metric["reported"][number], metric["expected"][number],
-        ]
+        [organization, provider.name, metric.name, metric.unit, day, value, reported, expected]
         for metric in metrics
-        for number in range(days)
-    ]  # fmt: skip
+        for day, value, reported, expected in zip(
+            days_of(first, last), metric.values, metric.reported, metric.expected, strict=True
+        )
+    ]
     header = [
         "organization_id", "provider", "metric", "unit", "date", "value", "integrations_reported",
         "integrations_expected",

@@ -19,7 +19,7 @@ from tests.support.deployed_stage import CATCH_UP, MAX_ACTIVE_RUNS, DeployedStag
 from tests.support.stage import DAY
 
 DAILY_DAG = "social_analytics_daily"
-VIEWS = ("Coverage", "To cure", "Trends")
+VIEWS = ("Coverage", "Needs attention", "Trends")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,9 @@ def from_navigation(page: Page) -> FrameLocator:
 
 
 def choose(health: FrameLocator, organization_id: str) -> None:
-    """Show an organization's part of the view. Drawn anew, it forgets what a button has just asked."""
+    """Show an organization's part of the view, and wait until it is drawn: that forgets a first click."""
     health.get_by_label("Organization").select_option(organization_id)
+    expect(health.get_by_label("Organization").locator("option:checked")).not_to_be_empty()
     chosen = re.compile(rf"[?&]organization={organization_id}(&|$)")
     expect(health.get_by_role("link", name="Download CSV")).to_have_attribute("href", chosen)
     expect(health.get_by_role("tabpanel")).to_have_attribute("aria-busy", "false")
@@ -80,10 +81,10 @@ def test_from_the_navigation_to_the_broken_channel_and_its_log(stage, ui, broken
     page = ui()
     health = from_navigation(page)
     expect(health.get_by_role("status").first).to_contain_text("stored")
-    health.get_by_role("tab", name="To cure").click()
+    health.get_by_role("tab", name="Needs attention").click()
     choose(health, organization_id)
     group = health.locator("article", has_text="token_invalid")
-    expect(group).to_contain_text("The page's owner: Reconnect the channel in Postiz.")
+    expect(group).to_contain_text("The channel's owner: Reconnect the channel in Postiz.")
     expect(group.get_by_role("rowheader")).to_contain_text(pages[0].name)
     group.get_by_role("link", name="Log").click()
     page.wait_for_url(re.compile(r"/runs/.+/tasks/analytics_ingest/mapped/0"))
@@ -102,7 +103,7 @@ def test_the_calendar_is_filtered_and_downloaded(stage, ui, broken, tmp_path):
     expect(rows.locator("a.failed")).to_have_attribute("title", re.compile("failed, token_invalid"))
     health.get_by_label("Search").fill("")
     health.get_by_label("State").select_option("stored")
-    expect(health.get_by_text("No integration is like that.")).to_be_visible()
+    expect(health.get_by_text("No matching channels.")).to_be_visible()
     health.get_by_label("State").select_option("failed")
     expect(rows).to_have_count(2)
     expect(health.get_by_role("link", name="Download CSV")).to_have_attribute(
@@ -119,12 +120,12 @@ def test_the_calendar_is_filtered_and_downloaded(stage, ui, broken, tmp_path):
     ]
 
 
-def test_a_cured_channel_runs_again_by_its_button(stage, ui, broken):
+def test_a_resolved_channel_runs_again_by_its_button(stage, ui, broken):
     organization_id, pages, run_id = broken
     for page in pages:
         stage.world.faults.clear(page.id)
     health = from_navigation(ui())
-    health.get_by_role("tab", name="To cure").click()
+    health.get_by_role("tab", name="Needs attention").click()
     choose(health, organization_id)
     row = health.get_by_role("row", name=re.compile(re.escape(pages[0].name)))
     row.get_by_role("button").click()
@@ -149,7 +150,7 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     assert [stage.job(page)["status"] for page in pages] == ["failed", "failed"]
 
     health = from_navigation(ui())
-    health.get_by_role("tab", name="To cure").click()
+    health.get_by_role("tab", name="Needs attention").click()
     choose(health, organization_id)
     command = f"--from-date {DAY} --to-date {DAY} --reprocess-behavior completed --dag-run-conf '{{}}'"
     expect(health.get_by_text(command)).to_be_visible()
@@ -158,9 +159,9 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     expect(health.get_by_text("A backfill from")).to_be_visible()
     stage.ended(f"scheduled__{DAY}")
     assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
-    # Followed to its end, it is no news any more, and the view no longer has what was failing.
+    # At its end the message goes, and the view is drawn again without what was failing.
     expect(health.get_by_text("A backfill from")).to_be_hidden(timeout=60_000)
-    expect(health.get_by_text("Nothing to cure.")).to_be_visible()
+    expect(health.get_by_text("Nothing needs attention.")).to_be_visible()
 
 
 def test_catching_up_is_followed_as_days_of_all(stage, ui):
@@ -170,7 +171,7 @@ def test_catching_up_is_followed_as_days_of_all(stage, ui):
     missed = [f"scheduled__{day}" for day in CATCH_UP[-MAX_ACTIVE_RUNS:]]
     for run_id in missed:
         stage.airflow.api("DELETE", f"dags/{DAILY_DAG}/dagRuns/{run_id}")
-    # When it reads the DAG again, Airflow goes on after the latest day that is left.
+    # Airflow goes on after the latest day that is left, as soon as it reads the DAG again.
     stage.deployment.cli("dags", "reserialize")
     stage.wait_for(lambda: set(missed) <= set(stage.run_ids()), 120)
     health = from_navigation(ui())
@@ -184,7 +185,7 @@ def test_catching_up_is_followed_as_days_of_all(stage, ui):
     expect(progress).to_be_hidden(timeout=60_000)
 
 
-def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_anew_at_its_end(stage, ui):
+def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_again_at_its_end(stage, ui):
     organization_id, pages = stage.organization(5)
     stage.fault(pages[0], "held")
     stage.fault(pages[4], "token_revoked")
@@ -200,12 +201,12 @@ def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_anew_at_its
     choose(health, organization_id)
     progress = health.get_by_role("region", name="Progress")
     expect(progress).to_contain_text("Backfill: 0 of 2 days done", timeout=60_000)
-    expect(progress).to_contain_text("4 of 5 integrations done, 1 failed", timeout=60_000)
+    expect(progress).to_contain_text("4 of 5 channels done, 1 failed", timeout=60_000)
     # The next day waits for another channel.
     stage.fault(pages[1], "held")
     stage.world.faults.clear(pages[0].id)
     expect(progress).to_contain_text("Backfill: 1 of 2 days done", timeout=60_000)
-    expect(progress).to_contain_text("4 of 5 integrations done, 1 failed", timeout=60_000)
+    expect(progress).to_contain_text("4 of 5 channels done, 1 failed", timeout=60_000)
     stage.world.faults.clear(pages[1].id)
     stage.ended(f"scheduled__{DAY}")
     expect(progress).to_be_hidden(timeout=60_000)
@@ -248,7 +249,7 @@ def test_names_with_markup_are_shown_as_they_are(stage, ui):
 def test_who_is_not_logged_in_or_may_not_see_the_dag_sees_nothing(stage):
     url = f"{stage.airflow.url}/social-analytics"
     paths = (
-        "/", "/page.js", "/api/overview", "/api/progress", "/api/coverage", "/api/failures", "/coverage.csv",
+        "/", "/page.js", "/api/overview", "/api/progress", "/api/coverage", "/api/attention", "/coverage.csv",
     )  # fmt: skip
     for path in paths:
         answer = requests.get(url + path, timeout=30)
@@ -272,7 +273,7 @@ def test_the_page_itself_changes_nothing(stage):
     login.api("GET", "dags")
     headers = {"Authorization": login._session.headers["Authorization"]}
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        for path in ("/", "/api/coverage", "/api/failures"):
+        for path in ("/", "/api/coverage", "/api/attention"):
             answer = requests.request(
                 method, f"{stage.airflow.url}/social-analytics{path}", headers=headers, timeout=30
             )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.connectors import providers
+from include.social_analytics.connectors.base import Provider
+from include.social_analytics.errors import ErrorCode
 from include.social_analytics.health.app import app, may_look
 from tests.support.history import History
 from tests.support.readings import Warehouse
@@ -26,3 +31,21 @@ def ask(
 @pytest.fixture
 def history(warehouse: Warehouse, ask: TestClient) -> History:
     return History(warehouse, ask)
+
+
+@pytest.fixture
+def without_views(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """One more provider: it tells neither views nor posts published, and has advice of its own."""
+    provider = replace(
+        providers()["facebook"],
+        name="quiet",
+        title="Quiet Network",
+        metrics={"followers": "fans", "reach": "people"},
+        content_metrics={"clicks": "taps", "reach": "people"},
+        timezone=ZoneInfo("Asia/Tokyo"),
+        advice={ErrorCode.TOKEN_INVALID: "Ask the Quiet Network for a new token."},
+    )
+    known = {**providers(), provider.name: provider}
+    for module in ("connectors", "warehouse.aggregate"):
+        monkeypatch.setattr(f"include.social_analytics.{module}.providers", lambda: known)
+    return provider

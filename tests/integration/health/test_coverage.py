@@ -8,8 +8,11 @@ from io import StringIO
 
 import pytest
 
+from include.social_analytics.dag_ids import DAILY_DAG, FLOW, INGEST_TASK, LIST_TASK
 from include.social_analytics.health import queries
+from include.social_analytics.health.filters import State
 from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse.ledger import JobStatus
 from tests.support.bench import DAY
 from tests.support.history import ago
 from tests.support.readings import reading
@@ -23,13 +26,13 @@ def cells(answer: dict) -> dict[str, list[str | None]]:
 
 def test_an_empty_database_says_what_to_do_next(history):
     overview = history.get("/api/overview")
-    assert overview["empty"]
-    assert "Unpause the DAG social_analytics_daily" in overview["next"]
+    assert overview["latest"] is None
+    assert "Unpause the DAG social_analytics_daily" in overview["next_step"]
 
 
 def test_a_database_that_no_run_has_touched_says_the_same(history):
     history.warehouse.connection.execute("DROP SCHEMA analytics CASCADE")
-    assert history.get("/api/overview")["empty"]
+    assert history.get("/api/overview")["latest"] is None
 
 
 def test_each_status_has_its_cell(history):
@@ -45,20 +48,17 @@ def test_each_status_has_its_cell(history):
     states = ["stored", "no_data", "pending", "failed", "running", "running", "missing"]
     assert list(cells(answer).values()) == [[state] for state in states]
     [total] = answer["totals"]
-    assert total == {"day": DAY.isoformat(), **dict.fromkeys(queries.STATES, 1), "running": 2}
+    assert total == {"day": DAY.isoformat(), "by_state": {**dict.fromkeys(State, 1), "running": 2}}
     [failed] = answer["integrations"][3]["cells"]
-    assert (failed["error_class"], failed["error_code"], failed["map_index"]) == (
-        "permanent",
-        "token_invalid",
-        3,
-    )
+    assert (failed["error_class"], failed["error_code"]) == ("permanent", "token_invalid")
+    assert failed["log_url"].endswith("/tasks/analytics_ingest/mapped/3")
 
 
 def test_a_day_before_the_first_listing_is_not_missing_and_one_since_then_is(history):
     history.stored("page", ago(2))
     answer = history.get("/api/coverage", days=4)
     assert cells(answer) == {"page": [None, "stored", "missing", "missing"]}
-    assert [total["missing"] for total in answer["totals"]] == [0, 0, 1, 1]
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 0, 1, 1]
 
 
 def test_what_is_no_longer_active_is_missed_no_more(history):
@@ -69,7 +69,7 @@ def test_what_is_no_longer_active_is_missed_no_more(history):
     integrations.retire(connection, began)
     answer = history.get("/api/coverage", days=3)
     assert cells(answer) == {"gone": ["stored", None, None], "page": ["stored", "missing", "missing"]}
-    assert [total["missing"] for total in answer["totals"]] == [0, 1, 1]
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_the_file_has_all_that_the_filter_leaves(history, monkeypatch):
     assert len(lines) == 6
 
 
-def test_the_newest_complete_day_forgives_what_only_owners_can_cure(history):
+def test_the_newest_complete_day_forgives_what_only_owners_can_resolve(history):
     history.stored("page", ago(1))
     history.failed("revoked", ago(1))
     history.stored("page", DAY)
@@ -153,18 +153,75 @@ def test_the_newest_complete_day_forgives_what_only_owners_can_cure(history):
     assert overview["newest_complete_day"] == ago(1).isoformat()
     assert overview["latest"] == {
         "day": DAY.isoformat(),
-        **dict.fromkeys(queries.STATES, 0),
-        "stored": 1,
-        "missing": 1,
+        "by_state": {**dict.fromkeys(State, 0), "stored": 1, "missing": 1},
     }
-    assert overview["organizations"] == [{"id": "acme", "name": "ACME"}]
+    assert overview["organizations"] == [{"id": "acme", "label": "ACME"}]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "is_complete"),
+    [
+        ([], False),
+        (["succeeded"], True),
+        (["recovered"], True),
+        (["no_data"], True),
+        (["succeeded", "token_invalid"], True),
+        (["token_invalid"], True),
+        (["succeeded", "network"], False),
+        (["succeeded", "config_invalid"], False),
+        (["succeeded", "of_a_later_version"], False),
+        (["succeeded", "queued"], False),
+        (["succeeded", "running"], False),
+        (["pending"], JobStatus.PENDING in ledger.COMPLETE["settled_well"]),
+    ],
+    ids=lambda jobs: "+".join(jobs) or "none" if isinstance(jobs, list) else None,
+)
+def test_the_page_and_the_ledger_mean_the_same_by_a_complete_day(history, jobs, is_complete):
+    connection = history.warehouse.connection
+    for number, became in enumerate(jobs):
+        listed = history.listed(f"page-{number}", DAY)
+        ledger.register(connection, [listed], "run")
+        is_status = became in tuple(JobStatus)
+        connection.execute(
+            "UPDATE analytics.ingest_job SET status = %s, error_code = %s WHERE job_id = %s",
+            [became if is_status else "failed", None if is_status else became, listed.job_id],
+        )
+    complete = DAY if is_complete else None
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == complete
+    assert history.get("/api/overview")["newest_complete_day"] == (complete and complete.isoformat())
+
+
+def test_a_day_that_one_channel_misses_is_not_complete(history):
+    history.stored("page", DAY)
+    history.listed("another", DAY)
+    assert history.get("/api/overview")["newest_complete_day"] is None
+
+
+def test_the_overview_names_providers_as_people_do_and_the_tasks_that_the_page_asks_for(
+    history, without_views
+):
+    overview = history.get("/api/overview")
+    assert overview["providers"] == [
+        {"id": "facebook", "label": "Facebook"},
+        {"id": "quiet", "label": "Quiet Network"},
+    ]
+    assert (overview["dag_id"], overview["list_task"], overview["ingest_task"]) == (
+        DAILY_DAG,
+        LIST_TASK,
+        INGEST_TASK,
+    )
+
+
+def test_the_page_types_no_id_again(ask):
+    script = ask.get("/page.js").text
+    assert not [one for one in (DAILY_DAG, *FLOW) if one in script]
 
 
 def test_a_dead_database_gets_a_clear_answer_and_nothing_more(ask, postgres, monkeypatch):
     dead = json.loads(postgres.airflow_connection("no_such_database")) | {"password": "s3cret"}
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", json.dumps(dead))
     progress = f"api/progress?moment={DAY}T00:00:00Z&since={DAY}T00:00:00Z"
-    for path in ("api/overview", progress, "api/coverage", "api/failures", "coverage.csv"):
+    for path in ("api/overview", progress, "api/coverage", "api/attention", "coverage.csv"):
         answer = ask.get(f"/{path}")
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("The database of the connection 'analytics_db' says:")

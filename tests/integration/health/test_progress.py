@@ -55,7 +55,12 @@ def test_what_a_run_was_narrowed_to_is_all_of_it(history):
 
 
 def test_before_the_listing_has_ended_only_the_day_is_known(history):
-    assert history.get("/api/progress", moment=LABEL) == {"day": DAY.isoformat(), "all": None}
+    assert history.get("/api/progress", moment=LABEL) == {
+        "day": DAY.isoformat(),
+        "all": None,
+        "done": None,
+        "failed": None,
+    }
 
 
 def test_the_day_is_the_parameter_or_the_labels_or_the_latest_that_was_due(history):

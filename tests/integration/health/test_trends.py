@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from include.social_analytics.health import queries
+from include.social_analytics.health import trends
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.bench import DAY
 from tests.support.history import ago
@@ -19,6 +21,10 @@ ACME = {"organization": "acme", "provider": "facebook"}
 def metric(answer: dict, name: str) -> dict:
     [one] = [one for one in answer["metrics"] if one["name"] == name]
     return one
+
+
+def viewed(answer: dict) -> list[int]:
+    return [one["figures"]["views"] for one in answer["best_posts"]["posts"]]
 
 
 def aggregate(history, days: int) -> None:
@@ -49,7 +55,8 @@ def test_a_day_with_a_failure_is_not_complete_and_makes_no_change(history):
     views = metric(history.get("/api/trends", days=2, **ACME), "views")
     assert (views["values"], views["complete"]) == ([14, 7], [True, False])
     assert (views["reported"], views["expected"]) == ([2, 1], [2, 2])
-    assert (views["total"], views["whole"], views["previous"], views["change"]) == (21, False, 28, None)
+    assert (views["total"], views["total_is_complete"]) == (21, False)
+    assert (views["previous"], views["change"]) == (28, None)
 
 
 def test_a_page_too_small_for_insights_does_not_make_days_incomplete(history):
@@ -93,11 +100,14 @@ def test_the_best_posts_are_the_most_viewed(history):
     )
     history.warehouse.store(job, reading({DAY: 1}, day=DAY, content=posts))
     answer = history.get("/api/trends", days=7, **ACME)
-    assert [one["views"] for one in answer["posts"]] == [900, 70, 5]
-    best = answer["posts"][0]
-    assert (best["integration_name"], best["message"], best["reactions"]) == ("Café", "Hello", 1)
-    assert (best["comments"], best["shares"]) == (None, None)
-    assert answer["posts_note"] is None
+    assert viewed(answer) == [900, 70, 5]
+    best = answer["best_posts"]["posts"][0]
+    assert (best["integration_name"], best["message"], best["figures"]["reactions"]) == ("Café", "Hello", 1)
+    assert (best["figures"]["comments"], best["figures"]["shares"]) == (None, None)
+    assert answer["best_posts"]["note"] is None
+    names = ["views", "reach", "clicks", "reactions", "comments", "shares"]
+    assert [one["id"] for one in answer["best_posts"]["metrics"]] == names
+    assert answer["best_posts"]["ranked_by"] == {"id": "views", "label": "Views"}
 
 
 def test_a_post_of_a_page_that_was_connected_again_is_shown_once(history):
@@ -110,11 +120,60 @@ def test_a_post_of_a_page_that_was_connected_again_is_shown_once(history):
             " WHERE integration_id = 'z-old'"
         )
     answer = history.get("/api/trends", days=7, **ACME)
-    assert [(one["integration_name"], one["views"]) for one in answer["posts"]] == [("New", 4)]
+    assert viewed(answer) == [4]
+    assert [one["integration_name"] for one in answer["best_posts"]["posts"]] == ["New"]
+
+
+def test_only_posts_of_the_period_in_the_providers_zone_are_shown(history):
+    midnight = partial(datetime.combine, time=time.min, tzinfo=ZoneInfo("America/Los_Angeles"))
+    second = timedelta(seconds=1)
+    posts = tuple(
+        replace(post(f"post-{views}", views=views), published_at=published_at)
+        for views, published_at in enumerate(
+            [midnight(ago(1)) - second, midnight(ago(1)), midnight(ago(-1)) - second, midnight(ago(-1))]
+        )
+    )
+    history.stored("page", DAY, content=posts)
+    assert viewed(history.get("/api/trends", days=2, **ACME)) == [2, 1]
+
+
+def test_a_provider_without_views_and_posts_published_has_the_figures_that_it_has(history, without_views):
+    history.stored("channel", DAY, provider="quiet")
+    history.warehouse.store(history.listed("small", DAY, provider="quiet"), reading(day=DAY, posts=None))
+    aggregate(history, 1)
+    answer = history.get("/api/trends", days=1, organization="acme", provider="quiet")
+    assert [(one["name"], one["values"], one["complete"]) for one in answer["metrics"]] == [
+        ("reach_summed", [7], [True]),
+        ("followers", [7], [True]),
+    ]
+
+
+def test_posts_without_views_are_ranked_by_the_first_metric_that_there_is(history, without_views):
+    noon = datetime.combine(ago(1), time(12), UTC)
+    posts = tuple(
+        replace(post(f"post-{reach}", reach=reach, clicks=100 - reach), published_at=noon)
+        for reach in (5, 90, 70)
+    )
+    history.stored("channel", DAY, provider="quiet", content=posts)
+    best = history.get("/api/trends", days=7, organization="acme", provider="quiet")["best_posts"]
+    assert best["ranked_by"] == {"id": "reach", "label": "Reach"}
+    assert [one["id"] for one in best["metrics"]] == ["reach", "clicks"]
+    assert [one["figures"] for one in best["posts"]] == [
+        {"reach": 90, "clicks": 10},
+        {"reach": 70, "clicks": 30},
+        {"reach": 5, "clicks": 95},
+    ]
+
+
+def test_a_provider_without_metrics_of_posts_has_no_best_posts(history, without_views, monkeypatch):
+    bare = replace(without_views, content_metrics={})
+    monkeypatch.setattr("include.social_analytics.connectors.providers", lambda: {"quiet": bare})
+    answer = history.get("/api/trends", days=1, organization="acme", provider="quiet")
+    assert answer["best_posts"] is None
 
 
 def test_of_very_many_posts_the_latest_are_compared_and_the_page_says_so(history, monkeypatch):
-    monkeypatch.setattr(queries, "POSTS_COMPARED", 1)
+    monkeypatch.setattr(trends, "POSTS_COMPARED", 1)
     job = history.listed("page", DAY)
     posts = tuple(
         replace(post(f"post-{hour}", views=10 - hour), published_at=datetime.combine(ago(1), time(hour), UTC))
@@ -122,18 +181,24 @@ def test_of_very_many_posts_the_latest_are_compared_and_the_page_says_so(history
     )
     history.warehouse.store(job, reading({DAY: 1}, day=DAY, content=posts))
     answer = history.get("/api/trends", days=7, **ACME)
-    assert [one["views"] for one in answer["posts"]] == [8]
-    assert answer["posts_note"] == "Of the latest 1 posts."
+    assert viewed(answer) == [8]
+    assert answer["best_posts"]["note"] == "Of the latest 1 posts."
 
 
 def test_an_unknown_organization_has_no_figures(history):
     answer = history.get("/api/trends", organization="nobody", provider="facebook", days=1)
     assert metric(answer, "views")["values"] == [None]
-    assert answer["posts"] == []
+    assert answer["best_posts"]["posts"] == []
 
 
 @pytest.mark.parametrize(
-    "asked", [{}, {"organization": "acme"}, {"organization": "", "provider": "facebook"}]
+    "asked",
+    [
+        {},
+        {"organization": "acme"},
+        {"organization": "", "provider": "facebook"},
+        {"organization": "acme", "provider": "another"},
+    ],
 )
 def test_an_organization_and_a_provider_are_needed(ask, asked):
     assert ask.get("/api/trends", params=asked).status_code == 422

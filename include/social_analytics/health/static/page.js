@@ -1,15 +1,9 @@
 "use strict";
 
 const GLYPHS = { stored: "✓", no_data: "–", pending: "…", failed: "✕", running: "▶", missing: "○" };
-const RESOLVED_BY = {
-  owner: "The page's owner",
-  operator: "Whoever runs Airflow",
-  time: "Time; else whoever runs Airflow",
-};
-const VIEWS = ["coverage", "cure", "trends"];
-// Airflow's own root: its UI and API may be served from below any path.
+const VIEWS = ["coverage", "attention", "trends"];
+// Airflow's root: its UI and API may be served below any path.
 const ROOT = location.pathname.replace(/social-analytics\/.*$/, "");
-const DAG = "api/v2/dags/social_analytics_daily";
 const A_DAY = 24 * 60 * 60 * 1000;
 
 const $ = (id) => document.getElementById(id);
@@ -17,7 +11,9 @@ const form = $("filters");
 let overview;
 let asked = new AbortController();
 
-// Whatever is shown goes through here: children are nodes or text, never markup.
+const dagPath = () => `api/v2/dags/${encodeURIComponent(overview.dag_id)}`;
+
+// Everything that is shown is made here: children are nodes or text, never markup.
 function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -34,11 +30,19 @@ const longDay = (text) => day(text, { day: "numeric", month: "short", year: "num
 const shortDay = (text) => day(text, { day: "numeric", month: "short" });
 const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en-GB"));
 
-// On a phone a list's head is hidden, and each cell says its own.
+// A phone hides a list's head, so each cell has its own.
 const cell = (head, ...children) => el("td", { "data-head": head }, ...children);
+const headCell = (head, attributes = {}) => el("th", { scope: "col", "data-head": head, ...attributes }, head);
 const listOf = (label, heads, rows) =>
   el("div", { class: "scroller", tabindex: "0", "aria-label": label }, el("table", { class: "list" },
-    el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col", "data-head": head }, head)))), el("tbody", {}, ...rows)));
+    el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows)));
+
+const labelOf = (choices, id) => choices.find((one) => one.id === id)?.label ?? id;
+// Where there is one provider, naming it tells nothing.
+const providersOf = (names) => (overview.providers.length > 1
+  ? names.map((name) => labelOf(overview.providers, name)).join(", ") : "");
+const nameOf = (channel) => el("th", { scope: "row" }, channel.name, el("div", { class: "faint" },
+  [channel.organization_name, providersOf([channel.provider])].filter(Boolean).join(", ")));
 
 function show(id, text) {
   $(id).textContent = text ?? "";
@@ -55,15 +59,15 @@ async function ask(path, init = {}) {
   throw new Error(detail ?? said?.detail?.[0]?.msg ?? `Airflow answered ${answer.status}.`);
 }
 
-// Airflow shows this page in a frame that may not navigate its window: the window's own document must.
+// Airflow shows this page in a frame that may not navigate the window. A link in the window's own document may.
 function follow(event) {
   const link = event.target.closest("a[data-out]");
   if (!link || window.parent === window) return;
   event.preventDefault();
   const outer = window.parent.document.createElement("a");
   outer.href = link.href;
-  const elsewhere = link.target === "_blank" || event.ctrlKey || event.metaKey || event.button === 1;
-  if (elsewhere) Object.assign(outer, { target: "_blank", rel: "noopener noreferrer" });
+  const newTab = link.target === "_blank" || event.ctrlKey || event.metaKey || event.button === 1;
+  if (newTab) Object.assign(outer, { target: "_blank", rel: "noopener noreferrer" });
   window.parent.document.body.append(outer);
   outer.click();
   outer.remove();
@@ -74,7 +78,7 @@ function chosen() {
   const view = VIEWS.find((name) => !$(name).hidden);
   const wanted = {
     coverage: ["search", "organization", "provider", "state", "days"],
-    cure: ["organization", "provider"],
+    attention: ["organization", "provider"],
     trends: ["organization", "provider", "period"],
   }[view];
   return new URLSearchParams(wanted.filter((name) => values[name]).map((name) => [name, values[name]]));
@@ -89,7 +93,7 @@ function query() {
   return parameters;
 }
 
-// The address holds view and filters, so that reloading keeps them.
+// The address holds the view and the filters, so that they survive a reload.
 function readAddress() {
   const [view, parameters] = location.hash.slice(1).split("?");
   for (const name of VIEWS) {
@@ -106,7 +110,7 @@ function readAddress() {
     if (!field || document.activeElement === field) continue;
     const before = field.value;
     field.value = value;
-    // What is no choice, as an organization that is gone, leaves none chosen.
+    // A value that is no choice, such as an organization that is gone, would leave none chosen.
     if (field.value !== value) field.value = before;
   }
   load(current);
@@ -127,11 +131,9 @@ function options(name, choices, all) {
 }
 
 function offerChoices(view) {
-  const organizations = overview.organizations.map((one) => ({ id: one.id, label: one.name }));
-  const providers = overview.providers.map((one) => ({ id: one, label: one }));
-  // A trend is one organization's, on one provider.
-  options("organization", organizations, view === "trends" ? null : "All");
-  options("provider", providers, view === "trends" ? null : "All");
+  // A trend is about one organization on one provider.
+  options("organization", overview.organizations, view === "trends" ? null : "All");
+  options("provider", overview.providers, view === "trends" ? null : "All");
   options("state", overview.states, "Any");
 }
 
@@ -140,10 +142,10 @@ async function load(view) {
   asked = new AbortController();
   const signal = asked.signal;
   show("problem", null);
-  $("download").href = `${view === "cure" ? "failures" : view}.csv?${query()}`;
+  $("download").href = `${view}.csv?${query()}`;
   $(view).setAttribute("aria-busy", "true");
   try {
-    await { coverage, cure, trends }[view]();
+    await { coverage, attention, trends }[view]();
   } catch (error) {
     if (!signal.aborted) show("problem", error.message);
   } finally {
@@ -153,35 +155,32 @@ async function load(view) {
 
 /* Coverage */
 
-function logAddress(cell) {
-  const run = `${ROOT}dags/${encodeURIComponent(overview.dag_id)}/runs/${encodeURIComponent(cell.run_id)}`;
-  return cell.map_index === null ? run : `${run}/tasks/analytics_ingest/mapped/${cell.map_index}`;
-}
-
 function dayOf(integration, date, cell) {
-  if (!cell) return el("td", { title: `${integration.name}, ${longDay(date)}: not known then` });
-  const label = overview.states.find((one) => one.id === cell.state).label.toLowerCase();
+  if (!cell) return el("td", { title: `${integration.name}, ${longDay(date)}: not connected` });
+  const label = labelOf(overview.states, cell.state).toLowerCase();
   const words = `${integration.name}, ${longDay(date)}: ${label}${cell.error_code ? `, ${cell.error_code}` : ""}`;
   const looks = { class: `cell ${cell.state}`, title: words, "aria-label": words };
-  if (cell.run_id) return el("td", {}, el("a", { ...looks, href: logAddress(cell), "data-out": "" }, GLYPHS[cell.state]));
+  if (cell.log_url) return el("td", {}, el("a", { ...looks, href: ROOT + cell.log_url, "data-out": "" }, GLYPHS[cell.state]));
   return el("td", {}, el("span", { ...looks, role: "img" }, GLYPHS[cell.state]));
 }
 
 function rowOf(integration, days) {
-  const name = el("th", { scope: "row" }, integration.name, el("div", { class: "faint" }, integration.organization_name));
-  return el("tr", {}, name, ...days.map((date, index) => dayOf(integration, date, integration.cells[index])));
+  return el("tr", {}, nameOf(integration), ...days.map((date, index) => dayOf(integration, date, integration.cells[index])));
 }
+
+const sumOf = (count) => Object.values(count).reduce((sum, one) => sum + one, 0);
 
 function headOf(answer) {
   const dates = answer.days.map((date) =>
     el("th", { scope: "col" }, day(date, { weekday: "short" }), el("br"), shortDay(date)));
   const sums = answer.totals.map((total) => {
-    const all = overview.states.reduce((sum, state) => sum + total[state.id], 0);
-    const words = overview.states.map((state) => `${number(total[state.id])} ${state.label.toLowerCase()}`).join(", ");
-    return el("td", { title: words }, ...(all ? [number(total.stored), el("br"), `of ${number(all)}`] : []));
+    const count = total.by_state;
+    const all = sumOf(count);
+    const words = overview.states.map((state) => `${number(count[state.id])} ${state.label.toLowerCase()}`).join(", ");
+    return el("td", { title: words }, ...(all ? [number(count.stored), el("br"), `of ${number(all)}`] : []));
   });
   return el("thead", {},
-    el("tr", {}, el("th", { scope: "col" }, "Integration"), ...dates),
+    el("tr", {}, el("th", { scope: "col" }, "Channel"), ...dates),
     el("tr", { class: "totals" }, el("th", { scope: "row" }, "Stored, of expected"), ...sums));
 }
 
@@ -191,7 +190,7 @@ async function coverage() {
   $("calendar").replaceChildren(headOf(answer), body);
   $("nothing").hidden = answer.integrations.length > 0;
   continueFrom(answer.next, body);
-  // The latest days are what one looks for.
+  // The latest days come into sight first.
   const scroller = $("calendar").parentElement;
   scroller.scrollLeft = scroller.scrollWidth;
 }
@@ -216,9 +215,9 @@ function legend() {
     el("span", {}, el("span", { class: `cell ${state.id}`, "aria-hidden": "true" }, GLYPHS[state.id]), state.label)));
 }
 
-/* To cure */
+/* Needs attention */
 
-// A frame may not open a dialog: the button itself asks, and forgets after a while.
+// A frame may not open a dialog, so the button itself asks for a second click, for a few seconds.
 function button(label, question, action) {
   let waiting;
   const pressed = async () => {
@@ -248,22 +247,22 @@ const post = (path, body) => ask(ROOT + path, {
 });
 
 async function runAgain(one) {
-  await post(`${DAG}/clearTaskInstances`, {
+  await post(`${dagPath()}/clearTaskInstances`, {
     dry_run: false, only_failed: false, include_downstream: true, dag_run_id: one.run_id,
-    task_ids: [["analytics_ingest", one.map_index]],
+    task_ids: [[overview.ingest_task, one.map_index]],
   });
   return `${one.name} runs again, for ${longDay(one.days[one.days.length - 1])}.`;
 }
 
 async function startBackfill(backfill) {
   await post("api/v2/backfills", {
-    dag_id: overview.dag_id, from_date: `${backfill.from}T00:00:00Z`, to_date: `${backfill.to}T00:00:00Z`,
+    dag_id: overview.dag_id, from_date: `${backfill.first}T00:00:00Z`, to_date: `${backfill.last}T00:00:00Z`,
     reprocess_behavior: "completed", dag_run_conf: {},
   });
-  return `A backfill from ${longDay(backfill.from)} to ${longDay(backfill.to)} has begun.`;
+  return `A backfill from ${longDay(backfill.first)} to ${longDay(backfill.last)} has begun.`;
 }
 
-// Days that follow one another, as from and to; a line breaks between two of these alone.
+// Consecutive days as "from – to". A line breaks between two spans only.
 function spans(days) {
   const found = [];
   for (const one of days) {
@@ -277,7 +276,7 @@ function spans(days) {
 
 function failureRow(one) {
   return el("tr", {},
-    el("th", { scope: "row" }, one.name, el("div", { class: "faint" }, one.organization_name)),
+    nameOf(one),
     cell("Since", longDay(one.since)),
     cell("Days missing", `${spans(one.days)} (${number(one.days.length)})`),
     cell("Reason", one.reason ?? "–", one.trace_id ? el("div", { class: "faint" }, `Trace ${one.trace_id}`) : null),
@@ -289,27 +288,28 @@ function failureRow(one) {
 function failureGroup(group) {
   const count = group.integrations.length + group.more;
   return el("article", { class: "card" },
-    el("h2", {}, group.error_code, ` (${number(count)})`),
-    el("p", {}, el("strong", {}, `${RESOLVED_BY[group.resolved_by]}: `), group.advice),
-    listOf(group.error_code, ["Integration", "Since", "Days missing", "Reason", "Do"], group.integrations.map(failureRow)),
+    el("h2", {}, [`${group.heading} (${number(count)})`, providersOf(group.providers)].filter(Boolean).join(", ")),
+    el("p", {}, el("strong", {}, `${group.resolver}: `), group.advice),
+    listOf(group.heading, ["Channel", "Since", "Days missing", "Reason", "Do"].map((head) => headCell(head)),
+      group.integrations.map(failureRow)),
     group.more ? el("p", { class: "faint" }, `And ${number(group.more)} more.`) : null);
 }
 
 function backfillCard(backfill) {
   return el("article", { class: "card" },
     el("h2", {}, "Fill the gap"),
-    el("p", {}, `From ${longDay(backfill.from)} to ${longDay(backfill.to)}, without what only owners can cure. `,
-      "Days that are there are read again, and stay as they are or become more exact."),
-    // Lines break between options alone.
+    el("p", {}, `From ${longDay(backfill.first)} to ${longDay(backfill.last)}, without what only the channels' owners can resolve. `,
+      "Days that are complete are read again. Their figures stay as they are or become more exact."),
+    // Lines break between options only.
     el("code", {}, ...backfill.command.split(/(?= --)/).map((option) => el("span", {}, option))),
     button("Start this backfill", "Really start it?", () => startBackfill(backfill)));
 }
 
-async function cure() {
-  const answer = await ask(`api/failures?${query()}`);
+async function attention() {
+  const answer = await ask(`api/attention?${query()}`);
   const shown = answer.groups.map(failureGroup);
   if (answer.backfill) shown.push(backfillCard(answer.backfill));
-  $("cure").replaceChildren(...(shown.length ? shown : [el("p", {}, "Nothing to cure.")]));
+  $("attention").replaceChildren(...(shown.length ? shown : [el("p", {}, "Nothing needs attention.")]));
 }
 
 /* Trends */
@@ -323,9 +323,9 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-// A line joins complete days only: what is not all there yet would look like a drop.
+// A line joins complete days only: an incomplete day would look like a drop.
 function chart(metric, days) {
-  const whole = metric.values.map((value, index) => (metric.complete[index] ? value : null));
+  const joined = metric.values.map((value, index) => (metric.complete[index] ? value : null));
   const known = metric.values.filter((value) => value !== null);
   const top = Math.max(...known, 1);
   const least = Math.min(...known, top);
@@ -333,13 +333,13 @@ function chart(metric, days) {
   const x = (index) => LEFT + (index * (W - 2 * LEFT)) / Math.max(1, days.length - 1);
   const y = (value) => BOTTOM - ((value - low) * (BOTTOM - TOP)) / Math.max(1, top - low);
   let path = "";
-  whole.forEach((value, index) => {
-    if (value !== null) path += `${whole[index - 1] == null ? "M" : "L"}${x(index)} ${y(value)}`;
+  joined.forEach((value, index) => {
+    if (value !== null) path += `${joined[index - 1] == null ? "M" : "L"}${x(index)} ${y(value)}`;
   });
   const dots = metric.values.map((value, index) => {
     if (value === null) return null;
     const complete = metric.complete[index];
-    const note = complete ? "" : ` (${metric.reported[index]} of ${metric.expected[index]} integrations)`;
+    const note = complete ? "" : ` (${metric.reported[index]} of ${metric.expected[index]} channels)`;
     return svg("circle", { class: complete ? "day" : "part", cx: x(index), cy: y(value), r: complete ? 2 : 3.5 },
       svg("title", {}, `${longDay(days[index])}: ${number(value)}${note}`));
   }).filter(Boolean);
@@ -359,69 +359,70 @@ function changeOf(metric) {
     return `${arrow}${Math.abs(metric.change * 100).toFixed(1)} % against the period before (${number(metric.previous)})`;
   }
   if (metric.total === null) return "No figures.";
-  if (!metric.whole) return "At least: not all days are complete, so no change is said.";
-  return metric.previous === null ? "The period before is not complete: no change is said." : "It was 0 in the period before.";
+  if (!metric.total_is_complete) return "Some days are incomplete, so no change is shown.";
+  return metric.previous === null ? "The period before is incomplete, so no change is shown." : "It was 0 in the period before.";
 }
 
 function metricCard(metric, days) {
   const total = metric.kind === "gauge" ? "on the last day" : "in the period";
   return el("article", { class: "card" },
     el("h2", {}, metric.label),
-    el("p", {}, el("strong", {}, `${metric.total !== null && !metric.whole ? "≥ " : ""}${number(metric.total)}`), ` ${total}`, el("div", { class: "faint" }, changeOf(metric))),
+    el("p", {}, el("strong", {}, `${metric.total !== null && !metric.total_is_complete ? "≥ " : ""}${number(metric.total)}`), ` ${total}`, el("div", { class: "faint" }, changeOf(metric))),
     chart(metric, days));
 }
 
-function postRow(one) {
+function postRow(one, metrics) {
   const message = el("span", { class: "message" }, one.message || one.kind);
   const safe = one.permalink?.startsWith("https://");
   const link = { href: one.permalink, "data-out": "", target: "_blank", rel: "noopener noreferrer" };
   return el("tr", {},
     el("td", {}, safe ? el("a", link, message) : message),
-    cell("Integration", one.integration_name),
+    cell("Channel", one.integration_name),
     cell("Published", longDay(one.published_at.slice(0, 10))),
-    ...["Views", "Reactions", "Comments", "Shares"].map((name) => cell(name, number(one[name.toLowerCase()]))));
+    ...metrics.map((metric) => el("td", { "data-head": metric.label, class: "figure" }, number(one.figures[metric.id]))));
 }
 
-function postsCard(answer) {
-  const heads = ["Post", "Integration", "Published", "Views", "Reactions", "Comments", "Shares"];
+function postsCard(best) {
+  const heads = [...["Post", "Channel", "Published"].map((head) => headCell(head)),
+    ...best.metrics.map((metric) => headCell(metric.label, { class: "figure" }))];
   return el("article", { class: "card" },
     el("h2", {}, "Best posts"),
-    el("p", { class: "faint" }, "By views so far, of those published in the period. ", answer.posts_note),
-    answer.posts.length
-      ? listOf("Best posts", heads, answer.posts.map(postRow))
+    el("p", { class: "faint" }, `By ${best.ranked_by.label.toLowerCase()} so far, of those published in the period. `, best.note),
+    best.posts.length
+      ? listOf("Best posts", heads, best.posts.map((one) => postRow(one, best.metrics)))
       : el("p", {}, "None."));
 }
 
 async function trends() {
   const answer = await ask(`api/trends?${query()}`);
   $("trends").replaceChildren(
-    el("p", { class: "faint" }, "A hollow mark is a day that not all integrations have reported yet; no line goes there."),
+    el("p", { class: "faint" }, "Incomplete days are hollow marks; totals over them are shown as ≥."),
     el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
-    postsCard(answer));
+    ...(answer.best_posts ? [postsCard(answer.best_posts)] : []));
 }
 
 /* Progress */
 
-// A backfill queues all of its days at once; the schedule makes a day's run when there is room for it.
+// A backfill queues all of its days at once. The schedule makes a day's run when one of the runs has ended.
 const KINDS = { scheduled: "Catching up", backfill: "Backfill", manual: "" };
 const PACE = 4000, PACE_OF_TROUBLE = 30000;
 let turn = 0, quiet = 0;
 
-const airflow = (path) => ask(`${ROOT}${DAG}/dagRuns${path}`, { signal: null });
+const airflow = (path) => ask(`${ROOT}${dagPath()}/dagRuns${path}`, { signal: null });
 const runs = (kind, states, more) =>
   airflow(`?${new URLSearchParams([["run_type", kind], ...states.map((one) => ["state", one]), ...Object.entries(more)])}`);
 
 async function runLine(run) {
-  const list = await airflow(`/${encodeURIComponent(run.dag_run_id)}/taskInstances/list_active_integrations`);
+  const list = await airflow(`/${encodeURIComponent(run.dag_run_id)}/taskInstances/${encodeURIComponent(overview.list_task)}`);
   const parameters = new URLSearchParams({ moment: run.logical_date ?? run.run_after });
   for (const name of ["date", "organization_id"]) if (run.conf?.[name]) parameters.set(name, run.conf[name]);
   for (const id of run.conf?.integration_ids ?? []) parameters.append("integration_ids", id);
   if (list.state === "success") parameters.set("since", list.start_date);
   const found = await ask(`api/progress?${parameters}`, { signal: null });
   const title = longDay(found.day);
-  if (!found.all) return el("p", {}, `${title}: listing integrations`);
+  if (!found.all) return el("p", {}, `${title}: listing channels`);
   const failed = found.failed ? `, ${number(found.failed)} failed` : "";
-  return el("p", {}, `${title}: ${number(found.done)} of ${number(found.all)} integrations done${failed}`,
+  return el("p", {}, `${title}: ${number(found.done)} of ${number(found.all)} channels done${failed}`,
     el("progress", { max: found.all, value: found.done, "aria-label": title }));
 }
 
@@ -439,12 +440,12 @@ async function kindLines(kind) {
       const toCome = Date.parse(overview.latest_due_day) - Date.parse(all("logical_date").pop());
       left += Math.max(0, Math.round(toCome / A_DAY));
     }
-    // The daily run by itself is no catching up.
+    // One daily run is not catching up.
     if (left > 1 || (done && kind === "backfill")) {
       lines.unshift(el("p", {}, `${KINDS[kind]}: ${number(done)} of ${number(done + left)} days done`));
     }
   }
-  return lines.length ? lines : [el("p", {}, "A run waits for Airflow to begin it.")];
+  return lines.length ? lines : [el("p", {}, "A run is queued.")];
 }
 
 async function watch() {
@@ -454,13 +455,13 @@ async function watch() {
   try {
     lines = (await Promise.all(Object.keys(KINDS).map(kindLines))).flat();
   } catch (error) {
-    lines = [el("p", {}, `What is running is not known: ${error.message}`)];
+    lines = [el("p", {}, `Progress is unknown: ${error.message}`)];
     pace = PACE_OF_TROUBLE;
   }
   if (mine !== turn) return;
   quiet = lines.length ? 0 : quiet + 1;
   const shown = !$("progress").hidden;
-  // Between two days of catching up there may be no run for a moment.
+  // While Airflow catches up, there may be no run for a moment between two days.
   if (!quiet || (shown && quiet === 1)) setTimeout(() => { if (mine === turn) watch(); }, pace);
   if (shown && quiet === 1) return;
   $("progress").replaceChildren(...lines);
@@ -475,7 +476,7 @@ function takeTheme() {
   try {
     outer = window.parent === window ? null : window.parent.document.documentElement;
   } catch {
-    // Embedded by another site's page, which may not be looked at.
+    // Another site embeds this page, and the browser does not let it look at that site's document.
   }
   const system = matchMedia("(prefers-color-scheme: dark)");
   const take = () => {
@@ -488,13 +489,13 @@ function takeTheme() {
 }
 
 function statusOf(latest) {
-  const all = overview.states.reduce((sum, state) => sum + latest[state.id], 0);
-  const rest = overview.states.filter((state) => state.id !== "stored" && latest[state.id])
-    .map((state) => `${number(latest[state.id])} ${state.label.toLowerCase()}`);
-  const counts = [`${number(latest.stored)} of ${number(all)} stored`, ...rest].join(", ");
+  const count = latest.by_state;
+  const rest = overview.states.filter((state) => state.id !== "stored" && count[state.id])
+    .map((state) => `${number(count[state.id])} ${state.label.toLowerCase()}`);
+  const counts = [`${number(count.stored)} of ${number(sumOf(count))} stored`, ...rest].join(", ");
   const newest = overview.newest_complete_day;
   const complete = newest === latest.day;
-  const owners = latest.failed && complete ? " but for what only the pages' owners can cure" : "";
+  const owners = count.failed && complete ? " except for what only the channels' owners can resolve" : "";
   const before = newest ? ` Newest complete day: ${longDay(newest)}.` : " No day of the last two weeks is complete.";
   return `${complete ? "✓" : "✕"} ${longDay(latest.day)} is ${complete ? "complete" : "not complete"}${owners}: ${counts}.`
     + (complete ? "" : before);
@@ -508,11 +509,11 @@ async function refresh() {
     show("problem", error.message);
     return;
   }
-  show("status", overview.empty ? "Nothing is stored yet." : statusOf(overview.latest));
+  show("status", overview.latest ? statusOf(overview.latest) : "Nothing is stored yet.");
   show("said", null);
-  show("next", overview.next);
-  $("views").hidden = overview.empty;
-  if (overview.empty) return;
+  show("next", overview.next_step);
+  $("views").hidden = !overview.latest;
+  if (!overview.latest) return;
   legend();
   readAddress();
 }

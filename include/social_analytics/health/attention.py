@@ -1,0 +1,114 @@
+"""The view "Needs attention": what failed, who resolves it and how, and the backfill for the gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import groupby
+
+from include.social_analytics.connectors import advice_on
+from include.social_analytics.dag_ids import DAILY_DAG
+from include.social_analytics.databases import Database
+from include.social_analytics.errors import ErrorClass, ErrorCode, ResolvedBy
+from include.social_analytics.health import queries
+from include.social_analytics.health.answers import Attention, Backfill, FailedChannel, FailureGroup
+from include.social_analytics.health.calendar import counted_days
+from include.social_analytics.health.filters import Filter, State
+from include.social_analytics.health.links import log_url
+
+#: Days back that failures are looked for.
+LOOK_BACK = 28
+#: Channels that are listed in one group.
+MOST_LISTED = 100
+
+#: Instead of the error's code, where a later day of the channel is there: only the gap is left.
+WORKS_AGAIN = "works_again"
+_WORKS_AGAIN_ADVICE = "These work again: run the missing days once more."
+
+_RESOLVERS = {
+    ResolvedBy.OWNER: "The channel's owner",
+    ResolvedBy.OPERATOR: "Whoever runs Airflow",
+    ResolvedBy.TIME: "It passes with time; if not, whoever runs Airflow",
+}
+
+
+def needs_attention(analytics: Database, last: date, which: Filter) -> Attention:
+    """What failed in the four weeks up to ``last`` and has not been made good since."""
+    first = last - timedelta(days=LOOK_BACK - 1)
+    groups = _groups(queries.failures(analytics, first, last, which, WORKS_AGAIN, MOST_LISTED))
+    gaps = [
+        day
+        for group in groups
+        if group.resolved_by is not ResolvedBy.OWNER
+        for day in (group.oldest, group.newest)
+    ]
+    gaps += [one.day for one in counted_days(analytics, first, last, which) if one.by_state[State.MISSING]]
+    return Attention(groups=groups, backfill=_backfill(min(gaps), max(gaps)) if gaps else None)
+
+
+def _groups(failures: Sequence[queries.Failure]) -> list[FailureGroup]:
+    """Failures with one error and one advice together, the group with the oldest failure first."""
+
+    def alike(one: queries.Failure) -> tuple[str, str]:
+        return one.error_code, _advice(one)
+
+    # Sorting keeps the longest failing first.
+    groups = [_group(list(group)) for _, group in groupby(sorted(failures, key=alike), key=alike)]
+    return sorted(groups, key=lambda group: (group.oldest, group.error_code))
+
+
+def _group(failures: Sequence[queries.Failure]) -> FailureGroup:
+    error_code = failures[0].error_code
+    works_again = error_code == WORKS_AGAIN
+    code = ErrorCode.named(error_code)
+    resolved_by = ResolvedBy.OPERATOR if works_again else code.resolved_by
+    # Each provider's rows have the provider's counts.
+    counts = {one.provider: one for one in failures}
+    listed = [_channel(one) for one in failures[:MOST_LISTED]]
+    return FailureGroup(
+        error_code=error_code,
+        error_class=ErrorClass.TRANSIENT if works_again else code.error_class,
+        heading="Working again" if works_again else error_code,
+        resolved_by=resolved_by,
+        resolver=_RESOLVERS[resolved_by],
+        advice=_advice(failures[0]),
+        providers=sorted(counts),
+        oldest=min(one.oldest for one in counts.values()),
+        newest=max(one.newest for one in counts.values()),
+        integrations=listed,
+        more=sum(one.integrations for one in counts.values()) - len(listed),
+    )
+
+
+def _advice(failure: queries.Failure) -> str:
+    if failure.error_code == WORKS_AGAIN:
+        return _WORKS_AGAIN_ADVICE
+    return advice_on(failure.provider, ErrorCode.named(failure.error_code))
+
+
+def _channel(failure: queries.Failure) -> FailedChannel:
+    return FailedChannel(
+        id=failure.id,
+        name=failure.name,
+        organization_id=failure.organization_id,
+        organization_name=failure.organization_name,
+        provider=failure.provider,
+        since=failure.since,
+        days=failure.days,
+        reason=failure.reason,
+        trace_id=failure.trace_id,
+        run_id=failure.run_id,
+        map_index=failure.map_index,
+        log_url=log_url(failure.run_id, failure.map_index),
+    )
+
+
+def _backfill(first: date, last: date) -> Backfill:
+    # An empty configuration, not none. With none, Airflow leaves a repeated run the one that it has, and a
+    # run that an earlier backfill narrowed would stay narrow.
+    return Backfill(
+        first=first,
+        last=last,
+        command=f"airflow backfill create --dag-id {DAILY_DAG} --from-date {first} --to-date {last} "
+        "--reprocess-behavior completed --dag-run-conf '{}'",
+    )

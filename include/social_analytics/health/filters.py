@@ -1,0 +1,50 @@
+"""What the page can be narrowed to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from include.social_analytics.warehouse.ledger import JobStatus
+
+
+class State(StrEnum):
+    """What a cell of the calendar can say about a channel's day."""
+
+    STORED = "stored"
+    NO_DATA = "no_data"
+    PENDING = "pending"
+    FAILED = "failed"
+    RUNNING = "running"
+    #: There is no job.
+    MISSING = "missing"
+
+    @property
+    def statuses(self) -> tuple[JobStatus, ...]:
+        """The statuses of a job that are shown as this state."""
+        return _STATUSES[self]
+
+    @classmethod
+    def of(cls, status: JobStatus) -> State:
+        """The state that a job's status is shown as."""
+        return next(state for state, statuses in _STATUSES.items() if status in statuses)
+
+
+_STATUSES = {
+    State.STORED: (JobStatus.SUCCEEDED, JobStatus.RECOVERED),
+    State.NO_DATA: (JobStatus.NO_DATA,),
+    State.PENDING: (JobStatus.PENDING,),
+    State.FAILED: (JobStatus.FAILED,),
+    State.RUNNING: (JobStatus.QUEUED, JobStatus.RUNNING),
+    State.MISSING: (),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which channels are shown; ``None`` does not narrow."""
+
+    search: str | None = None
+    organization: str | None = None
+    provider: str | None = None
+    state: State | None = None

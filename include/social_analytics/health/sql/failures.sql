@@ -1,0 +1,39 @@
+-- The integrations with a failed day, each by its latest failure. The longest failing come first. Of each
+-- provider and error there are at most "most" rows, and each row has the counts of all of them.
+WITH failed AS (
+    SELECT integration_id, min(date) AS since, array_agg(date ORDER BY date) AS days,
+        (array_agg(job_id ORDER BY date DESC))[1] AS latest
+    FROM analytics.ingest_job
+    -- By the index on failures. The planner takes it only for this very literal.
+    WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
+      AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
+      AND (%(provider)s::text IS NULL OR provider = %(provider)s)
+    GROUP BY integration_id
+), named AS (
+    SELECT failed.*, job.date, job.organization_id, job.provider, job.reason, job.trace_id, job.map_index,
+        job.dag_run_id AS run_id,
+        CASE WHEN EXISTS (
+            -- It works again when a later day settled well, looked for from the last one back. By the primary
+            -- key: the ids of an integration's jobs differ in the day at their end alone (jobs.py).
+            SELECT
+            FROM generate_series(%(last)s::date, job.date + 1, interval '-1 day') AS later (day)
+            JOIN analytics.ingest_job AS later_job
+                ON later_job.job_id = left(job.job_id, -length('YYYY-MM-DD')) || to_char(later.day, 'YYYY-MM-DD')
+            WHERE later_job.status = ANY (%(settled_well)s)
+        ) THEN %(works_again)s ELSE coalesce(job.error_code, %(unexpected)s) END AS error_code
+    FROM failed JOIN analytics.ingest_job AS job ON job.job_id = failed.latest
+), ranked AS (
+    SELECT *, row_number() OVER (alike ORDER BY since, integration_id) AS place,
+        count(*) OVER alike AS integrations, min(since) OVER alike AS oldest, max(date) OVER alike AS newest
+    FROM named
+    WINDOW alike AS (PARTITION BY provider, error_code)
+)
+SELECT ranked.error_code, ranked.provider, integrations, oldest, newest,
+    integration_id AS id, coalesce(integration.name, integration_id) AS name,
+    ranked.organization_id, coalesce(organization.name, ranked.organization_id) AS organization_name,
+    since, days, reason, trace_id, run_id, map_index
+FROM ranked
+LEFT JOIN analytics.integration USING (integration_id)
+LEFT JOIN analytics.organization ON organization.organization_id = ranked.organization_id
+WHERE place <= %(most)s
+ORDER BY since, id

@@ -1,0 +1,2 @@
+-- Whether any listing has been stored.
+SELECT EXISTS (SELECT FROM analytics.integration) AS is_true

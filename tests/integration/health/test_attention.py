@@ -1,0 +1,181 @@
+"""What needs attention, who resolves it, and how the gap is filled."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from include.social_analytics import connectors
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.health import attention
+from tests.support.bench import DAY
+from tests.support.history import ago
+from tests.support.readings import DOWN, reading
+
+NO_PERMISSION = JobError(ErrorCode.PERMISSION_MISSING, "(#200) Requires read_insights")
+
+
+def test_failures_are_grouped_by_error_and_the_oldest_comes_first(history):
+    for days in (0, 1):
+        history.failed("revoked", ago(days))
+    history.failed("down", ago(5), DOWN)
+    history.failed("down", DAY, DOWN)
+    groups = history.get("/api/attention")["groups"]
+    assert [(group["error_code"], group["resolved_by"]) for group in groups] == [
+        ("api_unavailable", "time"),
+        ("token_invalid", "owner"),
+    ]
+    [down] = groups[0]["integrations"]
+    assert down["trace_id"] == "AbC"
+    [one] = groups[1]["integrations"]
+    assert one["since"] == ago(1).isoformat()
+    assert one["days"] == [ago(1).isoformat(), DAY.isoformat()]
+    assert one["reason"] == "Session has expired"
+    assert one["organization_name"] == "ACME"
+    assert one["log_url"] == (
+        "dags/social_analytics_daily/runs/manual__2026-11-20T00%3A00%3A00%2B00%3A00"
+        "/tasks/analytics_ingest/mapped/3"
+    )
+    assert groups[1]["advice"] == ErrorCode.TOKEN_INVALID.advice
+
+
+def test_the_latest_failure_speaks_for_an_integration(history):
+    history.failed("page", ago(1))
+    history.failed("page", DAY, NO_PERMISSION)
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], len(group["integrations"])) == ("permission_missing", 1)
+
+
+def test_a_task_whose_number_is_not_known_links_to_its_run(history):
+    history.failed("page", DAY, map_index=None)
+    [group] = history.get("/api/attention")["groups"]
+    assert group["integrations"][0]["log_url"].endswith("00%3A00%2B00%3A00")
+
+
+def test_what_works_again_only_needs_its_days(history):
+    history.failed("page", ago(6))
+    history.stored("page", DAY)
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"]) == (attention.WORKS_AGAIN, "operator")
+    assert answer["backfill"]["first"] == ago(6).isoformat()
+
+
+@pytest.mark.parametrize("values", [None, {}], ids=["no data", "pending"])
+def test_it_works_again_too_where_the_later_day_has_no_figure(history, values):
+    history.failed("page", ago(2))
+    history.warehouse.store(history.listed("page", ago(1)), reading(values, day=ago(1), posts=None))
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], group["heading"]) == (attention.WORKS_AGAIN, "Working again")
+
+
+def test_an_earlier_day_or_one_that_has_not_ended_is_no_sign_that_it_works_again(history):
+    history.stored("page", ago(2))
+    history.failed("page", ago(1))
+    history.warehouse.start(history.listed("page", DAY))
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], group["heading"]) == ("token_invalid", "token_invalid")
+
+
+def test_a_provider_that_counts_no_posts_works_again_too(history, without_views):
+    history.failed("channel", ago(6), provider="quiet")
+    history.stored("channel", DAY, provider="quiet")
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], group["providers"]) == (attention.WORKS_AGAIN, ["quiet"])
+
+
+def test_failures_that_providers_resolve_alike_are_one_group_and_others_have_their_own_advice(
+    history, without_views, monkeypatch
+):
+    monkeypatch.setattr(attention, "MOST_LISTED", 3)
+    for number in range(3):
+        history.failed(f"page-{number}", ago(number + 1), NO_PERMISSION)
+        history.failed(f"channel-{number}", ago(number), DOWN, provider="quiet")
+        history.failed(f"down-{number}", ago(number + 3), DOWN)
+    history.failed("page", DAY)
+    history.failed("channel", DAY, provider="quiet")
+    groups = history.get("/api/attention")["groups"]
+    assert [
+        (group["error_code"], group["providers"], group["advice"], len(group["integrations"]), group["more"])
+        for group in groups
+    ] == [
+        ("api_unavailable", ["facebook", "quiet"], ErrorCode.API_UNAVAILABLE.advice, 3, 3),
+        (
+            "permission_missing",
+            ["facebook"],
+            connectors.providers()["facebook"].advice_on(ErrorCode.PERMISSION_MISSING),
+            3,
+            0,
+        ),
+        ("token_invalid", ["quiet"], "Ask the Quiet Network for a new token.", 1, 0),
+        ("token_invalid", ["facebook"], ErrorCode.TOKEN_INVALID.advice, 1, 0),
+    ]
+    # The longest failing of both providers.
+    assert [one["id"] for one in groups[0]["integrations"]] == ["down-2", "down-1", "down-0"]
+    assert (groups[0]["oldest"], groups[0]["newest"]) == (ago(5).isoformat(), DAY.isoformat())
+
+
+def test_a_provider_that_is_no_longer_there_gets_the_advice_of_the_code(history):
+    history.failed("channel", DAY, provider="removed")
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["providers"], group["advice"]) == (["removed"], ErrorCode.TOKEN_INVALID.advice)
+
+
+def test_what_a_look_back_brought_in_is_no_failure_any_more(history):
+    history.failed("page", ago(1))
+    history.stored("page", DAY)
+    history.warehouse.connection.execute(
+        "UPDATE analytics.ingest_job SET status = 'recovered', error_code = NULL WHERE status = 'failed'"
+    )
+    assert history.get("/api/attention")["groups"] == []
+
+
+def test_the_backfill_covers_what_an_operator_can_bring_in_and_not_the_owners_part(history):
+    history.failed("revoked", ago(20))
+    history.failed("down", ago(4), DOWN)
+    # Missing since.
+    history.stored("page", ago(2))
+    backfill = history.get("/api/attention")["backfill"]
+    assert (backfill["first"], backfill["last"]) == (ago(19).isoformat(), DAY.isoformat())
+
+
+def test_where_nothing_needs_attention_there_is_nothing_to_backfill(history):
+    history.stored("page", DAY)
+    assert history.get("/api/attention") == {"groups": [], "backfill": None}
+
+
+def test_only_owners_failures_ask_for_no_backfill(history):
+    for days in range(3):
+        history.failed("page", ago(days))
+    assert history.get("/api/attention")["backfill"] is None
+
+
+def test_of_very_many_the_longest_failing_are_listed_and_the_rest_counted(history, monkeypatch):
+    monkeypatch.setattr(attention, "MOST_LISTED", 2)
+    for number in range(5):
+        history.failed(f"page-{number}", DAY - timedelta(days=number))
+    [group] = history.get("/api/attention")["groups"]
+    assert [one["id"] for one in group["integrations"]] == ["page-4", "page-3"]
+    assert group["more"] == 3
+
+
+def test_an_error_of_a_later_version_is_shown_all_the_same(history):
+    history.failed("page", DAY)
+    history.warehouse.connection.execute("UPDATE analytics.ingest_job SET error_code = 'brand_new'")
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], group["resolved_by"]) == ("brand_new", "operator")
+
+
+def test_the_filter_narrows_to_an_organization(history):
+    history.failed("mine", DAY)
+    history.failed("theirs", DAY, organization="other")
+    [group] = history.get("/api/attention", organization="other")["groups"]
+    assert [one["id"] for one in group["integrations"]] == ["theirs"]
+
+
+def test_the_file_says_the_same(history):
+    history.failed("page", DAY, JobError(ErrorCode.UNEXPECTED, "@SUM(A1)"), name="+1")
+    text = history.ask.get("/attention.csv").text
+    assert "'@SUM(A1)" in text
+    assert "'+1" in text
