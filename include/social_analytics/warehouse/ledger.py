@@ -208,9 +208,9 @@ WHERE job.job_id = open.job_id
 
 #: What is true of a job that keeps no day from being complete. The one definition, for every question
 #: about complete days. Takes the parameters :data:`COMPLETE`.
-IS_COMPLETE: LiteralString = (
-    "(status = ANY (%(settled_well)s) OR (status = 'failed' AND error_code = ANY (%(owners_codes)s)))"
-)
+IS_COMPLETE: LiteralString = """
+(status = ANY (%(settled_well)s) OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s)))
+"""
 COMPLETE = {
     "settled_well": [status.value for status in SETTLED_WELL],
     "owners_codes": [code.value for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER],
