@@ -17,7 +17,7 @@ import requests
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
-from include.sandbox.world import make_page
+from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics.batches import SMALLEST_BATCH
 from include.social_analytics.connectors import open_connector
 from include.social_analytics.graph_api import GraphConnection, client
@@ -51,7 +51,7 @@ def sandbox(pages: int, latency_ms: float) -> Iterator[str]:
     """The stand-in for the Graph API in a process of its own; its URL."""
     command = ["--port", "0", "--pages", str(pages), "--latency-ms", str(latency_ms)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "include.sandbox.graph_api", *command],
+        [sys.executable, "-m", "include.sandbox.stand_ins.facebook.graph_api", *command],
         cwd=PROJECT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

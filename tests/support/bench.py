@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from include.sandbox.postiz_db import insert_integration, insert_organization
-from include.sandbox.world import Fault, World
+from include.sandbox.stand_ins.facebook.world import Fault, World
 from include.social_analytics.connectors.facebook.connector import FacebookConnector
 from include.social_analytics.databases import Database
 from include.social_analytics.days import latest_due_day
