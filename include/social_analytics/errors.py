@@ -147,15 +147,15 @@ class JobError(Exception):
         code: ErrorCode,
         reason: str,
         *,
-        provider_code: int | None = None,
-        provider_subcode: int | None = None,
+        provider_code: str | None = None,
+        provider_subcode: str | None = None,
         trace_id: str | None = None,
         retry_after: timedelta | None = None,
     ) -> None:
         """
         :param code: decides class and advice.
         :param reason: one sentence for people.
-        :param provider_code: the provider's own error code.
+        :param provider_code: the provider's own error code, a number or a word.
         :param provider_subcode: the provider's own subcode.
         :param trace_id: the provider's id of the request (Meta: ``fbtrace_id``).
         :param retry_after: how long the provider asks to be left alone.

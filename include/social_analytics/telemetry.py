@@ -47,22 +47,28 @@ def job_waits(provider: str) -> None:
     stats.incr(f"{_PREFIX}.ingest.throttled", tags={"provider": provider})
 
 
-def api_usage(app_percent: float) -> None:
-    """How much of the app's quota is spent, by the API's word: the gauge ``api.app_usage_percent``."""
-    stats.gauge(f"{_PREFIX}.api.app_usage_percent", app_percent)
+def api_usage(provider: str, percent: float) -> None:
+    """How much of the app's quota is spent, as the API says: ``api.app_usage_percent``, by ``provider``."""
+    stats.gauge(f"{_PREFIX}.api.app_usage_percent", percent, tags={"provider": provider})
 
 
-def cooldown(quota: str) -> None:
-    """The API is left alone for a while: ``api.cooldowns``, by ``quota`` (app, page)."""
-    stats.incr(f"{_PREFIX}.api.cooldowns", tags={"quota": quota})
+def cooldown(provider: str, quota: str) -> None:
+    """An API is not called for a while: ``api.cooldowns``, by ``provider`` and ``quota`` (app, account)."""
+    stats.incr(f"{_PREFIX}.api.cooldowns", tags={"provider": provider, "quota": quota})
 
 
 def day_checked(provider: str, *, ratio: float, failed_for_owner: int, day_end: datetime | None) -> None:
-    """The run of the latest due day over all integrations was judged; once for each provider.
+    """The run of the latest due day over all channels was judged, for one provider.
 
-    The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (channels that only their owners can resolve) and
-    ``newest_complete_day.end``: when that day ended, in seconds since 1970, unsaid while there is none. A
-    moment and not an age, so that it grows old also when nothing runs any more.
+    The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (channels that only their owners can help) and
+    ``newest_complete_day.end``: when that day ended, in seconds since 1970, unsaid while there is none. It
+    is a moment and not an age, so that it grows old even when nothing runs any more. All by ``provider``.
+
+    Call it for every declared provider, also for one without a channel: that one lacks nothing (1.0, 0, the
+    judged day's own end). A gauge keeps its value until the next one, so a provider whose last channel was
+    removed would otherwise alarm for ever.
+
+    :param day_end: of the newest complete day.
     """
     tags = {"provider": provider}
     stats.gauge(f"{_PREFIX}.coverage", ratio, tags=tags)

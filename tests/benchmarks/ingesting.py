@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from unittest import mock
 
 import psycopg
 import requests
+import urllib3
 
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
@@ -20,9 +23,10 @@ from include.sandbox.postiz_db import create_tables, insert_integration, insert_
 from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics.batches import SMALLEST_BATCH
 from include.social_analytics.connectors import open_connector
-from include.social_analytics.graph_api import GraphConnection, client
-from include.social_analytics.graph_api.cooldown import LocalCooldown
-from include.social_analytics.graph_api.transport import GraphSession
+from include.social_analytics.cooldown import LocalCooldown
+from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.http import client
+from include.social_analytics.http.transport import ApiSession
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
@@ -95,7 +99,7 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
         ingester.ingest(jobs, "run")
 
 
-class CountingSession(GraphSession):
+class CountingSession(ApiSession):
     """Knows what its answers' bodies measure: as they came over the wire, and unpacked."""
 
     received: list[tuple[int, int]] = []  # noqa: RUF012 - all threads' sessions fill it
@@ -103,8 +107,10 @@ class CountingSession(GraphSession):
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         """The answer, already read."""
         response = super().send(*args, **kwargs)
-        unpacked = len(response.content)
-        self.received.append((response.raw.tell(), unpacked))
+        wire = response.raw.read(decode_content=False)
+        zipped = response.headers.get("Content-Encoding") == "gzip"
+        self.received.append((len(wire), len(gzip.decompress(wire) if zipped else wire)))
+        response.raw = urllib3.HTTPResponse(io.BytesIO(wire), preload_content=False)
         return response
 
 
@@ -113,7 +119,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     postiz, analytics = databases(postgres, "ingesting", PAGES)
     with (
         sandbox(PAGES, LATENCY_MS) as url,
-        mock.patch.object(client, "GraphSession", CountingSession),
+        mock.patch.object(client, "ApiSession", CountingSession),
     ):
         wall, processor = time.perf_counter(), time.process_time()
         ingest(postiz, analytics, url, PAGES, Settings())

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from include.social_analytics import databases as connections
+from include.social_analytics.connectors.facebook.connector import FACEBOOK_GRAPH
+from include.social_analytics.cooldown import ANALYTICS_REDIS
+from include.social_analytics.databases import ANALYTICS_DB, POSTIZ_DB
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -110,9 +112,9 @@ def test_the_example_of_settings_names_the_connections_and_no_password():
         "connections"
     ]
     assert [one["conn_id"] for one in example] == [
-        connections.POSTIZ_DB,
-        connections.ANALYTICS_DB,
-        connections.FACEBOOK_GRAPH,
-        connections.ANALYTICS_REDIS,
+        POSTIZ_DB,
+        ANALYTICS_DB,
+        FACEBOOK_GRAPH,
+        ANALYTICS_REDIS,
     ]
     assert [one.get("conn_password") for one in example] == [None] * 4

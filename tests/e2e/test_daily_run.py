@@ -189,7 +189,7 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
         [instance] = [one for one in run.of("analytics_ingest") if one["rendered_map_index"] == page.name]
         lines = lines_of(stage, run, instance)
         events = {line["event"] for line in lines}
-        assert events >= {"ingest started", "graph request"}
+        assert events >= {"ingest started", "api request"}
         assert events & {"ingest finished", "ingest failed"}
         for line in lines:
             assert fields <= set(line), line

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import socket
-from datetime import timedelta
+from datetime import date, timedelta
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from include.sandbox.postgres import EmbeddedPostgres
-from include.social_analytics import databases as connections
-from include.social_analytics.databases import graph_connection, open_analytics, open_postiz
+from include.social_analytics import cooldown as cooldowns
+from include.social_analytics.connectors.base import Account, Window
+from include.social_analytics.connectors.facebook.connector import connect, facebook_graph
+from include.social_analytics.cooldown import LocalCooldown, RedisCooldown, shared_cooldown
+from include.social_analytics.databases import open_analytics, open_postiz
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.graph_api.cooldown import LocalCooldown, RedisCooldown
+from include.social_analytics.graph_api.connection import graph_connection
+from include.social_analytics.settings import Settings
+from tests.support.scripted_http import Answer, scripted_server
 
 
 def test_postiz_is_only_ever_read(monkeypatch, postgres: EmbeddedPostgres, postiz_database: str):
@@ -75,7 +81,7 @@ def test_an_error_of_our_own_passes_through(monkeypatch, postgres: EmbeddedPostg
 
 def test_without_a_connection_the_graph_api_is_metas_own(monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_FACEBOOK_GRAPH", raising=False)
-    graph = graph_connection()
+    graph = facebook_graph()
     assert (graph.base_url, graph.api_version, graph.app_secret) == (
         "https://graph.facebook.com",
         "v25.0",
@@ -96,7 +102,7 @@ def test_without_a_connection_the_graph_api_is_metas_own(monkeypatch):
 def test_the_graph_apis_address_comes_from_its_connection(monkeypatch, connection, base_url):
     settings = {"conn_type": "http", "password": "app-secret", "extra": {"api_version": "v26.0"}}
     monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings | connection))
-    graph = graph_connection()
+    graph = facebook_graph()
     assert (graph.base_url, graph.api_version, graph.app_secret) == (base_url, "v26.0", "app-secret")
 
 
@@ -105,21 +111,51 @@ def test_an_api_version_that_is_none_is_refused_by_name(monkeypatch, version):
     settings = {"conn_type": "http", "extra": {"api_version": version}}
     monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings))
     with pytest.raises(JobError, match="api_version") as refused:
-        graph_connection()
+        facebook_graph()
     assert refused.value.code is ErrorCode.CONFIG_INVALID
+
+
+def test_a_provider_of_the_graph_api_has_a_host_version_and_app_of_its_own(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps({"conn_type": "http", "host": "elsewhere"}))
+    monkeypatch.setenv("AIRFLOW_CONN_THREADS_GRAPH", json.dumps({"conn_type": "http", "password": "secret"}))
+    graph = graph_connection("threads", "threads_graph", "graph.threads.net", "v1.0")
+    assert (graph.base_url, graph.api_version, graph.app_secret) == (
+        "https://graph.threads.net",
+        "v1.0",
+        "secret",
+    )
+
+
+def test_the_facebook_connector_finds_its_connection_by_itself(monkeypatch):
+    with scripted_server(Answer({"data": []})) as server:
+        settings = {"conn_type": "http", "host": server.base_url, "extra": {"api_version": "v26.0"}}
+        monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings))
+        reader = connect(Settings(request_backoff=0)).reader(Account("one", "1001", "token"))
+        reader.read(Window(date(2026, 11, 20), lookback_days=3, post_window_days=28))
+    assert server.paths == ["/v26.0/1001/insights", "/v26.0/1001/published_posts"]
 
 
 def test_with_a_redis_connection_the_cooldown_is_shared(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", "redis://127.0.0.1:1/0")
-    assert isinstance(graph_connection().cooldown, RedisCooldown)
+    assert isinstance(facebook_graph().cooldown, RedisCooldown)
 
 
 def test_a_redis_that_never_answers_holds_nobody_up(monkeypatch):
-    monkeypatch.setattr(connections, "REDIS_TIMEOUT", 0.05)
+    monkeypatch.setattr(cooldowns, "REDIS_TIMEOUT", 0.05)
     # It takes connections and says nothing.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        cooldown = graph_connection().cooldown
+        cooldown = facebook_graph().cooldown
         assert cooldown.remaining() is None
         cooldown.start(timedelta(minutes=1))
         assert cooldown.remaining() is not None
+
+
+def test_workers_share_a_cooldown_by_provider_app_and_host_and_show_no_password(monkeypatch):
+    # Nobody listens there: the line that says so names the key.
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", "redis://127.0.0.1:1/0")
+    with capture_logs() as lines:
+        shared_cooldown("threads", "threads_graph", "https://user:pw@graph.threads.net:8443/").remaining()
+    assert [line["key"] for line in lines] == [
+        "social_analytics:cooldown:threads:threads_graph:graph.threads.net"
+    ]

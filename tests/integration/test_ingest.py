@@ -148,7 +148,7 @@ def test_every_line_of_a_job_carries_its_four_fields_also_from_the_pools_threads
     assert len(events) > 10
     for job in bench.jobs:
         mine = [event for event in events if event["jobId"] == job.job_id]
-        assert {event["event"] for event in mine} >= {"ingest started", "graph request"}
+        assert {event["event"] for event in mine} >= {"ingest started", "api request"}
         assert all(event["date"] == DAY.isoformat() for event in mine)
         assert all(event["organizationId"] == "acme" for event in mine)
         assert all(event["integrationId"] == job.integration.id for event in mine)

@@ -9,12 +9,11 @@ import psycopg
 
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.stand_ins.facebook.world import Fault, World
-from include.social_analytics.connectors.facebook.connector import FacebookConnector
+from include.social_analytics.connectors.facebook.connector import connect_to
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.databases import Database
 from include.social_analytics.days import latest_due_day
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.client import GraphApi
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
@@ -45,9 +44,7 @@ class Bench:
         for page in world.pages.values():
             insert_integration(postiz, page.id, "acme", page)
         self.graph = GraphConnection(url, "v25.0", LocalCooldown())
-        self.connector = FacebookConnector(
-            GraphApi(self.graph, request_timeout=SETTINGS.request_timeout, request_backoff=0)
-        )
+        self.connector = connect_to(self.graph, SETTINGS)
         self.use(analytics)
 
     def use(self, analytics: psycopg.Connection) -> None:

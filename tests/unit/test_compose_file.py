@@ -16,7 +16,9 @@ import yaml
 from airflow.configuration import conf
 
 from include.deploy.make_env import fill_in
-from include.social_analytics import databases as connections
+from include.social_analytics.connectors.facebook.connector import FACEBOOK_GRAPH
+from include.social_analytics.cooldown import ANALYTICS_REDIS
+from include.social_analytics.databases import ANALYTICS_DB, POSTIZ_DB
 from include.social_analytics.settings import Settings
 from tests.support.deployment import compose_config
 
@@ -86,10 +88,10 @@ def test_each_airflow_variable_is_an_option_that_airflow_has(name):
 def test_each_connection_and_setting_is_one_that_the_package_reads():
     text = FILE.read_text() + EXAMPLE
     known = {
-        connections.POSTIZ_DB,
-        connections.ANALYTICS_DB,
-        connections.FACEBOOK_GRAPH,
-        connections.ANALYTICS_REDIS,
+        POSTIZ_DB,
+        ANALYTICS_DB,
+        FACEBOOK_GRAPH,
+        ANALYTICS_REDIS,
     }
     assert {name.lower() for name in re.findall(r"AIRFLOW_CONN_(\w+)[=:]", text)} == known
     settings = {field.name for field in fields(Settings)}

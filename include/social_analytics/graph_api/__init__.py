@@ -1,4 +1,4 @@
-"""Meta's Graph API, as its Facebook, Instagram and Threads connectors need it: reading, politely."""
+"""Meta's Graph API, for every connector that reads from it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from include.social_analytics.graph_api.cooldown import Cooldown
+    from include.social_analytics.cooldown import Cooldown
 
 
 @dataclass(frozen=True)

@@ -1,223 +1,115 @@
-"""Requests to the Graph API: one polite, bounded, logged GET at a time, or a classified error."""
+"""Requests to the Graph API: what Meta adds to any provider's API.
+
+That is a version in the path, a proof of the app's secret, the headers of usage, and the error table.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import re
-import threading
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
 
-import requests
-import structlog
-import tenacity
-import urllib3
-
-from include.social_analytics import telemetry
-from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.cooldown import Cooldown, LocalCooldown
-from include.social_analytics.graph_api.transport import BearerToken, GraphSession
 from include.social_analytics.graph_api.usage import Usage, read_usage
-from include.social_analytics.graph_api.verdicts import (
-    APP_LIMIT_CODE,
-    TooMuchData,
-    classify,
-    classify_exception,
-)
-
-log = structlog.get_logger(__name__)
+from include.social_analytics.graph_api.verdicts import APP_LIMIT_CODE, classify
+from include.social_analytics.http.client import Api, ApiAnswer, ApiClient, Quota, Verdict
+from include.social_analytics.http.transport import BearerToken
 
 #: The app's quota is a rolling hour: after a quarter of it a good part of the quota is back.
 COOLDOWN = timedelta(minutes=15)
-#: Stop before the API does it for us: what other workers have under way counts, too.
+#: Stop before the API does: other workers' calls that are under way count, too.
 APP_PERCENT_LIMIT = 95
-#: A page of 100 posts with everything on it is well under one MiB.
-MAX_BODY_BYTES = 16 * 1024 * 1024
-TRIES = 3
 
 
-class GraphApi:
-    """The API as one app sees it. Thread-safe: each thread has its own, reused connection."""
+class GraphApi(Api):
+    """The Graph API as one app sees it. Thread-safe: each thread has its own, reused connection."""
 
     def __init__(
-        self, connection: GraphConnection, *, request_timeout: float, request_backoff: float
+        self,
+        provider: str,
+        connection: GraphConnection,
+        *,
+        account: str,
+        use_case: str,
+        request_timeout: float,
+        request_backoff: float,
     ) -> None:
         """
-        :param request_timeout: seconds to wait for a connection, and each time for bytes.
-        :param request_backoff: seconds before the second try; then twice that; jitter on top.
+        :param account: what people call one account there: "page".
+        :param use_case: what the API's usage header calls such accounts: "pages".
         """
+        super().__init__(
+            provider,
+            connection.base_url,
+            account=account,
+            cooldown=connection.cooldown,
+            request_timeout=request_timeout,
+            request_backoff=request_backoff,
+        )
         self.connection = connection
-        self.request_timeout = request_timeout
-        self.request_backoff = request_backoff
-        self._sessions = threading.local()
+        self.use_case = use_case
 
-    @property
-    def session(self) -> requests.Session:
-        """This thread's session."""
-        if not hasattr(self._sessions, "session"):
-            self._sessions.session = GraphSession()
-        return self._sessions.session  # type: ignore[no-any-return]
-
-    def client(self, page_id: str, token: str) -> GraphClient:
+    def client(self, account_id: str, token: str) -> GraphClient:
         """A client that speaks with one account's token; makes no call yet."""
-        return GraphClient(self, page_id, token)
+        return GraphClient(self, account_id, token)
 
 
-@dataclass(frozen=True)
-class _Exchange:
-    """One request's outcome: a body or an error."""
+class GraphClient(ApiClient):
+    """The Graph API for one account. Used by one thread at a time."""
 
-    body: dict[str, Any]
-    error: JobError | None = None
-    http_status: int | None = None
-    usage: Usage = field(default_factory=Usage)
-
-
-class GraphClient:
-    """The API for one account. Used by one thread at a time."""
-
-    def __init__(self, api: GraphApi, page_id: str, token: str) -> None:
-        self._api = api
-        self._page_id = page_id
-        self._token = token
-        self._page_cooldown = LocalCooldown()
-        #: Requests made so far, retries included.
-        self.http_calls = 0
-        #: Bytes of all answers' bodies so far.
-        self.bytes_received = 0
-
-    @property
-    def api_version(self) -> str:
-        """The version that is asked for, like ``v25.0``."""
-        return self._api.connection.api_version
+    def __init__(self, api: GraphApi, account_id: str, token: str) -> None:
+        super().__init__(api, token=[token], auth=BearerToken(token), judge=self._verdict)
+        self._account_id = account_id
+        self._use_case = api.use_case
+        self._secrets = [token]
+        self._proof: dict[str, str] = {}
+        #: The version that is asked for, like ``v25.0``.
+        self.api_version = api.connection.api_version
+        if app_secret := api.connection.app_secret:
+            key, message = (secret.encode(errors="replace") for secret in (app_secret, token))
+            self._proof = {"appsecret_proof": hmac.new(key, message, hashlib.sha256).hexdigest()}
+            self._secrets += [app_secret, *self._proof.values()]
 
     def get(self, *path: str, **params: str | int) -> dict[str, Any]:
-        """The object at ``path``, below the version.
+        """The object at ``path``, below the version; see :meth:`ApiClient.get`.
 
-        A blip is tried again twice, soon. A throttle is not, since calling prolongs it.
-
-        :param path: segments, quoted here: ids come from elsewhere.
         :param params: the query, without authentication.
-        :raises JobError: classified; :class:`TooMuchData` where asking for less may help.
         """
-        if not re.fullmatch(r"[!-~]+", self._token):
-            raise JobError(ErrorCode.TOKEN_INVALID, "The stored token is empty or no token at all.")
-        if any(not segment.strip(".") for segment in path):
-            raise JobError(ErrorCode.OBJECT_NOT_FOUND, "The stored account id is empty or no id at all.")
-        quoted = "/".join(quote(segment, safe="", errors="replace") for segment in path)
-        backoff = self._api.request_backoff
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_blip),
-            stop=tenacity.stop_after_attempt(TRIES),
-            wait=tenacity.wait_exponential_jitter(multiplier=backoff, jitter=backoff),
-            reraise=True,
-        )
-        return retrying(self._request, f"/{self.api_version}/{quoted}", params)
+        return super().get(self.api_version, *path, **params, **self._proof)
 
-    def _request(self, path: str, params: Mapping[str, str | int]) -> dict[str, Any]:
-        """One request, unless a cooldown forbids it."""
-        for quota, cooldown in (("app", self._api.connection.cooldown), ("page", self._page_cooldown)):
-            if wait := cooldown.remaining():
-                log.warning(
-                    "graph request withheld", path=path, quota=quota, seconds=round(wait.total_seconds())
-                )
-                raise JobError(
-                    ErrorCode.RATE_LIMITED, f"The {quota}'s quota is spent; not called.", retry_after=wait
-                )
-        self.http_calls += 1
-        started = time.monotonic()
-        exchange = self._exchange(path, params)
-        error, usage = exchange.error, exchange.usage
-        (log.warning if error else log.info)(
-            "graph request",
-            path=path,
-            http_status=exchange.http_status,
-            outcome=error.code.value if error else "ok",
-            code=error.provider_code if error else None,
-            subcode=error.provider_subcode if error else None,
-            trace_id=error.trace_id if error else None,
-            milliseconds=round((time.monotonic() - started) * 1000),
-            app_percent=usage.app_percent,
-            page_percent=usage.page_percent,
-        )
-        self._heed(usage, error)
-        if error:
-            raise error
-        return exchange.body
-
-    def _exchange(self, path: str, params: Mapping[str, str | int]) -> _Exchange:
-        """Send and read. Returns errors, since one raised here would carry the URL in its context."""
-        connection, timeout = self._api.connection, self._api.request_timeout
-        secrets = [self._token]
-        query = dict(params)
-        if connection.app_secret:
-            proof = hmac.new(connection.app_secret.encode(), self._token.encode(), hashlib.sha256).hexdigest()
-            query["appsecret_proof"] = proof
-            secrets += [connection.app_secret, proof]
-        try:
-            with self._api.session.get(
-                connection.base_url.rstrip("/") + path,
-                params=query,
-                auth=BearerToken(self._token),
-                timeout=(timeout, timeout),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                usage = read_usage(response.headers, self._page_id)
-                status = response.status_code
-                trace_id = response.headers.get("X-FB-Trace-ID")
-                body = bytearray()
-                for chunk in response.iter_content(64 * 1024):
-                    body += chunk
-                    self.bytes_received += len(chunk)
-                    if len(body) > MAX_BODY_BYTES:
-                        reason = f"The answer is larger than {MAX_BODY_BYTES} bytes."
-                        return _Exchange({}, TooMuchData(ErrorCode.RESPONSE_INVALID, reason), status, usage)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            return _Exchange(
-                {}, classify_exception(error, urlsplit(connection.base_url).hostname or "The API")
+    def _verdict(self, answer: ApiAnswer) -> Verdict:
+        """What an answer means for the job, and for the quotas."""
+        usage = read_usage(answer.headers, self._account_id, self._use_case)
+        error = None
+        body = answer.body
+        if not 200 <= answer.http_status < 300 or not isinstance(body, dict) or body.get("error") is not None:
+            error = classify(
+                answer.http_status,
+                body,
+                secrets=self._secrets,
+                trace_id=answer.headers.get("X-FB-Trace-ID"),
+                retry_after=usage.wait,
             )
-        answer = _json(bytes(body))
-        if 200 <= status < 300 and isinstance(answer, dict) and answer.get("error") is None:
-            return _Exchange(answer, None, status, usage)
-        failure = classify(status, answer, secrets=secrets, trace_id=trace_id, retry_after=usage.wait)
-        return _Exchange({}, failure, status, usage)
-
-    def _heed(self, usage: Usage, error: JobError | None) -> None:
-        """Start the cooldowns that the answer calls for."""
-        if usage.app_percent is not None:
-            telemetry.api_usage(usage.app_percent)
-        if error and error.provider_code == APP_LIMIT_CODE:
-            self._cool("app", self._api.connection.cooldown, usage.wait)
-        elif (usage.app_percent or 0) >= APP_PERCENT_LIMIT:
-            self._cool("app", self._api.connection.cooldown, usage.retry_after)
-        if usage.page_is_throttled:
-            self._cool("page", self._page_cooldown, usage.wait)
-
-    def _cool(self, quota: str, cooldown: Cooldown, wait: timedelta | None) -> None:
-        cooldown.start(wait or COOLDOWN)
-        telemetry.cooldown(quota)
+        over_limit = error is not None and error.provider_code == str(APP_LIMIT_CODE)
+        return Verdict(error, spent=_spent(usage), pauses=_pauses(usage, over_limit))
 
 
-def _is_blip(error: BaseException) -> bool:
-    return (
-        isinstance(error, JobError)
-        and not isinstance(error, TooMuchData)
-        and error.error_class is ErrorClass.TRANSIENT
-        and error.code is not ErrorCode.RATE_LIMITED
-    )
+def _spent(usage: Usage) -> dict[Quota, float]:
+    percents = {Quota.APP: usage.app_percent, Quota.ACCOUNT: usage.account_percent}
+    return {quota: percent for quota, percent in percents.items() if percent is not None}
 
 
-def _json(body: bytes) -> object:
-    """The parsed body; None when it is not JSON (or nested or numbered beyond reason)."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+def _pauses(usage: Usage, app_over_limit: bool) -> dict[Quota, timedelta]:
+    """How long to pause for which quota.
+
+    :param app_over_limit: whether the API refused the call for the app's quota.
+    """
+    pauses = {}
+    if app_over_limit:
+        pauses[Quota.APP] = usage.wait or COOLDOWN
+    elif (usage.app_percent or 0) >= APP_PERCENT_LIMIT:
+        pauses[Quota.APP] = usage.retry_after or COOLDOWN
+    if usage.account_is_throttled:
+        pauses[Quota.ACCOUNT] = usage.wait or COOLDOWN
+    return pauses

@@ -10,7 +10,7 @@ import structlog
 
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
-from include.social_analytics.graph_api.verdicts import TooMuchData
+from include.social_analytics.http.failures import TooMuchData
 
 log = structlog.get_logger(__name__)
 

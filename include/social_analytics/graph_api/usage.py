@@ -21,50 +21,51 @@ _LOADS = ("call_count", "total_cputime", "total_time")
 class Usage:
     """Percentages of the quota (may exceed 100), and the waits that the API asks for; None when unsaid.
 
-    ``regain_access`` is about the page's own quota; ``retry_after`` is HTTP's general header.
+    ``regain_access`` is about the account's own quota; ``retry_after`` is HTTP's general header.
     """
 
     app_percent: float | None = None
-    page_percent: float | None = None
+    account_percent: float | None = None
     regain_access: timedelta | None = None
     retry_after: timedelta | None = None
 
     @property
     def wait(self) -> timedelta | None:
-        """How long the API asks this page to wait."""
+        """How long the API asks this account to wait."""
         return self.regain_access or self.retry_after
 
     @property
-    def page_is_throttled(self) -> bool:
-        """Whether the page's own quota is spent."""
-        return self.regain_access is not None or (self.page_percent or 0) >= 100
+    def account_is_throttled(self) -> bool:
+        """Whether the account's own quota is spent."""
+        return self.regain_access is not None or (self.account_percent or 0) >= 100
 
 
-def read_usage(headers: Mapping[str, str], page_id: str) -> Usage:
-    """What the headers of one answer say, for the app and for the page it was about.
+def read_usage(headers: Mapping[str, str], account_id: str, use_case: str) -> Usage:
+    """What the headers of one answer say, for the app and for the account it was about.
 
     :param headers: with case-insensitive keys, as ``requests`` gives them.
+    :param use_case: the type that the entries about such accounts have ("pages").
     """
-    own = _use_cases(headers.get("X-Business-Use-Case-Usage"), page_id)
+    own = _use_cases(headers.get("X-Business-Use-Case-Usage"), account_id, use_case)
     minutes = _highest(_number(entry.get("estimated_time_to_regain_access")) for entry in own)
     return Usage(
         app_percent=_load(_json_object(headers.get("X-App-Usage"))),
-        page_percent=_highest(map(_load, [_json_object(headers.get("X-Page-Usage")), *own])),
+        account_percent=_highest(map(_load, [_json_object(headers.get("X-Page-Usage")), *own])),
         regain_access=_wait((minutes or 0) * 60),
         retry_after=_retry_after(headers.get("Retry-After", "")),
     )
 
 
-def _use_cases(header: str | None, page_id: str) -> list[Mapping[str, object]]:
-    """The entries about pages: the page's own, or all where it goes by its business's id."""
+def _use_cases(header: str | None, account_id: str, use_case: str) -> list[Mapping[str, object]]:
+    """The entries of the use case: the account's own, or all where it goes by its business's id."""
     by_id = _json_object(header)
-    lists = [by_id[page_id]] if page_id in by_id else list(by_id.values())
+    lists = [by_id[account_id]] if account_id in by_id else list(by_id.values())
     return [
         entry
         for entries in lists
         if isinstance(entries, list)
         for entry in entries
-        if isinstance(entry, dict) and entry.get("type", "pages") == "pages"
+        if isinstance(entry, dict) and entry.get("type", use_case) == use_case
     ]
 
 

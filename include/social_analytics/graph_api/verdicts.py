@@ -1,4 +1,4 @@
-"""The one table that says what an answer of the Graph API, or none, means for a job.
+"""The one table that says what an answer of the Graph API means for a job.
 
 Codes and meanings: https://developers.facebook.com/docs/graph-api/guides/error-handling. The ``type``
 of an error is ``OAuthException`` for nearly everything, throttles included, so it is never looked at.
@@ -11,31 +11,15 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import requests
-import urllib3
-
-from include.social_analytics.errors import REASON_MAX_LENGTH, ErrorCode, JobError
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.http.failures import TooMuchData, identifier, redact, without_explanation
 
 #: The whole app is over its quota, not one page: nobody should call for a while.
 APP_LIMIT_CODE = 4
 
-_POSTGRES_INTEGERS = range(-(2**31), 2**31)
+#: A number beyond these is no code.
+_CODES = range(-(2**31), 2**31)
 _CODE_IN_MESSAGE = re.compile(r"\s*\(#(\d{1,9})\)")
-_TRACE_ID = re.compile(r"[\w+/=:.-]{1,100}", re.ASCII)
-_REDACTED = "[redacted]"
-#: The patterns look at no more of a text: on long words they take the square of its length, and an answer
-#: may have millions of characters. What they take away shortens it, so this is more than a reason keeps.
-_LOOKED_AT = 4 * REASON_MAX_LENGTH
-_QUERY_STRING = re.compile(r"(?<=\S)\?[^\s\"'<>]+")
-_NAMED_SECRET = re.compile(
-    r"(?i)\b(\w*(?:access_?token|appsecret_proof|client_secret)\w*|bearer|oauth)"
-    r"(?:[\"'\s]*(?:[=:]|%3d)[\"'\s]*|(?<=bearer)\s+|(?<=oauth)\s+(?=\S{20}))[^\s&\"',;]+"
-)
-_OPAQUE_SECRET = re.compile(r"EAA[\w-]{12,}|(?=[\w|-]*[A-Z])(?=[\w|-]*\d)[\w|-]{40,}")
-
-
-class TooMuchData(JobError):
-    """The answer would be, or is, too large: asking the same again is no use, asking for less is."""
 
 
 @dataclass(frozen=True)
@@ -122,80 +106,18 @@ def classify(
     too_much = meaning is ErrorCode.API_UNAVAILABLE and "reduce the amount of data" in message.lower()
     return (TooMuchData if too_much else JobError)(
         meaning,
-        redact(message, secrets) or _without_explanation(http_status, answer),
-        provider_code=code,
-        provider_subcode=subcode,
-        trace_id=_trace_id(own_trace_id if isinstance(own_trace_id, str) else trace_id, secrets),
+        redact(message, secrets) or without_explanation(http_status, answer),
+        provider_code=None if code is None else str(code),
+        provider_subcode=None if subcode is None else str(subcode),
+        trace_id=identifier(own_trace_id if isinstance(own_trace_id, str) else trace_id, secrets),
         retry_after=retry_after if meaning is ErrorCode.RATE_LIMITED else None,
     )
 
 
-def classify_exception(error: Exception, host: str) -> JobError:
-    """The failure that no (usable) answer stands for.
-
-    Never quotes the exception: its text holds the request's URL, and with it ``appsecret_proof``.
-    """
-    if isinstance(
-        error,
-        (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-        ),
-    ):
-        return JobError(
-            ErrorCode.CONFIG_INVALID, "The address of the Graph API or of the proxy is not a valid URL."
-        )
-    if isinstance(error, (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError)):
-        return JobError(
-            ErrorCode.RESPONSE_INVALID, f"{host} answered with a compression that cannot be undone."
-        )
-    cause = _innermost(error)
-    # For urllib3 a connection that could not be made, for want of an address say, is a time-out, too.
-    if isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)) and not isinstance(
-        cause, urllib3.exceptions.NewConnectionError
-    ):
-        return JobError(ErrorCode.NETWORK, f"{host} did not answer in time ({type(cause).__name__}).")
-    return JobError(ErrorCode.NETWORK, f"The connection to {host} failed ({type(cause).__name__}).")
-
-
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without the secrets, whatever looks like one, query strings, and what UTF-8 cannot hold.
-
-    Only its beginning, which is more than a reason keeps.
-    """
-    for secret in filter(None, secrets):
-        text = text.replace(secret, _REDACTED)
-    text = _QUERY_STRING.sub("", text[:_LOOKED_AT])
-    text = _NAMED_SECRET.sub(rf"\1={_REDACTED}", text)
-    text = _OPAQUE_SECRET.sub(_REDACTED, text)
-    return text.encode(errors="replace").decode()
-
-
 def _integer(value: object) -> int | None:
-    """A code, also one given as text, that fits a Postgres ``integer``."""
+    """A code, also one given as text."""
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value.strip(), re.ASCII):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if value in _POSTGRES_INTEGERS else None
-
-
-def _trace_id(value: str | None, secrets: Iterable[str]) -> str | None:
-    if value is None or not _TRACE_ID.fullmatch(value) or redact(value, secrets) != value:
-        return None
-    return value
-
-
-def _without_explanation(http_status: int, answer: object) -> str:
-    if 300 <= http_status < 400:
-        return f"The API answered HTTP {http_status}, a redirect; redirects are never followed."
-    if not isinstance(answer, dict):
-        return f"The API answered HTTP {http_status} with a body that is not a JSON object."
-    return f"The API answered HTTP {http_status} without an explanation."
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The exception that ``requests`` and ``urllib3`` wrapped, whose name says what went wrong."""
-    inner = [part for part in (*error.args, getattr(error, "reason", None)) if isinstance(part, Exception)]
-    return _innermost(inner[-1]) if inner else error
+    return value if value in _CODES else None

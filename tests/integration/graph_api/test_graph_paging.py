@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import GraphApi, GraphClient
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.graph_api.paging import Listing, read_listing
 from tests.support.scripted_http import Answer, Request, Script, Step, scripted_server
 
@@ -21,7 +21,10 @@ TOO_MUCH = Answer(
 
 def client(base_url: str) -> GraphClient:
     connection = GraphConnection(base_url, "v25.0", LocalCooldown())
-    return GraphApi(connection, request_timeout=5, request_backoff=0).client("1", "token")
+    api = GraphApi(
+        "facebook", connection, account="page", use_case="pages", request_timeout=5, request_backoff=0
+    )
+    return api.client("1", "token")
 
 
 def page(

@@ -9,9 +9,9 @@ import pytest
 
 from include.social_analytics.connectors import PROVIDERS, open_connector
 from include.social_analytics.connectors.facebook.insights import SOURCES
+from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.graph_api.cooldown import LocalCooldown
 from include.social_analytics.settings import Settings
 
 GRAPH = GraphConnection("https://graph.facebook.com", "v25.0", LocalCooldown(), app_secret="app-secret")

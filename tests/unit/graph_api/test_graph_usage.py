@@ -12,7 +12,7 @@ from requests.structures import CaseInsensitiveDict
 from include.social_analytics.graph_api.usage import MAX_WAIT, Usage, read_usage
 
 
-def usage(**headers: object) -> Usage:
+def usage(use_case: str = "pages", **headers: object) -> Usage:
     return read_usage(
         CaseInsensitiveDict(
             {
@@ -21,6 +21,7 @@ def usage(**headers: object) -> Usage:
             }
         ),
         "1001",
+        use_case,
     )
 
 
@@ -29,16 +30,16 @@ def test_the_highest_of_each_load_counts() -> None:
         x_app_usage={"call_count": 28, "total_time": 25, "total_cputime": 96},
         x_page_usage={"call_count": 85, "total_cputime": 56, "total_time": 60},
     )
-    assert answer == Usage(app_percent=96, page_percent=85)
-    assert not answer.page_is_throttled
+    assert answer == Usage(app_percent=96, account_percent=85)
+    assert not answer.account_is_throttled
 
 
 def test_minutes_to_regain_access_throttle_the_page() -> None:
     entry = {"type": "pages", "call_count": 100, "total_cputime": 25, "estimated_time_to_regain_access": 19}
     answer = usage(x_business_use_case_usage={"1001": [entry]})
     assert answer.regain_access == answer.wait == timedelta(minutes=19)
-    assert answer.page_percent == 100
-    assert answer.page_is_throttled
+    assert answer.account_percent == 100
+    assert answer.account_is_throttled
 
 
 def test_another_use_case_or_another_page_does_not_count_where_the_page_is_named() -> None:
@@ -48,12 +49,17 @@ def test_another_use_case_or_another_page_does_not_count_where_the_page_is_named
             "2002": [{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": 9}],
         }
     )
-    assert answer == Usage(page_percent=3)
+    assert answer == Usage(account_percent=3)
+
+
+def test_each_provider_has_a_use_case_of_its_own() -> None:
+    header = {"1001": [{"type": "pages", "call_count": 3}, {"type": "instagram", "call_count": 99}]}
+    assert usage("instagram", x_business_use_case_usage=header) == Usage(account_percent=99)
 
 
 def test_a_page_may_go_by_its_business() -> None:
     entry = {"type": "pages", "call_count": 7, "estimated_time_to_regain_access": 0}
-    assert usage(x_business_use_case_usage={"5": [entry]}) == Usage(page_percent=7)
+    assert usage(x_business_use_case_usage={"5": [entry]}) == Usage(account_percent=7)
 
 
 @pytest.mark.parametrize(

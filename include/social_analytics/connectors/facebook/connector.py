@@ -10,19 +10,38 @@ from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.facebook.insights import read_insights
 from include.social_analytics.connectors.facebook.posts import read_posts
 from include.social_analytics.connectors.reading import DayStatus, Reading, Window
+from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import GraphApi
 from include.social_analytics.graph_api.connection import graph_connection
 from include.social_analytics.settings import Settings
 
+FACEBOOK_GRAPH = "facebook_graph"
+
 
 def connect(settings: Settings) -> FacebookConnector:
-    """The connector, on Airflow's connection ``facebook_graph``.
+    """The connector on Airflow's connection ``facebook_graph``, or on Meta's own host without one.
 
-    :raises JobError: ``config_invalid`` when that connection cannot be used.
+    :raises JobError: ``config_invalid`` when the connection is not usable.
     """
+    return connect_to(facebook_graph(), settings)
+
+
+def facebook_graph() -> GraphConnection:
+    """Where the API is, by Airflow's connection ``facebook_graph``.
+
+    :raises JobError: ``config_invalid`` when the connection is not usable.
+    """
+    return graph_connection("facebook", FACEBOOK_GRAPH, "graph.facebook.com", "v25.0")
+
+
+def connect_to(graph: GraphConnection, settings: Settings) -> FacebookConnector:
+    """The connector on any Graph API."""
     return FacebookConnector(
         GraphApi(
-            graph_connection(),
+            "facebook",
+            graph,
+            account="page",
+            use_case="pages",
             request_timeout=settings.request_timeout,
             request_backoff=settings.request_backoff,
         )

@@ -10,11 +10,12 @@ from decimal import Decimal
 import structlog
 
 from include.social_analytics.connectors.facebook import PROVIDER
-from include.social_analytics.connectors.facebook.values import amount, midnight, moment, objects, pacific_day
+from include.social_analytics.connectors.facebook.values import midnight, pacific_day
 from include.social_analytics.connectors.reading import UnsupportedMetric, Window
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.paging import items_of
+from include.social_analytics.json_values import amount, moment, objects
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +48,7 @@ def read_insights(client: GraphClient, page_id: str, window: Window) -> PageInsi
     try:
         return PageInsights(_request(client, page_id, window, tuple(SOURCES)))
     except JobError as error:
-        if error.code is not ErrorCode.REQUEST_INVALID or error.provider_code != 100:
+        if error.code is not ErrorCode.REQUEST_INVALID or error.provider_code != "100":
             raise
         log.warning("insights refused, asking metric by metric", reason=error.reason)
     series: Series = {}

@@ -12,19 +12,12 @@ from decimal import Decimal
 import structlog
 
 from include.social_analytics.connectors.facebook import PROVIDER
-from include.social_analytics.connectors.facebook.values import (
-    amount,
-    at,
-    midnight,
-    moment,
-    objects,
-    pacific_day,
-    text,
-)
+from include.social_analytics.connectors.facebook.values import midnight, pacific_day
 from include.social_analytics.connectors.reading import Content, UnsupportedMetric, Window
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.paging import items_of, read_listing
+from include.social_analytics.json_values import amount, at, moment, objects, text
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from include.social_analytics.graph_api.cooldown import LocalCooldown, cooldown_key
+from include.social_analytics.cooldown import LocalCooldown, cooldown_key
 
 
 def test_a_cooldown_is_off_until_started() -> None:
@@ -26,7 +26,8 @@ def test_a_shorter_cooldown_never_shortens_a_longer_one() -> None:
     assert timedelta(minutes=59) < left <= timedelta(hours=1)
 
 
-def test_the_key_names_the_host_only() -> None:
+def test_each_provider_and_app_has_a_key_of_its_own() -> None:
     assert (
-        cooldown_key("https://user:pw@graph.facebook.com/") == "social_analytics:cooldown:graph.facebook.com"
+        cooldown_key("facebook", "facebook_graph", "graph.facebook.com")
+        == "social_analytics:cooldown:facebook:facebook_graph:graph.facebook.com"
     )

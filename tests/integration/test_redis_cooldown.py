@@ -15,9 +15,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from structlog.testing import capture_logs
 
-from include.social_analytics.graph_api.cooldown import RedisCooldown
+from include.social_analytics.cooldown import RedisCooldown
 
-KEY = "social_analytics:cooldown:graph.facebook.com"
+KEY = "social_analytics:cooldown:facebook:facebook_graph:graph.facebook.com"
 
 
 def connect(socket_path: Path) -> Redis:
@@ -63,7 +63,7 @@ def test_one_worker_starts_it_and_another_sees_it(socket_path: Path) -> None:
     left = other.remaining()
     assert left is not None
     assert timedelta(minutes=14) < left <= timedelta(minutes=15)
-    assert RedisCooldown(connect(socket_path), "another host").remaining() is None
+    assert RedisCooldown(connect(socket_path), "another app").remaining() is None
 
 
 def test_a_shorter_one_never_shortens_a_longer_one(socket_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Leaving the API alone for a while, together: once the app's quota is spent, each call prolongs that."""
+"""Shared back-off: when an app's quota is spent, all workers pause, since each call prolongs the wait."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from include.social_analytics.airflow_compat import find_connection
+
 if TYPE_CHECKING:
-    # Loading it takes longer than a channel's calls, and without that connection nobody needs it.
+    # Loading it takes longer than a channel's calls, and only the connection analytics_redis needs it.
     from redis import Redis
 
 log = structlog.get_logger(__name__)
+
+ANALYTICS_REDIS = "analytics_redis"
+
+#: Seconds that Redis gets to answer. After that the call goes on without it.
+REDIS_TIMEOUT = 2
 
 # Two workers may learn of two waits at once: comparing and setting must be one step.
 _SET_UNLESS_LONGER = """
@@ -35,7 +42,7 @@ class Cooldown(Protocol):
 
 
 class LocalCooldown:
-    """A cooldown that this process alone knows of."""
+    """A cooldown that only this process knows of."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -92,6 +99,27 @@ class RedisCooldown:
         log.warning("shared cooldown not reachable", key=self._key, error=type(error).__name__)
 
 
-def cooldown_key(base_url: str) -> str:
-    """The key under which all workers that call the same API share a cooldown."""
-    return f"social_analytics:cooldown:{urlsplit(base_url).hostname}"
+def cooldown_key(provider: str, conn_id: str, host: str | None) -> str:
+    """The key under which all workers that spend one app's quota share a cooldown."""
+    return f"social_analytics:cooldown:{provider}:{conn_id}:{host}"
+
+
+def shared_cooldown(provider: str, conn_id: str, base_url: str) -> Cooldown:
+    """A cooldown of all workers, where the connection ``analytics_redis`` exists; else of this process.
+
+    :param conn_id: the provider's connection, which stands for the app.
+    """
+    if find_connection(ANALYTICS_REDIS) is None:
+        return LocalCooldown()
+    from airflow.providers.redis.hooks.redis import RedisHook
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    client = RedisHook(redis_conn_id=ANALYTICS_REDIS).get_conn()  # type: ignore[no-untyped-call]
+    # The hook sets no timeouts, and the client is asked before each request. No connection is open yet.
+    client.connection_pool.connection_kwargs.update(
+        socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+    )
+    # One retry, for a connection that has gone stale.
+    client.set_retry(Retry(NoBackoff(), 1))
+    return RedisCooldown(client, cooldown_key(provider, conn_id, urlsplit(base_url).hostname))

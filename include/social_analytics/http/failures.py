@@ -1,0 +1,95 @@
+"""What a failed request means, and what may be said of it, whichever API it went to."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable
+
+import requests
+import urllib3
+
+from include.social_analytics.errors import REASON_MAX_LENGTH, ErrorCode, JobError
+
+_IDENTIFIER = re.compile(r"[\w+/=:.-]{1,100}", re.ASCII)
+_REDACTED = "[redacted]"
+#: The patterns look at no more of a text: on long words they take the square of its length, and an answer
+#: may have millions of characters. What they take away shortens it, so this is more than a reason keeps.
+_LOOKED_AT = 4 * REASON_MAX_LENGTH
+_QUERY_STRING = re.compile(r"(?<=\S)\?[^\s\"'<>]+")
+_NAMED_SECRET = re.compile(
+    r"(?i)\b(\w*(?:access_?token|appsecret_proof|client_secret)\w*|bearer|oauth)"
+    r"(?:[\"'\s]*(?:[=:]|%3d)[\"'\s]*|(?<=bearer)\s+|(?<=oauth)\s+(?=\S{20}))[^\s&\"',;]+"
+)
+_OPAQUE_SECRET = re.compile(r"EAA[\w-]{12,}|(?=[\w|-]*[A-Z])(?=[\w|-]*\d)[\w|-]{40,}")
+
+
+class TooMuchData(JobError):
+    """The answer would be, or is, too large: asking the same again is no use, asking for less is."""
+
+
+def connection_failure(error: Exception, host: str) -> JobError:
+    """The failure that no (usable) answer stands for.
+
+    Never quotes the exception: its text holds the request's URL, and a secret may be in its query.
+    """
+    if isinstance(
+        error,
+        (
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+        ),
+    ):
+        return JobError(
+            ErrorCode.CONFIG_INVALID, "The address of the API or of the proxy is not a valid URL."
+        )
+    if isinstance(error, zlib.error):
+        return JobError(
+            ErrorCode.RESPONSE_INVALID, f"{host} answered with a compression that cannot be undone."
+        )
+    cause = _innermost(error)
+    # For urllib3 a connection that could not be made, for want of an address say, is a time-out, too.
+    if isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)) and not isinstance(
+        cause, urllib3.exceptions.NewConnectionError
+    ):
+        return JobError(ErrorCode.NETWORK, f"{host} did not answer in time ({type(cause).__name__}).")
+    return JobError(ErrorCode.NETWORK, f"The connection to {host} failed ({type(cause).__name__}).")
+
+
+def without_explanation(http_status: int, body: object) -> str:
+    """The reason for an answer that does not give one.
+
+    :param body: parsed; None when it is not JSON.
+    """
+    if 300 <= http_status < 400:
+        return f"The API answered HTTP {http_status}, a redirect; redirects are never followed."
+    if not isinstance(body, dict):
+        return f"The API answered HTTP {http_status} with a body that is not a JSON object."
+    return f"The API answered HTTP {http_status} without an explanation."
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """``text`` without the secrets, whatever looks like one, query strings, and what UTF-8 cannot hold.
+
+    Only its beginning, which is more than a reason keeps.
+    """
+    for secret in filter(None, secrets):
+        text = text.replace(secret, _REDACTED)
+    text = _QUERY_STRING.sub("", text[:_LOOKED_AT])
+    text = _NAMED_SECRET.sub(rf"\1={_REDACTED}", text)
+    text = _OPAQUE_SECRET.sub(_REDACTED, text)
+    return text.encode(errors="replace").decode()
+
+
+def identifier(value: object, secrets: Iterable[str] = ()) -> str | None:
+    """A code or trace id, as the API gave it; None when it is not a short ASCII word, or may be a secret."""
+    if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value) or redact(value, secrets) != value:
+        return None
+    return value
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The exception that ``requests`` and ``urllib3`` wrapped, whose name says what went wrong."""
+    inner = [part for part in (*error.args, getattr(error, "reason", None)) if isinstance(part, Exception)]
+    return _innermost(inner[-1]) if inner else error
