@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from include.social_analytics.airflow_compat import find_connection
 from include.social_analytics.errors import ErrorCode, JobError
 
 POSTIZ_DB = "postiz_db"
@@ -144,6 +143,8 @@ def open_analytics_to_read() -> Iterator[Database]:
 @contextmanager
 def _open_postgres(conn_id: str, **parameters: object) -> Iterator[Database]:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    from include.social_analytics.airflow_compat import find_connection
 
     known = find_connection(conn_id)
     if known is None:

@@ -23,6 +23,6 @@ def mask(tokens: Sequence[str]) -> None:
     from airflow.sdk.log import mask_secret
 
     if conf.getimport("logging", "secret_mask_adapter") is each_token:
-        mask_secret(_SEPARATOR.join(dict.fromkeys(tokens)))
+        mask_secret(_SEPARATOR.join(tokens))
     else:
-        mask_secret([*dict.fromkeys(tokens)])
+        mask_secret([*tokens])

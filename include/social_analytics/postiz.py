@@ -213,7 +213,8 @@ def accounts(
     secrets = {
         id_: provider_named(identifiers[identifier]).secrets(token) for id_, identifier, _, token in rows
     }
-    mask([*(row[3] for row in rows), *(part for parts in secrets.values() for part in parts)])
+    tokens = [token for _, _, _, token in rows]
+    mask(list(dict.fromkeys([*tokens, *(part for parts in secrets.values() for part in parts)])))
     return {
         id_: Account(id_, identifier, account_id, secrets[id_]) for id_, identifier, account_id, _ in rows
     }

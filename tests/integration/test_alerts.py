@@ -7,10 +7,11 @@ from datetime import date, timedelta
 import pytest
 
 from include.social_analytics import alerts
+from include.social_analytics.airflow_compat import RunState
 from include.social_analytics.coverage import Coverage, Failure
 from include.social_analytics.errors import ErrorCode
 from include.social_analytics.jobs import IngestJob, Integration
-from include.social_analytics.runs import OwnRun, Run
+from include.social_analytics.runs import Run
 from include.social_analytics.settings import Notifier
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY
@@ -49,10 +50,10 @@ def test_one_message_says_what_fails_why_who_cures_it_and_where_to_look(analytic
         analytics, failing(ErrorCode.TOKEN_INVALID, ErrorCode.TOKEN_INVALID, ErrorCode.NETWORK), ("red",)
     )
     [(subject, text)] = outbox
-    assert subject == f"Social analytics, {DAY}: 3 of 9 integrations are missing"
+    assert subject == f"Social analytics, {DAY}: 3 of 9 channels are missing"
     assert "The run is red." in text
-    assert "2 with token_invalid. Cured by the page&#39;s owner: Reconnect the channel in Postiz." in text
-    assert "1 with network. Cured by time; else whoever runs Airflow" in text
+    assert "2 with token_invalid. Resolved by the channel&#39;s owner: Reconnect the channel in" in text
+    assert "1 with network. Resolved by time; else whoever runs Airflow" in text
     assert "(id-0): It says why" in text
     assert "/plugin/social-analytics" in text
     assert "/dags/social_analytics_daily/runs/scheduled__2026-11-20" in text
@@ -71,8 +72,8 @@ def test_nothing_is_sent_while_nothing_changes_and_the_end_is_told_once(analytic
     assert tell(analytics, ALL_WELL)
     assert not tell(analytics, ALL_WELL)
     assert [subject.split(": ")[1] for subject, _ in outbox] == [
-        "1 of 9 integrations are missing",
-        "2 of 9 integrations are missing",
+        "1 of 9 channels are missing",
+        "2 of 9 channels are missing",
         "complete again",
     ]
 
@@ -101,7 +102,7 @@ def test_a_notifier_that_hangs_is_left_behind(analytics, outbox, monkeypatch):
     assert tell(analytics, failing(ErrorCode.NETWORK))
 
 
-def late(analytics, day: date = DAY, own_run: OwnRun = OwnRun.RUNNING) -> bool:
+def late(analytics, day: date = DAY, own_run: RunState = RunState.RUNNING) -> bool:
     """Tell of a deadline; whether a message went out."""
     before = len(Outbox.sent)
     alert = alerts.late(day, own_run, ledger.by_status(analytics, day))
@@ -112,11 +113,13 @@ def late(analytics, day: date = DAY, own_run: OwnRun = OwnRun.RUNNING) -> bool:
 def test_at_the_deadline_it_says_how_the_run_stands_and_how_many_are_done(analytics, outbox):
     jobs = [IngestJob(Integration(f"id-{n}", "Page", "acme", "facebook"), DAY, False) for n in range(3)]
     ledger.register(analytics, jobs, "scheduled")
-    ledger.start(analytics, jobs[0], "scheduled")
+    claim = ledger.Claim("scheduled", 1)
+    ledger.claim(analytics, jobs[:1], claim, force=True)
+    ledger.start(analytics, jobs[0], claim)
     assert late(analytics)
     [(subject, text)] = outbox
     assert subject == f"Social analytics, {DAY}: not complete at the deadline"
-    assert "Its run is still under way. Of 3 integrations: 2 queued, 1 running." in text
+    assert "Its run is still under way. Of 3 channels: 2 queued, 1 running." in text
     assert "/plugin/social-analytics" in text
     assert "/dags/social_analytics_daily" in text
 
@@ -124,14 +127,14 @@ def test_at_the_deadline_it_says_how_the_run_stands_and_how_many_are_done(analyt
 @pytest.mark.parametrize(
     ("own_run", "words"),
     [
-        (OwnRun.QUEUED, "Its run has not begun: is the DAG social_analytics_daily paused, or are"),
-        (OwnRun.MISSING, "It has no run: is the DAG social_analytics_daily unpaused"),
+        (RunState.QUEUED, "Its run has not begun: is the DAG social_analytics_daily paused, or are"),
+        (RunState.MISSING, "It has no run: is the DAG social_analytics_daily unpaused"),
     ],
 )
 def test_a_run_that_has_not_begun_is_told_too(analytics, outbox, own_run, words):
     assert late(analytics, own_run=own_run)
     assert words in outbox[0][1]
-    assert "No integration has been listed for it." in outbox[0][1]
+    assert "No channel has been listed for it." in outbox[0][1]
 
 
 def test_each_late_day_is_told_once_and_the_end_of_it_too(analytics, outbox):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -15,8 +15,10 @@ from freezegun import freeze_time
 from include.sandbox.faults import Faults
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.stand_ins.facebook.world import Fault
-from include.social_analytics.connectors import open_connector
-from include.social_analytics.connectors.base import Account, Connector, Reader, Reading, Window
+from include.social_analytics.connectors.base import Account, Connector, Reader
+from include.social_analytics.connectors.facebook.connector import connect_to
+from include.social_analytics.connectors.reading import Reading, Window
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import JobError
 from include.social_analytics.ingest import Ingester
 from tests.support.bench import DAY, SETTINGS, Bench, ingest
@@ -49,12 +51,15 @@ def another(
     bench: Bench, postgres: EmbeddedPostgres, connector: Connector | None = None, **settings: float
 ) -> Ingester:
     """A second worker's ingester: on the same world, with connections of its own."""
-    own = replace(SETTINGS, **settings)
+    own = SETTINGS.model_copy(update=settings)
     postiz, analytics = (
-        psycopg.connect(postgres.dsn(connection.info.dbname), autocommit=True)
-        for connection in (bench.postiz, bench.analytics)
+        Database(conn_id, psycopg.connect(postgres.dsn(connection.info.dbname), autocommit=True))
+        for conn_id, connection in (
+            ("postiz_db", bench.postiz),
+            ("analytics_db", bench.analytics.connection),
+        )
     )
-    chosen = connector or open_connector("facebook", settings=own, graph=bench.graph)
+    chosen = connector or connect_to(bench.graph, own)
     return Ingester(postiz, analytics, lambda _: chosen, lambda _: None, own)
 
 
@@ -93,10 +98,11 @@ def test_the_analytics_connection_lost_in_the_middle_of_a_write__the_next_try_do
         "CREATE TRIGGER die BEFORE INSERT ON analytics.integration_metric_daily"
         f" FOR EACH ROW EXECUTE FUNCTION die('{bench.jobs[0].integration.id}')"
     )
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(JobError, match="storage_unavailable"):
         bench.ingest()
 
-    with psycopg.connect(postgres.dsn(bench.analytics.info.dbname), autocommit=True) as connection:
+    database = bench.analytics.connection.info.dbname
+    with psycopg.connect(postgres.dsn(database), autocommit=True) as connection:
         connection.execute("DROP TRIGGER die ON analytics.integration_metric_daily")
         bench.use(connection)
         # Nothing of the first ingest, which had succeeded, passes for this one's.
@@ -140,10 +146,6 @@ class Slow:
     connector: Connector
     has_read: Event
     told: Event
-
-    @property
-    def timezone(self):
-        return self.connector.timezone
 
     def reader(self, account: Account) -> Reader:
         reader = self.connector.reader(account)

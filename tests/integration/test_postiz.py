@@ -21,7 +21,7 @@ from include.social_analytics.postiz import (
     require_known,
 )
 
-FACEBOOK = ["facebook"]
+FACEBOOK = {"facebook": "facebook"}
 LATER = "2026-11-20 10:00:00"
 _numbers = itertools.count()
 
@@ -75,8 +75,10 @@ def acme(postiz: psycopg.Connection) -> psycopg.Connection:
     return postiz
 
 
-def listed(connection: psycopg.Connection, providers: list[str] = FACEBOOK, **narrowed: object) -> list[str]:
-    return [found.id for page in active_integrations(connection, providers, **narrowed) for found in page]
+def listed(
+    connection: psycopg.Connection, identifiers: dict[str, str] = FACEBOOK, **narrowed: object
+) -> list[str]:
+    return [found.id for page in active_integrations(connection, identifiers, **narrowed) for found in page]
 
 
 #: One integration for each reason to leave one out.
@@ -118,8 +120,12 @@ def test_only_active_integrations_are_listed_and_without_their_token(mixed):
 
 
 def test_providers_are_those_asked_for(mixed):
-    assert listed(mixed, ["facebook", "linkedin"]) == ["a", "b", "is-no_connector"]
-    assert listed(mixed, []) == []
+    assert listed(mixed, {"facebook": "facebook", "linkedin": "linkedin-page"}) == [
+        "a",
+        "b",
+        "is-no_connector",
+    ]
+    assert listed(mixed, {}) == []
 
 
 def test_a_token_said_to_be_expired_is_no_reason_to_leave_one_out(acme):
@@ -218,7 +224,7 @@ def test_accounts_are_those_still_active_and_their_tokens_are_masked(mixed):
     masked: list[str] = []
     found = accounts(mixed, ["a", "b", "unknown", "is-disabled"], FACEBOOK, mask=masked.extend)
     assert sorted(found) == ["a", "b"]
-    assert found["a"].token == "token-of-a"
+    assert found["a"].secrets == ("token-of-a",)
     assert sorted(masked) == ["token-of-a", "token-of-b"]
     assert "token-of-a" not in repr(found)
 
@@ -235,7 +241,7 @@ def test_no_token_is_returned_that_could_not_be_masked(mixed):
 @pytest.mark.parametrize("token", ["", "undefined"])
 def test_a_token_that_cannot_be_one_is_left_to_the_api_to_judge(acme, token):
     integration(acme, "a", token=token, internalId="1234")
-    assert accounts(acme, ["a"], FACEBOOK, mask=id) == {"a": Account("a", "1234", token)}
+    assert accounts(acme, ["a"], FACEBOOK, mask=id) == {"a": Account("a", "facebook", "1234", (token,))}
 
 
 def test_why_an_integration_is_no_longer_active(mixed):

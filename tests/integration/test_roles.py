@@ -11,7 +11,8 @@ from psycopg import errors
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics import postiz as postiz_reading
-from include.social_analytics.connectors import PROVIDERS
+from include.social_analytics.connectors import names_by_identifier
+from include.social_analytics.databases import Database
 from include.social_analytics.warehouse.migrate import migrate
 
 ROLES = Path(__file__).resolve().parents[2] / "include" / "deploy" / "roles"
@@ -48,12 +49,13 @@ def reader(postiz, postiz_database, as_role):
 
 
 def test_the_reader_reads_what_the_daily_job_needs(reader):
-    [[found]] = postiz_reading.active_integrations(reader, PROVIDERS)
+    known = names_by_identifier()
+    [[found]] = postiz_reading.active_integrations(reader, known)
     assert found.id == "i1"
-    assert postiz_reading.left_out(reader, PROVIDERS) == {}
-    assert postiz_reading.accounts(reader, ["i1"], PROVIDERS, mask=lambda token: None)["i1"].token
+    assert postiz_reading.left_out(reader, known) == {}
+    assert postiz_reading.accounts(reader, ["i1"], known, mask=lambda token: None)["i1"].secrets
     assert postiz_reading.published_posts(reader, "i1", ["1_2"]) == {}
-    postiz_reading.require_known(reader, PROVIDERS, organization_id="o1", integration_ids=["i1"])
+    postiz_reading.require_known(reader, known, organization_id="o1", integration_ids=["i1"])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role
     with psycopg.connect(postgres.dsn("roles_analytics"), autocommit=True) as superuser:
         superuser.execute((ROLES / "analytics_owner.sql").read_bytes())
     owner = as_role("social_analytics", "roles_analytics")
-    migrate(owner)
+    migrate(Database("analytics_db", owner))
     owner.execute("INSERT INTO analytics.unsupported_metric SELECT 'p', 'v', 'm', now(), now(), 'r'")
     for statement in ("CREATE TABLE public.mine (n integer)", "CREATE SCHEMA mine"):
         with pytest.raises(errors.InsufficientPrivilege):

@@ -14,15 +14,11 @@ from airflow.sdk.execution_time.context import set_current_context
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.batches import Batch, deal_out
+from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
 from include.social_analytics.days import label_of
 from include.social_analytics.errors import JobError
-from include.social_analytics.tasks import (
-    AGGREGATE_TASK,
-    INGEST_TASK,
-    LIST_TASK,
-    analytics_ingest,
-    check_coverage,
-)
+from include.social_analytics.tasks.check import check_coverage
+from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY, Bench
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
@@ -46,7 +42,8 @@ def run() -> SimpleNamespace:
 @pytest.fixture
 def batch(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Batch:
     """All of the bench's pages, for one mapped task; with what the tasks find in their environment."""
-    for variable, database in {"POSTIZ_DB": bench.postiz, "ANALYTICS_DB": bench.analytics}.items():
+    databases = {"POSTIZ_DB": bench.postiz, "ANALYTICS_DB": bench.analytics.connection}
+    for variable, database in databases.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{variable}", postgres.airflow_connection(database.info.dbname))
     graph = {"conn_type": "http", "host": bench.graph.base_url}
     monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(graph))
@@ -146,9 +143,9 @@ def test_nobody_says_that_all_is_well_again_while_another_run_still_reads(bench,
     with pytest.raises(AirflowFailException):
         ingest(1)
     check("failed")
-    ledger.claim(bench.analytics, bench.jobs, "another", first_try=1, force=True)
+    ledger.claim(bench.analytics, bench.jobs, ledger.Claim("another", 1), force=True)
     check("failed")
-    assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 integrations are missing"]
+    assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 channels are missing"]
 
 
 def test_a_cleared_task_that_never_reaches_postiz_is_not_excused_by_a_failure_of_before(
@@ -162,5 +159,5 @@ def test_a_cleared_task_that_never_reaches_postiz_is_not_excused_by_a_failure_of
     for try_number in range(2, 2 + 1 + RETRIES):
         with pytest.raises(JobError, match="storage_unavailable"):
             ingest(try_number, max_tries=1 + RETRIES)
-    with pytest.raises(AirflowFailException, match="3 integrations failed"):
+    with pytest.raises(AirflowFailException, match="3 channels failed"):
         check("failed")

@@ -13,32 +13,12 @@ from include.social_analytics.settings import PREFIX, Settings
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
-_SETTING_MEANINGS = {
-    "timezone": "the zone of `RUN_AT`",
-    "run_at": "when a day's run starts, at the earliest at the day's end in Los Angeles",
-    "start_date": "the first day that catch-up runs",
-    "lookback_days": "days before the run's day whose metrics are read again",
-    "post_window_days": "days whose posts are read, the run's day included",
-    "max_mapped_tasks": "mapped ingest tasks of one run; beyond it, each takes a batch",
-    "max_concurrent_tasks": "ingest tasks at once, over all runs",
-    "max_active_runs": "scheduled and manual runs at once",
-    "retry_delay": "seconds before Airflow's first retry; doubles with each",
-    "max_retry_delay": "seconds before a retry at most; also the wait for a quota when the API names none",
-    "request_backoff": "seconds between tries of one request, doubling; 3 tries",
-    "request_timeout": "seconds to wait for the API to connect, and between two bytes",
-    "min_coverage": "below it the run is red; of the jobs that did not fail for the owner to cure",
-    "snapshot_retention_months": "full months of content snapshots to keep; unset: all",
-    "notifier": "an Airflow notifier for alerts, as JSON; see Alerts. Unset: none",
-    "deadline": "in `TIMEZONE`, after `RUN_AT`: when to alert of a day whose run has not ended",
-}
-
 
 def settings_table() -> str:
     """The settings with their defaults."""
-    defaults = Settings()
     rows = ["| variable | default | |", "|---|---|---|"]
-    for name, meaning in _SETTING_MEANINGS.items():
-        value = getattr(defaults, name)
+    for name, field in Settings.model_fields.items():
+        value = field.default
         if isinstance(value, timedelta):
             value = f"{value.total_seconds():g}"
         elif name == "run_at":
@@ -47,7 +27,7 @@ def settings_table() -> str:
             value = f"{value:g}"
         elif value is None:
             value = ""
-        rows.append(f"| `{PREFIX}{name.upper()}` | {value} | {meaning} |")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {value} | {field.description} |")
     return "\n".join(rows)
 
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ import yaml
 from airflow.configuration import conf
 
 from include.deploy.make_env import fill_in
-from include.social_analytics.connectors.facebook.connector import FACEBOOK_GRAPH
+from include.social_analytics import databases
+from include.social_analytics.connectors import providers
 from include.social_analytics.cooldown import ANALYTICS_REDIS
-from include.social_analytics.databases import ANALYTICS_DB, POSTIZ_DB
 from include.social_analytics.settings import Settings
 from tests.support.deployment import compose_config
 
@@ -87,14 +86,10 @@ def test_each_airflow_variable_is_an_option_that_airflow_has(name):
 
 def test_each_connection_and_setting_is_one_that_the_package_reads():
     text = FILE.read_text() + EXAMPLE
-    known = {
-        POSTIZ_DB,
-        ANALYTICS_DB,
-        FACEBOOK_GRAPH,
-        ANALYTICS_REDIS,
-    }
+    known = {databases.POSTIZ_DB, databases.ANALYTICS_DB, ANALYTICS_REDIS}
+    known |= {name for provider in providers().values() for name in provider.connections}
     assert {name.lower() for name in re.findall(r"AIRFLOW_CONN_(\w+)[=:]", text)} == known
-    settings = {field.name for field in fields(Settings)}
+    settings = set(Settings.model_fields)
     assert {name.lower() for name in re.findall(r"SOCIAL_ANALYTICS_([A-Z_]+)=", text)} <= settings
 
 

@@ -8,7 +8,7 @@ import pytest
 from include.social_analytics.coverage import assess, never_read
 from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import Integration
-from include.social_analytics.warehouse.ledger import JobState
+from include.social_analytics.warehouse.ledger import JobState, JobStatus
 
 DAY = date(2026, 11, 20)
 
@@ -25,7 +25,7 @@ def state(number: int, outcome: str) -> JobState:
         job_id=f"analytics-ingest:i{number}:{DAY}",
         integration_id=f"i{number}",
         date=DAY,
-        status="failed" if failed else outcome,
+        status=JobStatus.FAILED if failed else JobStatus(outcome),
         error_class=None,
         error_code=outcome if failed else None,
         reason="It says so.",
@@ -135,5 +135,5 @@ def test_low_coverage_does_too_and_names_the_setting():
 
 def test_of_thousands_of_failures_a_person_is_told_some():
     [complaint, _] = judged(*["network"] * 5000)[0]
-    assert complaint.startswith("5000 integrations failed")
+    assert complaint.startswith("5000 channels failed")
     assert len(complaint) < 10_000

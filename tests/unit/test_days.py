@@ -11,7 +11,9 @@ from airflow.utils.types import DagRunType
 
 from include.social_analytics.days import DaySchedule, day_ended_at, day_of_run, label_of, latest_due_day
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.settings import LOS_ANGELES, Settings
+from include.social_analytics.settings import Settings
+
+LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 
 TWO_YEARS = [date(2026, 1, 1) + timedelta(days=n) for n in range(731)]
 SCHEDULES = [
@@ -44,7 +46,7 @@ def utc(text: str) -> datetime:
     ],
 )
 def test_a_day_ends_at_midnight_in_los_angeles(day, ended):
-    assert day_ended_at(date.fromisoformat(day)) == utc(ended)
+    assert day_ended_at(date.fromisoformat(day), LOS_ANGELES) == utc(ended)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_over_two_years_no_run_is_before_its_days_end_or_more_than_a_day_after_i
     run_times = [schedule.run_time(day) for day in TWO_YEARS]
     assert run_times == sorted(set(run_times))
     for day, due in zip(TWO_YEARS, run_times, strict=True):
-        assert day_ended_at(day) <= due <= day_ended_at(day) + timedelta(hours=26)
+        assert day_ended_at(day, LOS_ANGELES) <= due <= day_ended_at(day, LOS_ANGELES) + timedelta(hours=26)
         shown = due.astimezone(schedule.timezone)
         skipped = shown.utcoffset() != (due - timedelta(hours=2)).astimezone(schedule.timezone).utcoffset()
         shared = due - timedelta(seconds=1) in run_times

@@ -21,11 +21,11 @@ from airflow.utils.types import DagRunType
 from freezegun import freeze_time
 
 from include.social_analytics.days import day_ended_at
-from include.social_analytics.settings import LOS_ANGELES
 from include.social_analytics.timetable import CalendarDayTimetable
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 FIRST_DAY = date(2020, 1, 1)
+LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 DAILY = CalendarDayTimetable(LOS_ANGELES, time(2, 0), FIRST_DAY)
 
 
@@ -100,7 +100,7 @@ def test_over_two_years_every_day_comes_exactly_once_and_never_before_it_has_end
         last = info.data_interval
     days = [info.logical_date.date() for info in runs]
     assert days == [date(2026, 1, 1) + timedelta(days=n) for n in range(730)]
-    assert all(info.run_after >= day_ended_at(day) for info, day in zip(runs, days, strict=True))
+    assert all(info.run_after >= day_ended_at(day, LOS_ANGELES) for info, day in zip(runs, days, strict=True))
     # A backfill names its runs by this moment, so no two may share it.
     assert [info.run_after for info in runs] == sorted({info.run_after for info in runs})
 
@@ -195,7 +195,7 @@ def test_a_day_may_have_many_manual_runs(day):
 def test_the_schedule_reads_well():
     assert DAILY.summary == "Daily, 02:00 America/Los_Angeles"
     assert DAILY.description == (
-        "Every day, at the first 02:00 in America/Los_Angeles after the day has ended in Los Angeles"
+        "Every day, at the first 02:00 in America/Los_Angeles after the day has ended for every provider"
     )
 
 

@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 import psycopg
 import pytest
 
-from include.social_analytics.connectors.base import Reading
+from include.social_analytics.connectors.reading import Reading
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import aggregate, ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
@@ -94,8 +94,8 @@ def test_a_figure_counts_for_the_organization_that_its_job_names(warehouse):
 def connected_again(warehouse: Warehouse, *integrations: str, answer: Reading | None = None) -> None:
     """Integrations of one account, one after the other; each reads 5 unless told."""
     for integration in integrations:
-        start = ledger.start(warehouse.connection, job(integration), "run", account_id="page")
-        warehouse.store(job(integration), answer or reading({DAY: 5}), start.observed_at)
+        start = warehouse.start(job(integration), "run", account_id="page")
+        warehouse.store(job(integration), answer or reading({DAY: 5}), start)
 
 
 def test_an_account_that_was_connected_again_counts_once_by_its_newest_reading(warehouse):
@@ -131,8 +131,8 @@ def test_a_figure_of_the_account_is_not_lost_to_a_newer_reading_without_one(ware
 def test_an_account_of_two_organizations_counts_in_both(warehouse):
     for organization in ("acme", "globex"):
         one = job(organization, organization=organization)
-        start = ledger.start(warehouse.connection, one, "run", account_id="page")
-        warehouse.store(one, reading({DAY: 5}), start.observed_at)
+        start = warehouse.start(one, "run", account_id="page")
+        warehouse.store(one, reading({DAY: 5}), start)
     figures = roll_up(warehouse)
     assert figures["acme", "views"] == figures["globex", "views"] == (5, 1, 1)
 
@@ -222,7 +222,7 @@ def add_history(warehouse: Warehouse, first: int, last: int) -> None:
         FROM analytics.ingest_job, unnest(%s::text[]) AS metric
         WHERE date BETWEEN %s AND %s
         """,
-        [[metric.name for metric in DAILY_METRICS], before(first), before(last)],
+        [[metric.name for metric in DAILY_METRICS.values()], before(first), before(last)],
     )
 
 

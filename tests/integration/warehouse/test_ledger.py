@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from include.social_analytics.connectors.base import DayStatus
+from include.social_analytics.connectors.reading import DayStatus
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
 from tests.support.readings import DAY, DOWN, REVOKED, Warehouse, before, job, reading
 
-QUOTA = JobError(ErrorCode.RATE_LIMITED, "Too many calls", provider_code=32)
+QUOTA = JobError(ErrorCode.RATE_LIMITED, "Too many calls", provider_code="32")
 HOUR = timedelta(hours=1)
 
 
@@ -78,7 +78,7 @@ def test_a_start_that_another_run_registers_over_still_ends_its_job(warehouse):
 @pytest.mark.parametrize("status", ["succeeded", "no_data", "pending", "failed", "recovered"])
 def test_claiming_resets_even_finished_rows_for_this_run(warehouse, status):
     finish(warehouse, status)
-    ledger.claim(warehouse.connection, [job()], "another", first_try=1, force=True)
+    ledger.claim(warehouse.connection, [job()], ledger.Claim("another", 1), force=True)
     row = warehouse.ledger_row(job())
     assert (row["status"], row["dag_run_id"], row["attempts"]) == ("queued", "another", 1)
     assert {row["error_code"], row["error_class"], row["reason"], row["finished_at"], row["started_at"]} == {
@@ -88,30 +88,33 @@ def test_claiming_resets_even_finished_rows_for_this_run(warehouse, status):
 
 @pytest.mark.parametrize("status", ["succeeded", "failed"])
 def test_what_was_claimed_for_the_same_first_try_is_left_to_its_later_starts(warehouse, status):
-    ledger.claim(warehouse.connection, [job()], "run", first_try=2, force=True)
-    finish(warehouse, status)
+    start = warehouse.start(job(), first_try=2)
+    if status == "failed":
+        warehouse.fail(job(), start=start)
+    else:
+        warehouse.store(job(), reading({DAY: 1}), start)
     for run, first_try, left in (("run", 2, status), ("run", 4, "queued"), ("another", 4, "queued")):
-        ledger.claim(warehouse.connection, [job()], run, first_try=first_try, force=False)
+        ledger.claim(warehouse.connection, [job()], ledger.Claim(run, first_try), force=False)
         assert warehouse.status(job()) == left
 
 
 def test_a_job_that_waits_for_quota_goes_on_waiting_when_its_task_starts_again(warehouse):
-    ledger.claim(warehouse.connection, [job()], "run", first_try=1, force=True)
-    first = ledger.start(warehouse.connection, job(), "run")
+    ledger.claim(warehouse.connection, [job()], ledger.Claim("run", 1), force=True)
+    first = warehouse.start(job(), "run")
     throttle(warehouse, first)
-    ledger.claim(warehouse.connection, [job()], "run", first_try=1, force=False)
-    assert ledger.start(warehouse.connection, job(), "run").working_since == first.working_since
+    ledger.claim(warehouse.connection, [job()], ledger.Claim("run", 1), force=False)
+    assert warehouse.start(job(), "run").working_since == first.working_since
 
 
 def test_claiming_leaves_the_figures(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
-    ledger.claim(warehouse.connection, [job()], "another", first_try=1, force=True)
+    ledger.claim(warehouse.connection, [job()], ledger.Claim("another", 1), force=True)
     assert warehouse.figures()["views"] == 5
 
 
 def test_a_start_from_before_claiming_stores_its_figures_but_does_not_end_the_job(warehouse):
     seen = warehouse.start(job())
-    ledger.claim(warehouse.connection, [job()], "another", first_try=1, force=True)
+    ledger.claim(warehouse.connection, [job()], ledger.Claim("another", 1), force=True)
     warehouse.fail(job(), REVOKED, seen)
     assert warehouse.status(job()) == "queued"
     warehouse.store(job(), reading({DAY: 5}), seen)
@@ -122,8 +125,8 @@ def test_a_start_from_before_claiming_stores_its_figures_but_does_not_end_the_jo
 
 
 def test_each_start_counts_and_reads_the_clock_anew(warehouse):
-    first = ledger.start(warehouse.connection, job(), "run")
-    second = ledger.start(warehouse.connection, job(), "run")
+    first = warehouse.start(job(), "run")
+    second = warehouse.start(job(), "run")
     assert (first.attempts, second.attempts) == (1, 2)
     assert first.working_since == first.observed_at < second.observed_at == second.working_since
     [(now,)] = warehouse.rows("SELECT clock_timestamp()")
@@ -131,11 +134,11 @@ def test_each_start_counts_and_reads_the_clock_anew(warehouse):
 
 
 def throttle(warehouse: Warehouse, start: ledger.Start):
-    return ledger.throttle(warehouse.connection, job(), start.observed_at, QUOTA, HOUR, 2)
+    return ledger.wait_for_quota(warehouse.connection, start, QUOTA, HOUR, 2)
 
 
 def test_a_throttled_job_is_queued_and_says_until_when(warehouse):
-    start = ledger.start(warehouse.connection, job(), "run")
+    start = warehouse.start(job(), "run")
     due = throttle(warehouse, start)
     [(now,)] = warehouse.rows("SELECT clock_timestamp()")
     assert start.observed_at + HOUR < due < now + HOUR
@@ -143,7 +146,7 @@ def test_a_throttled_job_is_queued_and_says_until_when(warehouse):
     assert (row["status"], row["error_code"], row["provider_code"], row["http_calls"]) == (
         "queued",
         "rate_limited",
-        32,
+        "32",
         2,
     )
     assert row["finished_at"] is None
@@ -151,25 +154,25 @@ def test_a_throttled_job_is_queued_and_says_until_when(warehouse):
 
 
 def test_the_wait_for_quota_is_counted_from_the_first_start_of_the_same_run(warehouse):
-    first = ledger.start(warehouse.connection, job(), "run")
+    first = warehouse.start(job(), "run")
     throttle(warehouse, first)
-    second = ledger.start(warehouse.connection, job(), "run")
+    second = warehouse.start(job(), "run")
     assert second.working_since == first.working_since
     throttle(warehouse, second)
-    assert ledger.start(warehouse.connection, job(), "run").working_since == first.working_since
+    assert warehouse.start(job(), "run").working_since == first.working_since
 
 
 @pytest.mark.parametrize("interlude", ["another run", "a failure", "a clear"])
 def test_the_wait_for_quota_is_counted_anew_after(warehouse, interlude):
-    first = ledger.start(warehouse.connection, job(), "run")
+    first = warehouse.start(job(), "run")
     if interlude == "a failure":
-        ledger.fail(warehouse.connection, job(), first.observed_at, QUOTA, 1)
+        ledger.fail(warehouse.connection, first, QUOTA, 1)
     else:
         throttle(warehouse, first)
     if interlude == "a clear":
-        ledger.claim(warehouse.connection, [job()], "run", first_try=1, force=True)
+        ledger.claim(warehouse.connection, [job()], ledger.Claim("run", 1), force=True)
     run = "another" if interlude == "another run" else "run"
-    again = ledger.start(warehouse.connection, job(), run)
+    again = warehouse.start(job(), run)
     assert again.working_since == again.observed_at
 
 
@@ -177,8 +180,8 @@ def test_a_failure_says_what_the_provider_said(warehouse):
     error = JobError(
         ErrorCode.PERMISSION_MISSING,
         "Needs ' read_insights",
-        provider_code=200,
-        provider_subcode=1,
+        provider_code="200",
+        provider_subcode="1",
         trace_id="t",
     )
     warehouse.fail(job(), error)
@@ -188,7 +191,7 @@ def test_a_failure_says_what_the_provider_said(warehouse):
         "permanent",
         "permission_missing",
     )
-    assert (row["provider_code"], row["provider_subcode"], row["trace_id"]) == (200, 1, "t")
+    assert (row["provider_code"], row["provider_subcode"], row["trace_id"]) == ("200", "1", "t")
     assert row["reason"] == "Needs ' read_insights"
     assert row["finished_at"] > row["started_at"]
 
@@ -200,14 +203,14 @@ def test_a_failed_rerun_keeps_the_figures_of_the_earlier_one(warehouse):
 
 
 def test_an_older_start_neither_fails_nor_throttles_the_newer_ones_job(warehouse):
-    older = ledger.start(warehouse.connection, job(), "run")
-    newer = ledger.start(warehouse.connection, job(), "run")
+    older = warehouse.start(job(), "run")
+    newer = warehouse.start(job(), "run")
     row = warehouse.ledger_row(job())
-    warehouse.fail(job(), REVOKED, older.observed_at)
+    warehouse.fail(job(), REVOKED, older)
     throttle(warehouse, older)
     assert warehouse.ledger_row(job()) == row
-    warehouse.fail(job(), DOWN, newer.observed_at)
-    warehouse.fail(job(), REVOKED, older.observed_at)
+    warehouse.fail(job(), DOWN, newer)
+    warehouse.fail(job(), REVOKED, older)
     assert warehouse.ledger_row(job())["error_code"] == "api_unavailable"
 
 
@@ -236,7 +239,7 @@ def test_thousands_of_jobs_are_registered_and_claimed_in_one_statement(warehouse
     jobs = [job(f"page-{number}") for number in range(5000)]
     register(warehouse, "run", *jobs)
     register(warehouse, "another", *jobs)
-    ledger.claim(warehouse.connection, jobs, "third", first_try=1, force=True)
+    ledger.claim(warehouse.connection, jobs, ledger.Claim("third", 1), force=True)
     states = ledger.states(warehouse.connection, [one.job_id for one in jobs])
     assert len(states) == 5000
     assert {(state.status, state.dag_run_id) for state in states} == {("queued", "third")}
@@ -244,14 +247,14 @@ def test_thousands_of_jobs_are_registered_and_claimed_in_one_statement(warehouse
 
 def test_registering_nothing_is_nothing(warehouse):
     ledger.register(warehouse.connection, [], "run")
-    ledger.claim(warehouse.connection, [], "run", first_try=1, force=True)
+    ledger.claim(warehouse.connection, [], ledger.Claim("run", 1), force=True)
     assert warehouse.table("ingest_job") == []
 
 
 def test_settling_fails_what_a_run_that_has_ended_left_open_and_nothing_else(warehouse):
     for name, run in (("killed", "run"), ("at work", "another")):
         ledger.register(warehouse.connection, [job(name)], run)
-        ledger.start(warehouse.connection, job(name), run)
+        warehouse.start(job(name), run)
     register(warehouse, "run", job("never started"))
     register(warehouse, "another", job("to come"))
     warehouse.store(job("done"), reading({DAY: 1}))
@@ -279,7 +282,7 @@ def test_what_never_started_and_was_settled_comes_in_by_the_look_back(warehouse)
 
 
 def test_settled_while_it_waits_for_quota_a_job_says_so(warehouse):
-    throttle(warehouse, ledger.start(warehouse.connection, job(), "run"))
+    throttle(warehouse, warehouse.start(job(), "run"))
     assert ledger.settle(warehouse.connection, before(3), DAY, "run") == 1
     row = warehouse.ledger_row(job())
     assert (row["status"], row["error_code"]) == ("failed", "rate_limited")
@@ -300,8 +303,8 @@ def test_settling_fails_what_any_run_left_open_for_a_day(warehouse):
             warehouse.start(job(name, day))
     warehouse.start(job("long at work"))
     warehouse.connection.execute(
-        "UPDATE analytics.ingest_job SET observed_at = observed_at - interval '25 hours'"
-        " WHERE integration_id = 'long at work'"
+        "UPDATE analytics.ingest_job SET queued_at = queued_at - interval '25 hours',"
+        " observed_at = observed_at - interval '25 hours' WHERE integration_id = 'long at work'"
     )
     assert ledger.settle(warehouse.connection, before(3), DAY, "another") == 4
     for name in ("old", "queued old", "queued started anew", "long at work"):
@@ -312,11 +315,11 @@ def test_settling_and_claiming_do_not_wait_for_each_other_in_a_circle(warehouse)
     jobs = [job(f"page-{number}") for number in range(2000)]
     # Not in the order of the integrations' ids on disk.
     for some in (jobs[1::2], jobs[::2]):
-        ledger.claim(warehouse.connection, some, "run", first_try=1, force=True)
+        ledger.claim(warehouse.connection, some, ledger.Claim("run", 1), force=True)
 
     def claim(connection):
         for _ in range(15):
-            ledger.claim(connection, jobs, "run", first_try=1, force=True)
+            ledger.claim(connection, jobs, ledger.Claim("run", 1), force=True)
 
     def settle(connection):
         for _ in range(15):
@@ -337,13 +340,13 @@ def test_who_was_taken_for_dead_and_ends_well_after_all_is_believed(warehouse):
 
 def test_the_newest_complete_day_forgives_what_only_owners_can_cure(warehouse):
     connection = warehouse.connection
-    assert ledger.newest_complete_day(connection, DAY) is None
+    assert ledger.newest_complete_day(connection, "facebook", DAY) is None
     for days in (1, 2):
         warehouse.store(job(day=before(days)), reading({}, day=before(days)))
     warehouse.fail(job("revoked", day=before(1)), REVOKED)
     warehouse.store(job(), reading({}))
-    assert ledger.newest_complete_day(connection, DAY) == DAY
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == DAY
     warehouse.fail(job("down"), DOWN)
-    assert ledger.newest_complete_day(connection, DAY) == before(1)
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
     warehouse.start(job("running", day=before(1)))
-    assert ledger.newest_complete_day(connection, DAY) == before(2)
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(2)

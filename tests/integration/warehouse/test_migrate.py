@@ -16,11 +16,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import migrate as module
 from include.social_analytics.warehouse.migrate import HEAD, migrate
 from include.social_analytics.warehouse.snapshots import ensure_month
-from include.social_analytics.warehouse.storage import storage_errors
 
 TABLES = {
     "alembic_version",
@@ -67,7 +67,7 @@ def tables(dsn: str, schema: str = "analytics") -> set[str]:
 @pytest.mark.parametrize("autocommit", [True, False])
 def test_it_makes_our_tables_and_none_in_public(empty, autocommit):
     with psycopg.connect(empty, autocommit=autocommit) as connection:
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
         # Seen by others at once, whatever the caller does next.
         assert tables(empty) == TABLES
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
@@ -76,12 +76,12 @@ def test_it_makes_our_tables_and_none_in_public(empty, autocommit):
 
 def test_doing_it_again_changes_nothing(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
         query = (
             "SELECT oid, xmin::text FROM pg_class WHERE relnamespace = 'analytics'::regnamespace ORDER BY 1"
         )
         first = connection.execute(query).fetchall()
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
         assert connection.execute(query).fetchall() == first
 
 
@@ -92,7 +92,7 @@ def test_several_processes_may_come_first(empty):
         try:
             with psycopg.connect(empty, autocommit=True) as connection:
                 together.wait()
-                migrate(connection)
+                migrate(Database("analytics_db", connection))
                 connection.execute("SELECT FROM analytics.ingest_job")
         except Exception as error:
             failures.append(error)
@@ -114,10 +114,10 @@ def test_the_newest_revision_is_the_one_named_beside_the_fast_path():
 
 def test_a_schema_newer_than_the_package_is_refused(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
         connection.execute("UPDATE analytics.alembic_version SET version_num = '9999'")
         with pytest.raises(JobError, match="9999, newer than this package") as failure:
-            migrate(connection)
+            migrate(Database("analytics_db", connection))
         assert failure.value.code is ErrorCode.CONFIG_INVALID
         assert connection.execute("SELECT version_num FROM analytics.alembic_version").fetchone() == ("9999",)
 
@@ -129,18 +129,15 @@ def test_a_role_that_owns_only_the_schema_can_migrate(empty, role):
         assert connection.execute(
             "SELECT has_database_privilege(current_database(), 'CREATE')"
         ).fetchone() == (False,)
-        migrate(connection)
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
+        migrate(Database("analytics_db", connection))
     assert tables(empty) == TABLES
 
 
 def test_a_role_that_may_not_make_the_schema_is_told_so_as_the_operators_to_cure(empty, role):
     with psycopg.connect(empty, user=role, autocommit=True) as connection:
-        with (
-            pytest.raises(JobError, match="permission denied for database") as failure,
-            storage_errors("analytics_db"),
-        ):
-            migrate(connection)
+        with pytest.raises(JobError, match="permission denied for database") as failure:
+            migrate(Database("analytics_db", connection))
         assert failure.value.code is ErrorCode.CONFIG_INVALID
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert tables(empty) == set()
@@ -150,7 +147,7 @@ def test_a_migration_that_fails_leaves_nothing(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA analytics; CREATE TABLE analytics.content ()")
         with pytest.raises(psycopg.errors.DuplicateTable):
-            migrate(connection)
+            migrate(Database("analytics_db", connection))
     assert tables(empty) == {"content"}
 
 
@@ -176,7 +173,7 @@ def test_what_earlier_versions_stored_is_on_the_health_page(empty):
                 " VALUES (%s, 'o', 'page', 'facebook', %s, 'queued', false, 'run')",
                 [f"analytics-ingest:page:{day}", day],
             )
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
         rows = connection.execute(
             "SELECT integration_id, organization_id, name, first_day::text, last_day::text, is_active"
             " FROM analytics.integration"
@@ -189,16 +186,17 @@ def test_tables_of_postiz_in_public_are_left_alone(empty):
         connection.execute(
             'CREATE TABLE public."Integration" (id text); CREATE TABLE public.content (id int)'
         )
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
     assert tables(empty, "public") == {"Integration", "content"}
 
 
 def test_a_look_that_finds_all_done_does_not_load_alembic(analytics, postgres, analytics_database):
     code = f"""
 import sys, psycopg
+from include.social_analytics.databases import Database
 from include.social_analytics.warehouse.migrate import migrate
 with psycopg.connect({postgres.dsn(analytics_database)!r}, autocommit=True) as connection:
-    migrate(connection)
+    migrate(Database("analytics_db", connection))
 print({{"alembic", "sqlalchemy", "airflow"}} & set(sys.modules))
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -214,13 +212,13 @@ def test_snapshots_that_were_there_before_move_into_their_months(empty):
                 "INSERT INTO analytics.content_metric_snapshot VALUES ('i', 'c', 'views', %s, 1, now())",
                 [day],
             )
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
         rows = connection.execute(
             "SELECT tableoid::regclass::text, snapshot_date FROM analytics.content_metric_snapshot ORDER BY 2"
         ).fetchall()
         assert rows == [(f"analytics.content_metric_snapshot_{day:%Y_%m}", day) for day in days]
         # And goes on from there: the month is known, and its days are still unique.
-        ensure_month(connection, days[-1])
+        ensure_month(Database("analytics_db", connection), days[-1])
         with pytest.raises(psycopg.errors.UniqueViolation):
             connection.execute(
                 "INSERT INTO analytics.content_metric_snapshot VALUES ('i', 'c', 'views', %s, 2, now())",

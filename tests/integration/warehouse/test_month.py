@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from include.social_analytics.connectors.base import Reading, Window
+from include.social_analytics.connectors.reading import DayStatus, Reading, Window
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.readings import DOWN, INSIGHTS, Warehouse, job
@@ -43,8 +43,12 @@ def an_answer(random: Random, day: date) -> Reading | None:
                     for on in window.days
                     if random.random() < 0.9 and not (late and on == day)
                 }
-    posts = None if random.random() < 0.2 else {on: random.randrange(5) for on in window.days}
-    return Reading(window, series, posts, ())
+    named = {on for values in series.values() for on in values}
+    other = DayStatus.PENDING if series else DayStatus.NO_DATA
+    days = {on: DayStatus.SUCCEEDED if on in named else other for on in window.days}
+    if random.random() >= 0.2:
+        series["posts_published"] = {on: Decimal(random.randrange(5)) for on in window.days}
+    return Reading(window, days, series)
 
 
 def readings_of(month: Month, page: str, day: date) -> list[Reading]:
@@ -54,7 +58,7 @@ def readings_of(month: Month, page: str, day: date) -> list[Reading]:
 
 
 def names(one: Reading, day: date) -> bool:
-    return any(day in values for values in one.series.values())
+    return any(day in one.series.get(metric, {}) for metric in INSIGHTS)
 
 
 def expected_figures(month: Month) -> Iterator[tuple[str, str, date, Decimal | int | None]]:
@@ -66,14 +70,14 @@ def expected_figures(month: Month) -> Iterator[tuple[str, str, date, Decimal | i
             for metric in INSIGHTS if named else ():
                 words = [one.series[metric].get(day) for one in about if metric in one.series]
                 yield page, metric, day, words[-1] if words else None
-            counts = [one.posts_published[day] for one in about if one.posts_published is not None]
+            counts = [one.series["posts_published"][day] for one in about if "posts_published" in one.series]
             if named or counts:
                 yield page, "posts_published", day, counts[-1] if counts else None
 
 
 def expected_status(month: Month, page: str, day: date) -> str:
     own = month[page, day]
-    if own is not None and not own.series:
+    if own is not None and not any(metric in own.series for metric in INSIGHTS):
         return "no_data"
     if own is not None and names(own, day):
         return "succeeded"
@@ -94,7 +98,7 @@ def expected_roll_up(month: Month) -> dict[tuple[str, str, date], tuple[Decimal 
             len(values),
         )
         for organization in PAGES.values()
-        for metric in DAILY_METRICS
+        for metric in DAILY_METRICS.values()
         for day in DAYS
     }
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from include.social_analytics.databases import translated_errors
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
-from include.social_analytics.warehouse.storage import storage_errors
 from tests.support.readings import Warehouse, job
 
 PASSWORD = "hunter2-secret"
@@ -20,7 +20,7 @@ PASSWORD = "hunter2-secret"
 
 def failure_of(what: Callable[[], object]) -> JobError:
     """What a job is told."""
-    with pytest.raises(JobError) as failure, storage_errors("analytics_db"):
+    with pytest.raises(JobError) as failure, translated_errors("analytics_db"):
         what()
     assert "analytics_db" in failure.value.reason
     assert failure.value.__cause__ is None
@@ -56,7 +56,7 @@ def test_a_connection_that_names_the_wrong_thing_is_to_be_corrected(postgres, ho
 
 
 def test_a_role_that_may_not_log_in_or_not_here_is_to_be_corrected(postgres, warehouse):
-    database = warehouse.connection.info.dbname
+    database = warehouse.connection.connection.info.dbname
     warehouse.connection.execute(f"""
         CREATE ROLE "idle {database}" NOLOGIN PASSWORD '{PASSWORD}';
         CREATE ROLE "elsewhere {database}" LOGIN PASSWORD '{PASSWORD}';
@@ -75,7 +75,7 @@ def test_a_role_that_may_not_log_in_or_not_here_is_to_be_corrected(postgres, war
 
 
 def test_a_wrong_password_is_to_be_corrected_and_not_repeated(postgres, warehouse):
-    role = f"guarded_{warehouse.connection.info.dbname}"
+    role = f"guarded_{warehouse.connection.connection.info.dbname}"
     warehouse.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'the right one'")
     [(path,)] = warehouse.rows("SHOW hba_file")
     rules = Path(path).read_text()
@@ -97,9 +97,11 @@ def test_a_wrong_password_is_to_be_corrected_and_not_repeated(postgres, warehous
 
 def test_a_backend_that_is_ended_may_come_back_and_so_may_its_closed_connection(warehouse: Warehouse):
     victim = warehouse.connect()
-    warehouse.connection.execute("SELECT pg_terminate_backend(%s, 10000)", [victim.info.backend_pid])
+    warehouse.connection.execute(
+        "SELECT pg_terminate_backend(%s, 10000)", [victim.connection.info.backend_pid]
+    )
     for _ in range(2):
-        error = failure_of(lambda: ledger.start(victim, job(), "run"))
+        error = failure_of(lambda: ledger.states(victim, ["a"]))
         assert error.code is ErrorCode.STORAGE_UNAVAILABLE
 
 
@@ -119,7 +121,7 @@ def test_a_schema_that_is_not_ours_is_to_be_corrected(warehouse, change):
 
 
 def test_a_right_that_is_missing_is_to_be_granted(warehouse):
-    role = f'"reader {warehouse.connection.info.dbname}"'
+    role = f'"reader {warehouse.connection.connection.info.dbname}"'
     warehouse.connection.execute(
         f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA analytics TO {role}; SET ROLE {role}"
     )
@@ -144,7 +146,7 @@ def test_whom_a_deadlock_chooses_may_try_again(warehouse):
 
     def take(connection, key):
         try:
-            with storage_errors("analytics_db"):
+            with translated_errors("analytics_db"):
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [key])
                 outcomes.append(None)
         except JobError as error:
@@ -169,12 +171,12 @@ def test_a_statement_that_took_too_long_may_be_tried_again(warehouse):
 
 
 def test_an_error_about_a_value_passes_as_it_is(warehouse):
-    with pytest.raises(psycopg.errors.InvalidTextRepresentation), storage_errors("analytics_db"):
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation), translated_errors("analytics_db"):
         warehouse.connection.execute("SELECT 'x'::int")
 
 
 def test_a_job_error_passes_as_it_is():
     error = JobError(ErrorCode.NETWORK, "no route")
-    with pytest.raises(JobError) as failure, storage_errors("analytics_db"):
+    with pytest.raises(JobError) as failure, translated_errors("analytics_db"):
         raise error
     assert failure.value is error
