@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from structlog.testing import capture_logs
 
-from include.social_analytics.connectors import open_connector
-from include.social_analytics.connectors.base import Account, Content, DayStatus, Reader, Reading, Window
+from include.social_analytics.connectors.base import Account, Reader
+from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.connectors.facebook.insights import SOURCES
 from include.social_analytics.connectors.facebook.posts import SOURCES as POST_SOURCES
+from include.social_analytics.connectors.reading import Content, DayStatus, Reading, Window
 from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
@@ -102,13 +103,18 @@ def graph(**answers: Answering | Step) -> Iterator[tuple[ScriptedServer, Reader]
     with scripted_server(script) as server:
         settings = Settings(request_backoff=0, request_timeout=5)
         connection = GraphConnection(server.base_url, "v25.0", LocalCooldown())
-        connector = open_connector("facebook", settings=settings, graph=connection)
-        yield server, connector.reader(Account("integration-1", "1001", "page-token"))
+        connector = connect_to(connection, settings)
+        yield server, connector.reader(Account("integration-1", "facebook", "1001", ("page-token",)))
 
 
 def read(window: Window = WINDOW, **answers: Answering | Step) -> Reading:
     with graph(**answers) as (_, reader):
         return reader.read(window)
+
+
+def insights_of(reading: Reading) -> dict[str, Any]:
+    """The series but for the one that is counted from the listing of posts."""
+    return {name: days for name, days in reading.series.items() if name != "posts_published"}
 
 
 def read_one(item: dict[str, Any], **answers: Answering | Step) -> Content:
@@ -139,9 +145,9 @@ def test_an_ordinary_day_costs_two_requests() -> None:
         reading = reader.read(WINDOW)
         assert reader.http_calls == len(server.requests) == 2
     assert reading.status is DayStatus.SUCCEEDED
-    assert set(reading.series) == set(SOURCES.values())
+    assert set(insights_of(reading)) == set(SOURCES.values())
     assert reading.series["views"] == dict.fromkeys(WINDOW.days, Decimal(5))
-    assert reading.posts_published == {**dict.fromkeys(WINDOW.days, 0), DAY: 1}
+    assert reading.series["posts_published"] == {**dict.fromkeys(WINDOW.days, 0), DAY: 1}
     assert reading.unsupported == ()
     assert reading.content == (
         Content(
@@ -211,7 +217,7 @@ def test_a_value_is_never_taken_for_the_day_by_its_position() -> None:
 
 def test_a_page_without_insights_has_no_data() -> None:
     reading = read(insights=Answer({"data": [], "paging": {"next": "https://graph.facebook.com/n"}}))
-    assert reading.series == {}
+    assert insights_of(reading) == {}
     assert reading.status is DayStatus.NO_DATA
 
 
@@ -237,7 +243,7 @@ def test_hostile_insights_give_numbers_or_none_and_no_error() -> None:
         "text",
     ]
     body = Answer(json.dumps({"data": items}))
-    assert read(insights=body).series == {
+    assert insights_of(read(insights=body)) == {
         "views": {DAY: Decimal(5)},
         "followers": {DAY: None},
         "page_views": {DAY: None},
@@ -254,7 +260,7 @@ def test_a_retired_metric_costs_its_own_figure_only() -> None:
     with graph(insights=answer) as (_, reader):
         reading = reader.read(WINDOW)
         assert reader.http_calls == 1 + 7 + 1
-    assert set(reading.series) == set(SOURCES.values()) - {"page_views"}
+    assert set(insights_of(reading)) == set(SOURCES.values()) - {"page_views"}
     (refused,) = reading.unsupported
     assert (refused.api_version, refused.source_metric) == ("v25.0", "page_views_total")
     assert "valid insights metric" in refused.reason
@@ -422,7 +428,7 @@ def test_posts_are_kept_once_and_within_the_window_and_counted_by_pacific_day() 
 
     reading = read(posts=answer)
     assert [content.content_id for content in reading.content] == ["a", "b", "c", "oldest"]
-    assert reading.posts_published == {
+    assert reading.series["posts_published"] == {
         **dict.fromkeys(WINDOW.days, 0),
         DAY - timedelta(days=1): 1,
         DAY: 2,
@@ -435,14 +441,13 @@ def test_a_look_back_longer_than_the_post_window_still_counts_all_its_posts() ->
         reading = reader.read(Window(DAY, lookback_days=3, post_window_days=2))
     assert int(server.requests[1].query["since"]) == datetime(2026, 11, 17, 8, tzinfo=UTC).timestamp()
     assert [content.content_id for content in reading.content] == ["new"]
-    assert reading.posts_published is not None
-    assert reading.posts_published[date(2026, 11, 17)] == 1
+    assert reading.series["posts_published"][date(2026, 11, 17)] == 1
 
 
 def test_a_listing_that_breaks_off_counts_no_posts_but_keeps_what_it_brought() -> None:
     endless = Answer({"data": [post()], "paging": {"cursors": {"after": "same"}, "next": "x"}})
     reading = read(posts=endless)
-    assert reading.posts_published is None
+    assert "posts_published" not in reading.series
     assert len(reading.content) == 1
 
 
@@ -453,6 +458,6 @@ def test_too_many_posts_at_once_are_asked_for_in_smaller_pages() -> None:
         return Answer({"data": [post()]})
 
     with graph(posts=answer) as (server, reader):
-        assert reader.read(WINDOW).posts_published is not None
+        assert "posts_published" in reader.read(WINDOW).series
     assert [request.query.get("limit") for request in server.requests] == [None, "100", "50", "25"]
     assert all("insights" in request.query["fields"] for request in server.requests[1:])
