@@ -63,7 +63,7 @@ class Api(ABC):
         self.url = ""
         self.latency = latency
         self.calls: list[Call] = []
-        self._faults = world.faults
+        self.faults: Faults = world.faults
 
     @abstractmethod
     def account_of(self, request: Request) -> str | None:
@@ -75,7 +75,7 @@ class Api(ABC):
 
     def fault_for(self, account_id: str | None) -> Fault | None:
         """The fault that meets a request. Called once for each request."""
-        return self._faults.strike(account_id)
+        return self.faults.strike(account_id)
 
     def clear_calls(self) -> None:
         """Forget what was asked."""
@@ -89,7 +89,7 @@ class Api(ABC):
                 await asyncio.sleep(self.latency)
             account_id = self.account_of(request)
             fault = self.fault_for(account_id)
-            while fault and fault.kind == "held" and account_id and self._faults.in_force(account_id):
+            while fault and fault.kind == "held" and account_id and self.faults.in_force(account_id):
                 await asyncio.sleep(0.02)
             response = _broken(fault) or self.answer(request, fault)
             self.calls.append(
@@ -113,11 +113,11 @@ class Api(ABC):
             account_id = request.path_params.get("account", Faults.APP)
             if request.method == "PUT":
                 try:
-                    self._faults.set(account_id, self.fault_type(**await request.json()))
+                    self.faults.set(account_id, self.fault_type(**await request.json()))
                 except (TypeError, ValueError) as error:
                     return JSONResponse({"error": str(error)}, 400)
             else:
-                self._faults.clear(account_id)
+                self.faults.clear(account_id)
             return JSONResponse({"success": True})
 
         return Starlette(
