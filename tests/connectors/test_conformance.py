@@ -144,6 +144,7 @@ def test_a_listing_of_several_pages_is_read_to_its_end(request, trial: Trial) ->
         (Situation.GONE, ErrorCode.OBJECT_NOT_FOUND),
         (Situation.APP_OFF, ErrorCode.CONFIG_INVALID),
     ],
+    ids=["revoked", "permission", "gone", "app_off"],
 )
 def test_what_stays_refused_is_asked_for_once_and_recorded_with_its_reason(
     request, trial: Trial, situation, code
@@ -245,7 +246,7 @@ def test_each_part_of_the_token_is_masked_as_soon_as_it_is_read(trial: Trial) ->
 
 
 @pytest.mark.parametrize(
-    "trouble", [None, *Situation, *GARBAGE, "hang"], ids=lambda one: getattr(one, "name", one)
+    "trouble", [None, *Situation, *GARBAGE, "hang"], ids=lambda one: getattr(one, "name", str(one)).lower()
 )
 def test_no_part_of_a_token_is_in_a_log_an_error_a_table_or_a_url(
     request, trial: Trial, caplog, trouble
