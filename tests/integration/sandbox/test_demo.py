@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -90,3 +91,16 @@ def test_looking_the_stand_ins_up_loads_no_web_server():
         "assert not {'uvicorn', 'starlette', 'requests', 'airflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PROJECT)
+
+
+def test_the_compose_files_connections_to_the_demo_are_those_of_the_stand_ins():
+    path = PROJECT / "include" / "sandbox" / "demo.env"
+    if not path.exists():
+        pytest.skip("the demo's connections still stand in .env.example")
+    lines = [
+        line.partition("=") for line in path.read_text().splitlines() if line.startswith("AIRFLOW_CONN_")
+    ]
+    given = {name: json.loads(value.strip("'")) for name, _, value in lines if value.startswith(("'{", "{"))}
+    for provider, stand_in in stand_ins().items():
+        for name, wanted in stand_in.environment(f"http://demo:8080/{provider}").items():
+            assert given[name] == json.loads(wanted)
