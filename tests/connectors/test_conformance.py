@@ -89,6 +89,12 @@ def test_the_look_back_reads_the_days_before_and_books_no_value_of_now_under_the
         assert trial.stored(day) == trial.case.figures(day) | dict.fromkeys(trial.case.figures_now())
 
 
+def test_what_is_told_as_of_now_is_not_booked_under_a_day_that_is_long_over(trial: Trial) -> None:
+    trial.ingest(trial.lookback[0])
+    stored = trial.stored(trial.lookback[0])
+    assert stored == trial.case.figures(trial.lookback[0]) | dict.fromkeys(trial.case.figures_now())
+
+
 def test_a_day_that_was_not_a_job_is_not_written_by_the_look_back(trial: Trial) -> None:
     trial.ingest()
     days = trial.rows("SELECT DISTINCT date FROM analytics.integration_metric_daily")

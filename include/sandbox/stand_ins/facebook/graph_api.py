@@ -321,7 +321,7 @@ class _Ask:
     def page_insights(self) -> dict[str, Any]:
         metrics = self._metrics(PAGE_METRICS)
         if self._query.get("period", "day") != "day":
-            raise GraphError("(#100) The sandbox knows the period day only", 100)
+            raise GraphError("(#100) The stand-in knows the period day only", 100)
         since, until = self._range(default_days=2)
         if until - since > timedelta(seconds=_MAX_INSIGHTS_SECONDS):
             raise GraphError(
