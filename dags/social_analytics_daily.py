@@ -27,7 +27,6 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
 
-from include.social_analytics.batches import Batch
 from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.retry import SpreadRetryPolicy
 from include.social_analytics.settings import Settings
@@ -75,7 +74,7 @@ with DAG(
 ) as dag:
 
     @task(task_id=LIST_TASK)
-    def list_integrations() -> list[Batch]:
+    def list_integrations() -> list[Any]:
         from include.social_analytics.tasks.list_integrations import list_active_integrations
 
         return list_active_integrations()
@@ -90,7 +89,7 @@ with DAG(
         # What it returns is in its log and the ledger; as an XCom it would cost each of these tasks a call.
         do_xcom_push=False,
     )
-    def ingest(batch: Batch) -> dict[str, int]:
+    def ingest(batch: Any) -> dict[str, int]:
         from include.social_analytics.tasks.ingest import analytics_ingest
 
         return analytics_ingest(batch)

@@ -6,13 +6,12 @@ Where ``[metrics]`` is off, Airflow drops all of it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from include.social_analytics.errors import ErrorCode
 
 _PREFIX = "social_analytics"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psycopg
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.databases import Database
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.migrate import migrate
@@ -68,18 +69,18 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
 def aggregate(connection: psycopg.Connection) -> float:
     """Seconds of aggregating ``DAY``, when what the last time replaced is out of the way."""
     connection.execute("VACUUM analytics.organization_daily")
-    return seconds(lambda: aggregate_day(connection, DAY))
+    return seconds(lambda: aggregate_day(Database("analytics_db", connection), DAY))
 
 
 def fill(connection: psycopg.Connection, days: int) -> None:
     """``days`` days of all pages, up to ``DAY``: in bulk, and indexed afterwards."""
-    migrate(connection)
+    migrate(Database("analytics_db", connection))
     connection.execute("SET maintenance_work_mem = '1GB'; SET work_mem = '1GB'")
     parameters = {
         "day": DAY,
         "days": days,
         "pages": PAGES,
-        "metrics": [metric.name for metric in DAILY_METRICS],
+        "metrics": [metric.name for metric in DAILY_METRICS.values()],
     }
     for name, statement in (
         ("ingest_job", _JOBS),

@@ -22,8 +22,9 @@ from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
 from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics.batches import SMALLEST_BATCH
-from include.social_analytics.connectors import open_connector
+from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.cooldown import LocalCooldown
+from include.social_analytics.databases import Database
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.http import client
 from include.social_analytics.http.transport import ApiSession
@@ -79,7 +80,7 @@ def databases(postgres: EmbeddedPostgres, name: str, channels: int) -> tuple[str
             page = make_page(number)
             insert_integration(connection, page.id, "o", page)
     with psycopg.connect(analytics, autocommit=True) as connection:
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
     return postiz, analytics
 
 
@@ -87,16 +88,16 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
     """Ingest the first ``channels`` pages in one batch, as a task does."""
     pages = [make_page(number) for number in range(1, channels + 1)]
     jobs = [IngestJob(Integration(page.id, page.name, "o", "facebook"), DAY, False) for page in pages]
-    connector = open_connector(
-        "facebook", settings=settings, graph=GraphConnection(url, "v25.0", LocalCooldown())
-    )
+    connector = connect_to(GraphConnection(url, "v25.0", LocalCooldown()), settings)
     with (
         psycopg.connect(postiz_dsn, autocommit=True) as postiz,
         psycopg.connect(analytics_dsn, autocommit=True) as analytics,
     ):
-        ingester = Ingester(postiz, analytics, lambda _: connector, lambda _: None, settings)
-        ledger.claim(analytics, jobs, "run", first_try=1, force=True)
-        ingester.ingest(jobs, "run")
+        databases = Database("postiz_db", postiz), Database("analytics_db", analytics)
+        ingester = Ingester(*databases, lambda _: connector, lambda _: None, settings)
+        claim = ledger.Claim("run", 1)
+        ledger.claim(databases[1], jobs, claim, force=True)
+        ingester.ingest(jobs, claim)
 
 
 class CountingSession(ApiSession):

@@ -9,6 +9,7 @@ import psycopg
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, populate_many
 from include.sandbox.stand_ins.facebook.world import make_page
+from include.social_analytics.databases import Database
 from include.social_analytics.warehouse.migrate import migrate
 from tests.benchmarks.report import Result, peak_memory
 
@@ -18,6 +19,7 @@ FEW, MANY = 100, 100_000
 LIST = """
 import json, sys
 import psycopg
+from include.social_analytics.databases import Database
 from include.social_analytics.listing import list_active
 from include.social_analytics.runs import Run
 from include.social_analytics.settings import Settings
@@ -27,7 +29,8 @@ from airflow.sdk.bases.xcom import BaseXCom
 run = Run("run", DAY, False, None, None)
 with psycopg.connect(sys.argv[1], autocommit=True) as postiz:
     with psycopg.connect(sys.argv[2], autocommit=True) as analytics:
-        listing = list_active(postiz, analytics, run, Settings())
+        databases = Database("postiz_db", postiz), Database("analytics_db", analytics)
+        listing = list_active(*databases, run, Settings())
 sent = json.dumps(BaseXCom.serialize_value(listing.batches)).encode()
 """
 
@@ -44,7 +47,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             create_tables(connection)
             populate_many(connection, (make_page(number) for number in range(1, channels + 1)))
         with psycopg.connect(analytics, autocommit=True) as connection:
-            migrate(connection)
+            migrate(Database("analytics_db", connection))
         peaks[channels] = peak_memory(LIST, postiz, analytics)
     above = peaks[MANY] - peaks[FEW]
     yield Result(

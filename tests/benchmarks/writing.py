@@ -9,10 +9,10 @@ from decimal import Decimal
 import psycopg
 
 from include.sandbox.postgres import EmbeddedPostgres
-from include.social_analytics.connectors.base import Content, Reading, Window
+from include.social_analytics.connectors import providers
+from include.social_analytics.connectors.reading import Content, DayStatus, Reading, Window
+from include.social_analytics.databases import Database
 from include.social_analytics.jobs import IngestJob, Integration
-from include.social_analytics.metrics import DAILY_METRICS, POSTS_PUBLISHED
-from include.social_analytics.settings import LOS_ANGELES
 from include.social_analytics.warehouse import ledger, writer
 from include.social_analytics.warehouse.migrate import migrate
 from include.social_analytics.warehouse.snapshots import ensure_month
@@ -22,9 +22,9 @@ from tests.support.readings import DAY
 PAGES = 60
 POSTS = 60
 POST_METRICS = ("views", "reach", "clicks", "reactions", "comments", "shares")
-INSIGHTS = [metric.name for metric in DAILY_METRICS if metric is not POSTS_PUBLISHED]
+PROVIDER = providers()["facebook"]
 WINDOW = Window(DAY, 3, 28)
-ROWS = PAGES * (len(DAILY_METRICS) + POSTS * (1 + len(POST_METRICS)))
+ROWS = PAGES * (len(PROVIDER.metrics) + POSTS * (1 + len(POST_METRICS)))
 
 #: Each table, its key, and the columns that a merge overwrites.
 TABLES = {
@@ -60,8 +60,8 @@ def reading() -> Reading:
         )
         for number in range(POSTS)
     )
-    series = {name: {day: Decimal(7) for day in WINDOW.days} for name in INSIGHTS}
-    return Reading(WINDOW, series, dict.fromkeys(WINDOW.days, 1), content)
+    series = {name: {day: Decimal(7) for day in WINDOW.days} for name in PROVIDER.metrics}
+    return Reading(WINDOW, dict.fromkeys(WINDOW.days, DayStatus.SUCCEEDED), series, content)
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
@@ -69,7 +69,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     answer = reading()
     postgres.create_database("writing")
     with psycopg.connect(postgres.dsn("writing"), autocommit=True) as connection:
-        migrate(connection)
+        migrate(Database("analytics_db", connection))
         for table in TABLES:
             connection.execute(f"CREATE TABLE bare_{table} (LIKE analytics.{table} INCLUDING ALL)")
             connection.execute(
@@ -107,25 +107,25 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
 
 def store_pages(connection: psycopg.Connection, number: int, answer: Reading) -> float:
     """Seconds of storing the ``number``-th lot of ``PAGES`` pages."""
+    analytics, claim = Database("analytics_db", connection), ledger.Claim("run", 1)
     spent = 0.0
     for page in range(PAGES):
         job = IngestJob(Integration(f"{number}-{page}", "n", "o", "facebook"), DAY, False)
-        start = ledger.start(connection, job, "run")
+        ledger.claim(analytics, [job], claim, force=True)
+        start = ledger.start(analytics, job, claim)
         spent += seconds(
-            lambda job=job, start=start: writer.store(
-                connection, job, answer, observed_at=start.observed_at, http_calls=2,
-                postiz_posts={}, snapshot_zone=LOS_ANGELES,
-            )
-        )  # fmt: skip
+            lambda start=start: writer.store(analytics, start, answer, http_calls=2, postiz_posts={})
+        )
     return spent
 
 
 def fill(connection: psycopg.Connection, months: int) -> None:
     """The current month's snapshots, and those of the months before it, of all pages that will be stored."""
-    migrate(connection)
-    month = datetime.now(LOS_ANGELES).date().replace(day=1)
+    analytics = Database("analytics_db", connection)
+    migrate(analytics)
+    month = datetime.now(PROVIDER.timezone).date().replace(day=1)
     for _ in range(months):
-        ensure_month(connection, month)
+        ensure_month(analytics, month)
         connection.execute(
             _SNAPSHOTS,
             {
@@ -145,8 +145,8 @@ def rows_of(integration: str, answer: Reading) -> dict[str, list[tuple]]:
     now = datetime.now(UTC)
     return {
         "integration_metric_daily": [
-            (integration, metric.name, DAY, "o", "facebook", Decimal(7), metric.name, now, "job")
-            for metric in DAILY_METRICS
+            (integration, metric, DAY, "o", "facebook", Decimal(7), metric, now, "job")
+            for metric in PROVIDER.metrics
         ],
         "content": [
             (

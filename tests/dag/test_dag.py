@@ -7,11 +7,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from freezegun import freeze_time
 
-from include.social_analytics.settings import LOS_ANGELES
+LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 
 PROJECT = Path(__file__).resolve().parents[2]
 

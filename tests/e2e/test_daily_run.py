@@ -76,10 +76,10 @@ def test_a_revoked_token_stops_one_page_of_twenty_and_no_other(stage, scenarios)
     assert failed["try_number"] == 1
     job = stage.job(broken)
     assert (job["status"], job["error_class"], job["error_code"]) == ("failed", "permanent", "token_invalid")
-    assert (job["provider_code"], job["provider_subcode"]) == (190, 460)
+    assert (job["provider_code"], job["provider_subcode"]) == ("190", "460")
     assert job["reason"]
     figures = stage.figures(scenario.organization_id)
-    assert set(figures) == {metric.organization_name for metric in DAILY_METRICS}
+    assert set(figures) == {metric.organization_name for metric in DAILY_METRICS.values()}
     assert figures["views"] == (expected(stage, healthy, "page_media_view"), 19, 20)
     assert figures["reach_summed"] == (expected(stage, healthy, "page_total_media_view_unique"), 19, 20)
     assert figures["followers"] == (expected(stage, healthy, "page_follows"), 19, 20)
@@ -172,7 +172,7 @@ def test_a_cleared_task_that_reads_nothing_does_not_pass_for_one_that_did(stage)
         stage.analytics.execute("ALTER DATABASE e2e_postiz ALLOW_CONNECTIONS true")
     assert again.states("analytics_ingest") == ["failed", "success"]
     assert again.state == "failed"
-    assert f"1 integrations failed, and not for their owner to cure: {pages[0].name!r}" in again.failure(
+    assert f"1 channels failed with what their owners cannot resolve: {pages[0].name!r}" in again.failure(
         "check_coverage"
     )
 
@@ -209,7 +209,7 @@ def test_a_run_over_all_sends_one_alert_and_the_next_one_is_silent_while_nothing
     assert stage.outbox == []
     first = stage.run()
     [(subject, text)] = stage.outbox
-    assert "integrations are missing" in subject
+    assert "channels are missing" in subject
     assert scenarios["revoked"].pages[0].id in text
     assert first.run_id.split("+")[0].replace(":", "%3A") in text
     stage.run()
@@ -254,8 +254,8 @@ def test_statsd_is_told_what_became_of_jobs_and_days(stage, scenarios):
     # Whose values the other tests decide.
     measured = {
         f"{ours}.ingest.duration,provider=facebook,status=succeeded,error_code=none": "ms",
-        f"{ours}.coverage": "g",
-        f"{ours}.failed_for_owner": "g",
+        f"{ours}.coverage,provider=facebook": "g",
+        f"{ours}.failed_for_owner,provider=facebook": "g",
     }
 
     def untold() -> set[str]:

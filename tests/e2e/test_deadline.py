@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.social_analytics.days import DaySchedule
-from include.social_analytics.settings import LOS_ANGELES, Settings
+from include.social_analytics.settings import Settings
 from tests.support.stage import DAY, Stage
 
 DEADLINE = "dags/social_analytics_deadline"
@@ -42,7 +42,9 @@ def test_it_is_planned_for_its_hour_without_anybody_unpausing_it(stage):
     planned = stage.airflow.api("GET", DEADLINE)
     assert planned["is_paused"] is False
     assert (
-        datetime.fromisoformat(planned["next_dagrun_run_after"]).astimezone(LOS_ANGELES).strftime("%H:%M")
+        datetime.fromisoformat(planned["next_dagrun_run_after"])
+        .astimezone(Settings().timezone)
+        .strftime("%H:%M")
         == "23:59"
     )
 
@@ -82,7 +84,7 @@ def test_a_day_that_has_no_run_is_told(stage, done):
     """Last in this file: it takes a run away."""
     stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/scheduled__{DAY - timedelta(days=1)}")
     # When the day before was the latest due one.
-    then = DaySchedule(LOS_ANGELES, Settings().run_at).run_time(DAY) - timedelta(seconds=1)
+    then = DaySchedule(Settings().timezone, Settings().run_at).run_time(DAY) - timedelta(seconds=1)
     [(subject, text)] = at_the_deadline(stage, run_after=then.astimezone(UTC).isoformat())
     assert str(DAY - timedelta(days=1)) in subject
     assert "It has no run" in text

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics import cooldown as cooldowns
-from include.social_analytics.connectors.base import Account, Window
+from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.facebook.connector import connect, facebook_graph
+from include.social_analytics.connectors.reading import Window
 from include.social_analytics.cooldown import LocalCooldown, RedisCooldown, shared_cooldown
 from include.social_analytics.databases import open_analytics, open_postiz
 from include.social_analytics.errors import ErrorCode, JobError
@@ -130,7 +131,7 @@ def test_the_facebook_connector_finds_its_connection_by_itself(monkeypatch):
     with scripted_server(Answer({"data": []})) as server:
         settings = {"conn_type": "http", "host": server.base_url, "extra": {"api_version": "v26.0"}}
         monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings))
-        reader = connect(Settings(request_backoff=0)).reader(Account("one", "1001", "token"))
+        reader = connect(Settings(request_backoff=0)).reader(Account("one", "facebook", "1001", ("token",)))
         reader.read(Window(date(2026, 11, 20), lookback_days=3, post_window_days=28))
     assert server.paths == ["/v26.0/1001/insights", "/v26.0/1001/published_posts"]
 

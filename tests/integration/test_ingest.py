@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
+from threading import Event, main_thread
+from types import SimpleNamespace
 
 import pytest
 import structlog
 
+from include.social_analytics.connectors import lookback_days
+from include.social_analytics.connectors.base import Account, Connector, Reader
+from include.social_analytics.connectors.reading import Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.ingest import ThrottledError
 from include.social_analytics.warehouse import ledger
@@ -164,3 +172,87 @@ class _Recorder:
         self._lines.append(line)
 
     debug = info = warning = error = critical = exception = msg
+
+
+@dataclass
+class Wrong:
+    """A connector that brings back what its provider does not declare, for one account."""
+
+    connector: Connector
+    account_id: str
+
+    def reader(self, account: Account) -> Reader:
+        reader = self.connector.reader(account)
+        if account.provider_account_id == self.account_id:
+            read = reader.read
+            reader.read = lambda window: replace(read(window), now={"likes": Decimal(1)})
+        return reader
+
+
+def test_a_reading_that_the_provider_does_not_declare_is_that_jobs_own_error(bench):
+    wrong = Wrong(bench.connector, bench.jobs[1].integration.id)
+    bench.ingester = replace(bench.ingester, connector=lambda _: wrong)
+    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
+        bench.ingest()
+    assert [status for status, _, _ in bench.states()] == ["succeeded", "failed", "succeeded"]
+    [state] = ledger.states(bench.analytics, [bench.jobs[1].job_id])
+    assert state.reason == "The connector of facebook returned metrics that it does not declare: likes."
+
+
+class TimeIsUpError(BaseException):
+    """Like Airflow's: it interrupts the task's main thread."""
+
+
+@dataclass
+class Hanging:
+    """A connector whose readings do not end before they are told to; the task's time is up meanwhile."""
+
+    told: Event
+
+    def reader(self, account: Account) -> Reader:
+        def read(window: Window) -> Reading:
+            signal.pthread_kill(main_thread().ident, signal.SIGALRM)
+            self.told.wait()
+            raise JobError(ErrorCode.NETWORK, "Too late.")
+
+        return SimpleNamespace(http_calls=1, read=read)
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_when_the_tasks_time_is_up_nobody_waits_for_a_reader_that_hangs(bench):
+    def time_is_up(*_: object) -> None:
+        raise TimeIsUpError
+
+    hanging = Hanging(Event())
+    bench.ingester = replace(bench.ingester, connector=lambda _: hanging)
+    before = signal.signal(signal.SIGALRM, time_is_up)
+    try:
+        with pytest.raises(TimeIsUpError):
+            bench.ingest()
+        assert bench.states() == [("running", None, 1)]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        hanging.told.set()
+
+
+@pytest.mark.parametrize(("setting", "days"), [(0, 3), (2, 3), (5, 6)])
+def test_a_provider_looks_back_until_its_days_are_final_and_as_far_as_the_setting_says(bench, setting, days):
+    bench.ingester = replace(
+        bench.ingester, settings=bench.ingester.settings.model_copy(update={"lookback_days": setting})
+    )
+    for back in range(8):
+        earlier = [job.on(DAY - timedelta(days=back)) for job in bench.jobs]
+        claim = ledger.Claim("earlier", 1)
+        ledger.claim(bench.analytics, earlier, claim, force=True)
+        ledger.fail(
+            bench.analytics,
+            ledger.start(bench.analytics, earlier[0], claim),
+            JobError(ErrorCode.NETWORK, "Down"),
+            1,
+        )
+    bench.ingest()
+    recovered = bench.analytics.execute(
+        "SELECT count(*) FROM analytics.ingest_job WHERE status = 'recovered'"
+    ).fetchone()
+    assert recovered == (days - 1,)
+    assert lookback_days(bench.ingester.settings) == days - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,18 @@ import pytest
 from airflow.sdk.api.datamodels._generated import DagRunType as WorkersRunType
 from airflow.utils.types import DagRunType
 
-from include.social_analytics.days import DaySchedule, day_ended_at, day_of_run, label_of, latest_due_day
+from include.social_analytics import days
+from include.social_analytics.connectors import providers
+from include.social_analytics.days import (
+    DaySchedule,
+    day_ended_at,
+    day_ended_everywhere_at,
+    day_of_run,
+    is_on_time,
+    label_of,
+    latest_due_day,
+    require_ended,
+)
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.settings import Settings
 
@@ -247,3 +259,41 @@ def test_a_manual_run_before_the_start_date_is_sent_to_backfill(given):
 @pytest.mark.parametrize("run_type", ["backfill", "scheduled"])
 def test_a_backfill_may_go_before_the_start_date_and_an_older_scheduled_run_may_be_cleared(run_type):
     assert covered(run_type, logical_date=label_of(date(2026, 10, 1))) == date(2026, 10, 1)
+
+
+@pytest.mark.parametrize("day", ["2026-03-07", "2026-03-08", "2026-07-01", "2026-10-31", "2026-11-01"])
+def test_a_value_as_of_now_is_on_time_for_36_hours_after_the_days_end_whatever_the_clocks_do(day):
+    day = date.fromisoformat(day)
+    end = day_ended_at(day, LOS_ANGELES)
+    assert is_on_time(day, LOS_ANGELES, end + timedelta(hours=36) - timedelta(microseconds=1))
+    assert not is_on_time(day, LOS_ANGELES, end + timedelta(hours=36))
+
+
+@pytest.mark.parametrize(
+    ("zone", "due"),
+    [
+        ("Pacific/Honolulu", "2026-11-21T10:00"),
+        # Ends before Los Angeles does, so the day there decides.
+        ("Asia/Tokyo", "2026-11-21T08:00"),
+    ],
+)
+def test_a_run_waits_for_the_end_of_the_day_in_the_last_of_the_providers_zones(monkeypatch, zone, due):
+    facebook = providers()["facebook"]
+    other = replace(facebook, name="other", timezone=ZoneInfo(zone))
+    monkeypatch.setattr(days, "providers", lambda: {"facebook": facebook, "other": other})
+    schedule = DaySchedule(ZoneInfo("UTC"), time(0, 0))
+    # The first midnight in UTC after it.
+    assert schedule.run_time(date(2026, 11, 20)) == utc("2026-11-22T00:00")
+    assert day_ended_everywhere_at(date(2026, 11, 20))[0] == utc(due)
+    with pytest.raises(JobError, match="midnight in"):
+        require_ended(date(2026, 11, 20), utc(due) - timedelta(seconds=1), "DATE")
+    require_ended(date(2026, 11, 20), utc(due), "DATE")
+
+
+def test_where_all_providers_days_end_early_a_day_may_be_due_on_its_own_date(monkeypatch):
+    tokyo = replace(providers()["facebook"], timezone=ZoneInfo("Asia/Tokyo"))
+    monkeypatch.setattr(days, "providers", lambda: {"facebook": tokyo})
+    schedule = DaySchedule(ZoneInfo("UTC"), time(16, 0))
+    assert schedule.run_time(date(2026, 11, 20)) == utc("2026-11-20T16:00")
+    assert schedule.latest_due_day(utc("2026-11-20T16:00")) == date(2026, 11, 20)
+    assert schedule.latest_due_day(utc("2026-11-20T15:59")) == date(2026, 11, 19)

@@ -112,11 +112,6 @@ def read(window: Window = WINDOW, **answers: Answering | Step) -> Reading:
         return reader.read(window)
 
 
-def insights_of(reading: Reading) -> dict[str, Any]:
-    """The series but for the one that is counted from the listing of posts."""
-    return {name: days for name, days in reading.series.items() if name != "posts_published"}
-
-
 def read_one(item: dict[str, Any], **answers: Answering | Step) -> Content:
     (content,) = read(posts=posts(item), **answers).content
     return content
@@ -145,7 +140,7 @@ def test_an_ordinary_day_costs_two_requests() -> None:
         reading = reader.read(WINDOW)
         assert reader.http_calls == len(server.requests) == 2
     assert reading.status is DayStatus.SUCCEEDED
-    assert set(insights_of(reading)) == set(SOURCES.values())
+    assert set(reading.series) == {*SOURCES.values(), "posts_published"}
     assert reading.series["views"] == dict.fromkeys(WINDOW.days, Decimal(5))
     assert reading.series["posts_published"] == {**dict.fromkeys(WINDOW.days, 0), DAY: 1}
     assert reading.unsupported == ()
@@ -217,7 +212,7 @@ def test_a_value_is_never_taken_for_the_day_by_its_position() -> None:
 
 def test_a_page_without_insights_has_no_data() -> None:
     reading = read(insights=Answer({"data": [], "paging": {"next": "https://graph.facebook.com/n"}}))
-    assert insights_of(reading) == {}
+    assert set(reading.series) == {"posts_published"}
     assert reading.status is DayStatus.NO_DATA
 
 
@@ -243,7 +238,9 @@ def test_hostile_insights_give_numbers_or_none_and_no_error() -> None:
         "text",
     ]
     body = Answer(json.dumps({"data": items}))
-    assert insights_of(read(insights=body)) == {
+    series = dict(read(insights=body).series)
+    del series["posts_published"]
+    assert series == {
         "views": {DAY: Decimal(5)},
         "followers": {DAY: None},
         "page_views": {DAY: None},
@@ -260,7 +257,7 @@ def test_a_retired_metric_costs_its_own_figure_only() -> None:
     with graph(insights=answer) as (_, reader):
         reading = reader.read(WINDOW)
         assert reader.http_calls == 1 + 7 + 1
-    assert set(insights_of(reading)) == set(SOURCES.values()) - {"page_views"}
+    assert set(reading.series) == {*SOURCES.values(), "posts_published"} - {"page_views"}
     (refused,) = reading.unsupported
     assert (refused.api_version, refused.source_metric) == ("v25.0", "page_views_total")
     assert "valid insights metric" in refused.reason

@@ -30,7 +30,7 @@ def test_done_is_what_has_ended_since_the_run_began(history):
     ]
     ledger.register(connection, listed, "run")
     assert counts(history.get("/api/progress", moment=LABEL, since=since)) == (0, 6, 0)
-    ledger.claim(connection, listed, "run", first_try=1, force=True)
+    ledger.claim(connection, listed, ledger.Claim("run", 1), force=True)
     for name in ("again", "failed-before", "new"):
         history.stored(name, DAY)
     history.warehouse.start(listed[3])

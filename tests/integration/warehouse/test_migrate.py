@@ -162,6 +162,19 @@ def at_the_first_revision(connection: psycopg.Connection) -> None:
     connection.execute("INSERT INTO analytics.alembic_version VALUES ('0001')")
 
 
+def migrate_to(connection: psycopg.Connection, revision: str) -> None:
+    """Bring a schema of the first version to a later one, by that one's own statements."""
+    config = Config()
+    config.set_main_option("script_location", str(module._MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    for script in reversed(list(scripts.iterate_revisions(revision, "0001"))):
+        [statements] = [
+            value for name, value in vars(script.module).items() if name.isupper() and isinstance(value, str)
+        ]
+        connection.execute(statements)
+        connection.execute("UPDATE analytics.alembic_version SET version_num = %s", [script.revision])
+
+
 def test_what_earlier_versions_stored_is_on_the_health_page(empty):
     """Names come with the next listing; until then an integration goes by its id."""
     with psycopg.connect(empty, autocommit=True) as connection:
@@ -224,3 +237,26 @@ def test_snapshots_that_were_there_before_move_into_their_months(empty):
                 "INSERT INTO analytics.content_metric_snapshot VALUES ('i', 'c', 'views', %s, 2, now())",
                 [days[-1]],
             )
+
+
+def test_who_had_claimed_a_job_and_what_the_provider_had_said_is_kept(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        at_the_first_revision(connection)
+        migrate_to(connection, "0006")
+        for number, first_try in enumerate((None, 1, 5)):
+            connection.execute(
+                "INSERT INTO analytics.ingest_job (job_id, organization_id, integration_id, provider, date,"
+                " status, error_code, provider_code, provider_subcode, is_backfill, dag_run_id, first_try)"
+                " VALUES (%s, 'o', %s, 'facebook', '2026-11-20', 'failed', 'token_invalid', 190, 463, false,"
+                " 'scheduled__2026-11-20', %s)",
+                [f"job-{number}", f"page-{number}", first_try],
+            )
+        migrate(Database("analytics_db", connection))
+        rows = connection.execute(
+            "SELECT claimed_by, provider_code, provider_subcode, status"
+            " FROM analytics.ingest_job ORDER BY job_id"
+        ).fetchall()
+    assert rows == [
+        (claimed_by, "190", "463", "failed")
+        for claimed_by in (None, "scheduled__2026-11-20#1", "scheduled__2026-11-20#5")
+    ]

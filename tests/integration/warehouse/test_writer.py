@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from include.social_analytics.connectors.reading import Content, UnsupportedMetric
+from include.social_analytics.connectors.reading import Content, Reading, UnsupportedMetric
+from include.social_analytics.days import day_ended_at
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.writer import _LOCK, Stored
@@ -328,6 +329,64 @@ def test_runs_of_neighbouring_days_on_many_pages_at_once_do_not_deadlock(warehou
         thread.join()
     assert failures == []
     assert len(warehouse.table("ingest_job")) == len(days) * len(pages)
+
+
+# Values that exist only now
+
+
+def followers_now(value: int | None, values: dict[date, int] | None = None) -> Reading:
+    """An answer whose number of followers is as of now, and no series."""
+    answer = reading(values, without=("followers",))
+    return replace(answer, now={"followers": None if value is None else Decimal(value)})
+
+
+def read_late(start: ledger.Start) -> ledger.Start:
+    """The same start, 36 hours after the day's end."""
+    end = day_ended_at(start.job.date, ZoneInfo("America/Los_Angeles"))
+    return replace(start, observed_at=end + timedelta(hours=36))
+
+
+def on_time(start: ledger.Start, hours: float) -> ledger.Start:
+    """The same start, so many hours before it is late."""
+    return replace(start, observed_at=read_late(start).observed_at - timedelta(hours=hours))
+
+
+def test_a_value_as_of_now_that_is_read_on_time_is_the_days_and_stays(warehouse):
+    warehouse.store(job(), followers_now(100, {DAY: 1}), on_time(warehouse.start(job()), 30))
+    for value in (101, None):
+        again = on_time(warehouse.start(job(), "again"), 1)
+        warehouse.store(job(), followers_now(value, {DAY: 2}), again)
+        assert warehouse.figures() == {**dict.fromkeys(INSIGHTS, 2), "followers": 100, "posts_published": 0}
+    late = read_late(warehouse.start(job(), "late"))
+    warehouse.store(job(), followers_now(999, {DAY: 3}), late)
+    assert (warehouse.figures()["followers"], warehouse.figures()["views"]) == (100, 3)
+
+
+def test_a_value_as_of_now_that_is_read_late_is_nobodys(warehouse):
+    warehouse.store(job(), followers_now(100, {DAY: 1}), read_late(warehouse.start(job())))
+    assert (warehouse.figures()["followers"], warehouse.figures()["views"]) == (None, 1)
+
+
+def test_a_value_as_of_now_takes_the_place_of_a_null(warehouse):
+    warehouse.store(job(), followers_now(None, {DAY: 1}), on_time(warehouse.start(job()), 20))
+    assert warehouse.figures()["followers"] is None
+    warehouse.store(job(), followers_now(100, {DAY: 1}), on_time(warehouse.start(job(), "again"), 10))
+    assert warehouse.figures()["followers"] == 100
+
+
+@pytest.mark.parametrize("values", [{before(1): 1}, None], ids=["pending", "no data"])
+def test_a_value_as_of_now_is_stored_whatever_the_days_other_figures(warehouse, values):
+    answer = replace(
+        followers_now(100, values), series=reading(values, posts=None, without=("followers",)).series
+    )
+    warehouse.store(job(), answer, on_time(warehouse.start(job()), 1))
+    assert warehouse.figures() == {"followers": 100}
+
+
+def test_a_value_as_of_now_is_of_no_day_before(warehouse):
+    warehouse.fail(job(day=before(1)))
+    warehouse.store(job(), followers_now(100, {before(1): 1, DAY: 1}), on_time(warehouse.start(job()), 1))
+    assert warehouse.figures(before(1))["followers"] is None
 
 
 # Content

@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 from include.social_analytics.connectors.base import Provider
 from include.social_analytics.errors import ErrorCode
 
+#: Airflow's connection: host, app secret, API version.
+FACEBOOK_GRAPH = "facebook_graph"
+
 PROVIDER = Provider(
     name="facebook",
     title="Facebook",
@@ -38,7 +41,7 @@ PROVIDER = Provider(
         "comments": "comments",
         "shares": "shares",
     },
-    connections=("facebook_graph",),
+    connections=(FACEBOOK_GRAPH,),
     connector="include.social_analytics.connectors.facebook.connector:connect",
     advice={
         ErrorCode.PERMISSION_MISSING: (

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from include.social_analytics.connectors.base import Account
+from include.social_analytics.connectors.facebook import FACEBOOK_GRAPH, PROVIDER
 from include.social_analytics.connectors.facebook.insights import read_insights
 from include.social_analytics.connectors.facebook.posts import read_posts
 from include.social_analytics.connectors.reading import DayStatus, Reading, Window
@@ -14,8 +15,6 @@ from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import GraphApi
 from include.social_analytics.graph_api.connection import graph_connection
 from include.social_analytics.settings import Settings
-
-FACEBOOK_GRAPH = "facebook_graph"
 
 
 def connect(settings: Settings) -> FacebookConnector:
@@ -31,16 +30,16 @@ def facebook_graph() -> GraphConnection:
 
     :raises JobError: ``config_invalid`` when the connection is not usable.
     """
-    return graph_connection("facebook", FACEBOOK_GRAPH, "graph.facebook.com", "v25.0")
+    return graph_connection(PROVIDER.name, FACEBOOK_GRAPH, "graph.facebook.com", "v25.0")
 
 
 def connect_to(graph: GraphConnection, settings: Settings) -> FacebookConnector:
     """The connector on any Graph API."""
     return FacebookConnector(
         GraphApi(
-            "facebook",
+            PROVIDER.name,
             graph,
-            account="page",
+            account=PROVIDER.account,
             use_case="pages",
             request_timeout=settings.request_timeout,
             request_backoff=settings.request_backoff,

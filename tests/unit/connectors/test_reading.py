@@ -1,0 +1,64 @@
+"""What a connector brings back is what its provider declares and what was asked for, or the job fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from include.social_analytics.connectors import providers
+from include.social_analytics.connectors.reading import Content, DayStatus, Reading, Window
+from include.social_analytics.errors import ErrorCode, JobError
+
+DAY = date(2026, 11, 20)
+WINDOW = Window(DAY, lookback_days=1, post_window_days=28)
+PROVIDER = providers()["facebook"]
+POST = Content("post", datetime(2026, 11, 18, 12, tzinfo=UTC), "post", None, None, metrics={"views": None})
+READING = Reading(
+    window=WINDOW,
+    days=dict.fromkeys(WINDOW.days, DayStatus.SUCCEEDED),
+    series={"views": {DAY: Decimal(1)}},
+    now={"followers": Decimal(2)},
+    content=(POST,),
+)
+TOMORROW = DAY + timedelta(days=1)
+
+
+def test_what_is_declared_and_asked_for_passes():
+    READING.require_declared(PROVIDER)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"days": {DAY: DayStatus.SUCCEEDED}}, "days without a status: 2026-11-19"),
+        ({"days": {**READING.days, TOMORROW: DayStatus.PENDING}}, "days outside the window: 2026-11-21"),
+        ({"series": {"views": {TOMORROW: None}}}, "days outside the window: 2026-11-21"),
+        ({"series": {"likes": {}}}, "metrics that it does not declare: likes"),
+        ({"now": {"likes": None}}, "metrics that it does not declare: likes"),
+        ({"series": {"followers": {DAY: Decimal(2)}}}, "metrics both by day and as of now: followers"),
+        ({"content": (POST, POST)}, "content more than once: post"),
+        (
+            {"content": (replace(POST, published_at=datetime(2026, 11, 21, 8, tzinfo=UTC)),)},
+            "content from outside the window: 2026-11-21",
+        ),
+        (
+            {"content": (replace(POST, published_at=datetime(2026, 10, 24, 6, tzinfo=UTC)),)},
+            "content from outside the window: 2026-10-23",
+        ),
+        ({"content": (replace(POST, metrics={"likes": None}),)}, "content that it does not declare: likes"),
+    ],
+)
+def test_anything_else_is_the_connectors_own_error(wrong, words):
+    with pytest.raises(JobError) as raised:
+        replace(READING, **wrong).require_declared(PROVIDER)
+    assert raised.value.code is ErrorCode.UNEXPECTED
+    assert raised.value.reason.startswith("The connector of facebook returned ")
+    assert raised.value.reason.endswith(f"{words}.")
+
+
+def test_a_days_content_is_counted_in_the_providers_zone():
+    late = replace(POST, published_at=datetime(2026, 11, 21, 7, 59, tzinfo=UTC))
+    replace(READING, content=(late,)).require_declared(PROVIDER)
