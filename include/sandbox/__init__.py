@@ -1,4 +1,4 @@
-"""A make-believe world to try the package in: a Graph API stand-in, a demo Postiz database, local servers.
+"""A made-up world to try the package in: stand-ins for the providers' APIs, a demo Postiz, local servers.
 
 Nothing here is used by a deployment unless it is asked for by name.
 """

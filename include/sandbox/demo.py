@@ -1,19 +1,57 @@
-"""The compose file's `demo` profile: fills a made-up Postiz database and answers in the Graph API's place."""
+"""The demo: a made-up Postiz database, and a server on which each provider's stand-in has a path of its own.
+
+``python -m include.sandbox.demo`` is the compose file's `demo` profile.
+"""
 
 from __future__ import annotations
 
 import argparse
 import signal
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
-from include.sandbox.graph_api import serve
 from include.sandbox.postiz_db import create_tables, populate_demo
-from include.sandbox.world import demo_world
+from include.sandbox.serving import listen, together
+from include.sandbox.stand_ins import stand_ins
+from include.sandbox.stand_ins.base import Demo
 
 _READER = Path(__file__).parents[1] / "deploy" / "roles" / "postiz_reader.sql"
+
+
+@dataclass(frozen=True)
+class RunningDemo:
+    """Stand-ins that answer; ``environment`` holds the connections to them, as Airflow reads them."""
+
+    urls: Mapping[str, str]
+    environment: Mapping[str, str]
+
+
+@contextmanager
+def serve(demos: Mapping[str, Demo], *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningDemo]:
+    """Serve :func:`demos`, each below its provider's name."""
+    with listen(together({name: demo.api for name, demo in demos.items()}), host=host, port=port) as url:
+        urls = {name: f"{url}/{name}" for name in demos}
+        environment: dict[str, str] = {}
+        for name, its_url in urls.items():
+            environment |= stand_ins()[name].environment(its_url)
+        yield RunningDemo(urls, environment)
+
+
+def demos() -> dict[str, Demo]:
+    """A demo of every provider, by the provider's name."""
+    return {name: stand_in.make_demo() for name, stand_in in stand_ins().items()}
+
+
+def fill(postiz: psycopg.Connection[Any], made: Mapping[str, Demo]) -> None:
+    """Make Postiz's tables, and a channel of each account."""
+    create_tables(postiz)
+    populate_demo(postiz, {name: demo.accounts for name, demo in made.items()})
 
 
 def main() -> None:
@@ -23,19 +61,18 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8099)
     parser.add_argument("--postiz", required=True, help="URL of the demo's database, as a superuser")
     arguments = parser.parse_args()
-    world = demo_world()
+    made = demos()
     with psycopg.connect(arguments.postiz) as connection:
         if connection.execute("SELECT FROM pg_tables WHERE tablename = 'Integration'").fetchone() is None:
-            create_tables(connection)
-            populate_demo(connection, world)
+            fill(connection, made)
             connection.execute(_READER.read_bytes())
             # Known to everybody, like all that the demo holds.
             connection.execute("ALTER ROLE social_analytics_reader PASSWORD 'demo'")
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    with serve(world, host=arguments.host, port=arguments.port) as sandbox:
-        print(f"Sandbox Graph API on {sandbox.url}", flush=True)
+    with serve(made, host=arguments.host, port=arguments.port) as running:
+        print(f"Stand-ins on {', '.join(running.urls.values())}", flush=True)
         told.wait()
 
 

@@ -1,8 +1,8 @@
-"""A make-believe Postiz database for the sandbox: its tables as Prisma makes them, and a demo in them."""
+"""A made-up Postiz database for the sandbox: its tables as Prisma makes them, and a demo in them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from include.sandbox.world import Page, Post, World
+from include.sandbox.stand_ins.base import DEMO_ORGANIZATIONS, Account, DemoAccount
 
 _TABLES = (Path(__file__).parent / "postiz_tables.sql").read_text()
 _LONG_AGO = datetime(2026, 1, 1)  # noqa: DTZ001 - Prisma's timestamps have no zone
@@ -35,21 +35,21 @@ def insert_integration(
     connection: psycopg.Connection[Any],
     integration_id: str,
     organization_id: str,
-    page: Page,
+    account: Account,
     **columns: object,
 ) -> None:
-    """Insert a Facebook channel of ``page``, active unless ``columns`` say otherwise."""
+    """Insert a channel of ``account``, active unless ``columns`` say otherwise."""
     standard: dict[str, object] = {
         "id": integration_id,
         "organizationId": organization_id,
-        "internalId": page.id,
-        "name": page.name,
-        "providerIdentifier": "facebook",
+        "internalId": account.id,
+        "name": account.name,
+        "providerIdentifier": account.identifier,
         "type": "social",
-        "token": page.token,
-        # Long past, and no reason to leave a channel out: page tokens do not expire with it.
+        "token": account.token,
+        # Long past, and no reason to leave a channel out: the stored token may go on working.
         "tokenExpiration": _LONG_AGO + timedelta(days=59),
-        "rootInternalId": f"user-of-{page.id}",
+        "rootInternalId": f"owner-of-{account.id}",
         "updatedAt": _LONG_AGO,
     }
     _insert(connection, "Integration", standard | columns)
@@ -78,106 +78,95 @@ def insert_post(
     _insert(connection, "Post", standard | columns)
 
 
-_DEMO_ORGANIZATIONS = {
-    "acme-agency": 'Acme & O\'Hara "Agency"',
-    "bakery-berlin": "Bäckerei Schäfer 🥐",
-    "city-museum": "<b>City</b> Museum",
-    "divers-club": "ダイバーズクラブ",
-}
-
-#: Reasons to be left out, one channel each.
-_INACTIVE: Mapping[str, Mapping[str, object]] = {
-    "disabled": {"disabled": True},
-    "deleted": {"deletedAt": _LONG_AGO},
-    "to-be-refreshed": {"refreshNeeded": True},
-    "page-not-chosen": {"inBetweenSteps": True},
-    "article": {"type": "article"},
-    "instagram": {"providerIdentifier": "instagram"},
-    "x": {"providerIdentifier": "x"},
-    "linkedin": {"providerIdentifier": "linkedin"},
+#: Reasons to be left out, with a channel for each: its organization, its name, and what is the matter.
+_LEFT_OUT: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
+    "disabled": ("northwind-bakery", "Northwind Christmas Market", {"disabled": True}),
+    "deleted": ("harbour-books", "Harbour Books (old shop)", {"deletedAt": _LONG_AGO}),
+    "to-be-refreshed": ("lakeside-sports", "Lakeside Triathlon", {"refreshNeeded": True}),
+    "not-chosen": ("riverside-museum", "Riverside Café", {"inBetweenSteps": True}),
+    "article": (
+        "harbour-books",
+        "Harbour Books Blog",
+        {"type": "article", "providerIdentifier": "wordpress"},
+    ),
+    "no-connector": ("northwind-bakery", "Northwind on Mastodon", {"providerIdentifier": "mastodon"}),
 }
 
 
-def populate_demo(connection: psycopg.Connection[Any], world: World) -> None:
-    """The demo: every page of ``world`` as an active channel of one of four organizations, and others.
+def populate_demo(connection: psycopg.Connection[Any], accounts: Mapping[str, Sequence[DemoAccount]]) -> None:
+    """The demo: every account as an active channel of one of four organizations, and others.
 
     The others are channels that must be left out, each for another reason, and an organization that is
-    deleted. Some of the pages' posts were made in Postiz, under each shape of release id; comments on them,
-    a draft, and a release that went missing are no posts of the page.
+    deleted. Comments on posts that were made in Postiz, a draft, and a release that went missing are no posts
+    of a channel.
+
+    :param accounts: by their provider's name.
     """
     with connection.transaction():
-        for organization_id, name in _DEMO_ORGANIZATIONS.items():
+        for organization_id, name in DEMO_ORGANIZATIONS.items():
             insert_organization(connection, organization_id, name=name)
-        insert_organization(connection, "erased-company", deletedAt=_LONG_AGO)
-        pages = list(world.pages.values())
-        for number, page in enumerate(pages):
-            organization_id = tuple(_DEMO_ORGANIZATIONS)[number % len(_DEMO_ORGANIZATIONS)]
-            integration_id = f"demo-{number + 1:03}"
-            insert_integration(connection, integration_id, organization_id, page)
-            _insert_posts(connection, world, page, integration_id, organization_id)
-        for reason, columns in _INACTIVE.items():
+        insert_organization(connection, "closed-company", name="Old Mill Brewery", deletedAt=_LONG_AGO)
+        for provider, of_provider in accounts.items():
+            for number, account in enumerate(of_provider, 1):
+                integration_id = f"demo-{provider}-{number:02}"
+                insert_integration(
+                    connection, integration_id, account.organization_id, account, **account.columns
+                )
+                _insert_posts(connection, account, integration_id)
+        some = next(account for of_provider in accounts.values() for account in of_provider)
+        for reason, (organization_id, name, columns) in _LEFT_OUT.items():
             insert_integration(
                 connection,
-                f"demo-{reason}",
-                next(iter(_DEMO_ORGANIZATIONS)),
-                pages[0],
-                **{"internalId": f"page-{reason}", "name": f"Left out: {reason}", **columns},
+                f"demo-left-out-{reason}",
+                organization_id,
+                some,
+                **{"internalId": f"account-{reason}", "name": name, **columns},
             )
-        insert_integration(connection, "demo-erased", "erased-company", pages[0])
+        insert_integration(
+            connection, "demo-left-out-organization", "closed-company", some, name="Old Mill Brewery"
+        )
 
 
-def populate_many(connection: psycopg.Connection[Any], world: World) -> None:
-    """Every page of ``world`` as an active channel, ten to an organization, without posts; fast."""
-    pages = list(world.pages.values())
+def populate_many(connection: psycopg.Connection[Any], accounts: Iterable[Account]) -> None:
+    """Every account as an active channel, ten to an organization, without posts; fast."""
+    accounts = list(accounts)
     with connection.transaction(), connection.cursor() as cursor:
         with cursor.copy('COPY "Organization" ("id", "name", "updatedAt") FROM STDIN') as copy:
-            for number in range(0, len(pages), 10):
+            for number in range(0, len(accounts), 10):
                 copy.write_row((f"org-{number // 10:05}", f"Organization {number // 10}", _LONG_AGO))
         with cursor.copy(
             'COPY "Integration" ("id", "internalId", "organizationId", "name", "providerIdentifier", "type",'
             ' "token", "updatedAt") FROM STDIN'
         ) as copy:
-            for number, page in enumerate(pages):
+            for number, account in enumerate(accounts):
                 copy.write_row(
                     (
                         f"many-{number:06}",
-                        page.id,
+                        account.id,
                         f"org-{number // 10:05}",
-                        page.name,
-                        "facebook",
+                        account.name,
+                        account.identifier,
                         "social",
-                        page.token,
+                        account.token,
                         _LONG_AGO,
                     )
                 )
 
 
-def _insert_posts(
-    connection: psycopg.Connection[Any],
-    world: World,
-    page: Page,
-    integration_id: str,
-    organization_id: str,
-) -> None:
-    """Every second post of the last four weeks was made in Postiz, the newest of them with a comment."""
+def _insert_posts(connection: psycopg.Connection[Any], account: DemoAccount, integration_id: str) -> None:
+    """The posts that were made in Postiz, the newest of them with a comment."""
 
-    def insert(post_id: str, release_id: str | None, **columns: object) -> None:
-        insert_post(connection, post_id, integration_id, organization_id, release_id, **columns)
+    def insert(name: str, release_id: str | None, **columns: object) -> str:
+        post_id = f"{integration_id}-{name}"
+        insert_post(connection, post_id, integration_id, account.organization_id, release_id, **columns)
+        return post_id
 
-    today = world.now().date()
-    made_in_postiz = world.posts(page.id, today - timedelta(days=28), today)[::2]
-    for post in made_in_postiz:
-        insert(f"post-{post.id}", post.release_id)
-    for post in made_in_postiz[:1]:
+    post_ids = [insert(f"post-{release_id}", release_id) for release_id in account.posts]
+    for release_id in account.posts[:1]:
         # Its id sorts before its parent's and it has the same release: only being a child tells it apart.
-        insert(f"comment-{post.id}", post.release_id, parentPostId=f"post-{post.id}")
-    insert(f"post-missing-{page.id}", "missing")
-    insert(f"post-draft-{page.id}", None, state="DRAFT")
-
-
-def release_id_of(post: Post) -> str:
-    """The id under which Postiz records a post: a video's or story's own bare id, else the post's."""
-    return post.release_id
+        insert(f"comment-{release_id}", release_id, parentPostId=post_ids[0])
+    insert("post-missing", "missing")
+    insert("post-draft", None, state="DRAFT")
 
 
 def _insert(connection: psycopg.Connection[Any], table: str, columns: Mapping[str, object]) -> None:

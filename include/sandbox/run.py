@@ -1,13 +1,12 @@
 """`make run` and `make up`: one day's run on this machine, from nothing, and its figures.
 
 With ``AIRFLOW_CONN_POSTIZ_DB`` and ``AIRFLOW_CONN_ANALYTICS_DB`` set it runs on those databases; else
-it makes demo ones and starts the sandbox that answers in the Graph API's place.
+it makes demo ones, and starts stand-ins for the providers' APIs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,8 +33,10 @@ from include.social_analytics.settings import SettingError, Settings
 OWN_DATABASES = ("AIRFLOW_CONN_POSTIZ_DB", "AIRFLOW_CONN_ANALYTICS_DB")
 
 _FIGURES = """
-SELECT organization_id, metric, value, integrations_reported, integrations_expected
+SELECT organization_id, coalesce(organization.name, organization_id), provider, metric, value,
+       integrations_reported, integrations_expected
 FROM analytics.organization_daily
+LEFT JOIN analytics.organization USING (organization_id)
 WHERE date = %s
 ORDER BY organization_id, provider, metric
 """
@@ -110,8 +112,13 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
         airflow = stack.enter_context(LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment))
         print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAILY_DAG} for {day} ...")
         run_id = airflow.trigger({"date": day.isoformat()})
-        # Airflow reads its configuration when it is imported, so not before it is known.
-        os.environ.update(airflow.environment, AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
+        # Airflow reads its configuration when it is imported, so not before it is known. This process runs no
+        # task and needs no plugin.
+        os.environ.update(
+            airflow.environment,
+            AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
+            AIRFLOW__CORE__LAZY_LOAD_PLUGINS="True",
+        )
         state = _follow(airflow, run_id, day)
         _report(airflow, run_id, day)
         print(f"\nThe run ended: {state}.")
@@ -123,27 +130,24 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
 
 @contextmanager
 def _world(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
-    """The connections to run on: the caller's own where given, else a demo and its sandbox."""
+    """The connections to run on: the caller's own where given, else the demo's."""
     if all(os.environ.get(name) for name in OWN_DATABASES):
         print(f"Running on the databases of {' and '.join(OWN_DATABASES)}.")
         yield {}
         return
-    from include.sandbox.graph_api import serve
-    from include.sandbox.postiz_db import create_tables, populate_demo
-    from include.sandbox.world import demo_world
+    from include.sandbox import demo
 
-    world = demo_world()
+    made = demo.demos()
     postgres.create_database("postiz")
     postgres.create_database("analytics")
     with psycopg.connect(postgres.dsn("postiz")) as connection:
-        create_tables(connection)
-        populate_demo(connection, world)
-    print("Demo: a made-up Postiz database, and a sandbox that answers in the Graph API's place.")
-    with serve(world) as sandbox:
+        demo.fill(connection, made)
+    print("Demo: a made-up Postiz database, and stand-ins for the providers' APIs.")
+    with demo.serve(made) as running:
         yield {
             "AIRFLOW_CONN_POSTIZ_DB": postgres.airflow_connection("postiz"),
             "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("analytics"),
-            "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": sandbox.url}),
+            **running.environment,
         }
 
 
@@ -170,18 +174,19 @@ def _progress(tasks: list[dict[str, Any]], day: date) -> Iterator[str]:
     for task_id, task in ((task_id, by_id[task_id]) for task_id in FLOW if task_id in by_id):
         listed = by_id[LIST_TASK]
         if task_id == INGEST_TASK and listed["state"] == "success":
-            # Integrations, not mapped tasks, of which each may be a batch.
+            # Channels, not mapped tasks: each of these may be a batch.
             with open_analytics_to_read() as analytics:
                 count = queries.progress(analytics, day, datetime.fromisoformat(listed["start_date"]))
             failed = f" ({count['failed']} failed)" if count["failed"] else ""
-            yield f"{task_id} {count['done']} of {count['all']} integrations{failed}"
+            yield f"{task_id} {count['done']} of {count['all']} channels{failed}"
         elif task["state"] not in (None, "scheduled", "queued"):
             yield f"{task_id} {task['state']}"
 
 
 def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
-    """Print the day's figures, coverage, and what failed with its reason and cure."""
+    """Print the day's figures, coverage, and what failed with its reason and what to do."""
     from include.social_analytics.batches import integrations_of
+    from include.social_analytics.connectors import providers
     from include.social_analytics.coverage import assess
     from include.social_analytics.databases import open_analytics
     from include.social_analytics.jobs import IngestJob
@@ -199,21 +204,22 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
         coverage = assess(integrations, ledger.states(analytics, job_ids), run_id)
         figures = analytics.execute(_FIGURES, [day]).fetchall()
 
-    print(f"\nFigures of {day}, by organization (reported by / integrations)")
-    organization = None
-    for organization_id, metric, value, reported, expected in figures:
-        if organization_id != organization:
-            organization = organization_id
-            print(f"  {organization}")
-        shown = "-" if value is None else f"{value:,}"
-        print(f"    {metric:<16}{shown:>14}   {reported}/{expected}")
+    print(f"\nFigures of {day}, by organization and provider (reported by / channels)")
+    titles = {name: provider.title for name, provider in providers().items()}
+    for (_, organization), of_organization in groupby(figures, key=lambda row: row[:2]):
+        print(f"  {organization}")
+        for provider, of_provider in groupby(of_organization, key=lambda row: row[2]):
+            print(f"    {titles.get(provider, provider)}")
+            for *_, metric, value, reported, expected in of_provider:
+                shown = "-" if value is None else f"{value:,}"
+                print(f"      {metric:<16}{shown:>14}   {reported}/{expected}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(coverage.by_status.items()))
     print(
         f"\nCoverage {coverage.ratio:.0%} of {coverage.jobs - len(coverage.for_owner)}: {counts or 'no jobs'}"
     )
     for title, failures in (
-        ("To be cured by the page's owner", coverage.for_owner),
-        ("To be looked at by whoever runs Airflow", coverage.for_operator),
+        ("Resolved by the channel's owner", coverage.for_owner),
+        ("Needs attention of whoever runs Airflow", coverage.for_operator),
     ):
         if failures:
             print(f"\n{title}")

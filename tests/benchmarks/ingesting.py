@@ -20,7 +20,7 @@ import urllib3
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, insert_integration, insert_organization
-from include.sandbox.world import make_page
+from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics.batches import SMALLEST_BATCH
 from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.cooldown import LocalCooldown
@@ -56,7 +56,7 @@ def sandbox(pages: int, latency_ms: float) -> Iterator[str]:
     """The stand-in for the Graph API in a process of its own; its URL."""
     command = ["--port", "0", "--pages", str(pages), "--latency-ms", str(latency_ms)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "include.sandbox.graph_api", *command],
+        [sys.executable, "-m", "include.sandbox.stand_ins.facebook.graph_api", *command],
         cwd=PROJECT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

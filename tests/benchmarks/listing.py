@@ -8,7 +8,7 @@ import psycopg
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, populate_many
-from include.sandbox.world import World, make_page
+from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics.databases import Database
 from include.social_analytics.warehouse.migrate import migrate
 from tests.benchmarks.report import Result, peak_memory
@@ -45,7 +45,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
         postiz, analytics = (postgres.dsn(name) for name in names)
         with psycopg.connect(postiz, autocommit=True) as connection:
             create_tables(connection)
-            populate_many(connection, World(make_page(number) for number in range(1, channels + 1)))
+            populate_many(connection, (make_page(number) for number in range(1, channels + 1)))
         with psycopg.connect(analytics, autocommit=True) as connection:
             migrate(Database("analytics_db", connection))
         peaks[channels] = peak_memory(LIST, postiz, analytics)

@@ -17,7 +17,7 @@ import psycopg
 from include.sandbox.local_airflow import PROJECT, AirflowApi, LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import create_tables, populate_many
-from include.sandbox.world import World, make_page
+from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics.batches import deal_out
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.jobs import Integration
@@ -141,7 +141,7 @@ def databases(postgres: EmbeddedPostgres, *names: str) -> Iterator[psycopg.Conne
         postgres.create_database(name)
     with psycopg.connect(postgres.dsn(names[0]), autocommit=True) as connection:
         create_tables(connection)
-        populate_many(connection, World(make_page(number) for number in range(1, MOST + 1)))
+        populate_many(connection, (make_page(number) for number in range(1, MOST + 1)))
         yield connection
     for name in names:
         postgres.drop_database(name)

@@ -10,10 +10,10 @@ from itertools import count
 import psycopg
 import pytest
 
-from include.sandbox.graph_api import serve
 from include.sandbox.local_airflow import LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
-from include.sandbox.world import World, make_page
+from include.sandbox.stand_ins.facebook.graph_api import serve
+from tests.support.hostile import hostile_world
 from tests.support.stage import DAY, Stage, statsd
 
 
@@ -30,7 +30,7 @@ def stage(
     """
     # The API's clock stands, so that asked twice it answers the same.
     now = datetime.now(UTC)
-    world = World([make_page(number) for number in range(1, 400)], now=lambda: now)
+    world = hostile_world(range(1, 400), now=lambda: now)
     for name, template in (("e2e_postiz", postiz_template), ("e2e_analytics", "template1")):
         postgres.create_database(name, template)
     postgres.create_database("e2e_airflow")

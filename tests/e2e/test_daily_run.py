@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import requests
 
-from include.sandbox.world import Page
+from include.sandbox.stand_ins.facebook.world import Page
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse.snapshots import ensure_month

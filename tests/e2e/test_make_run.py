@@ -14,11 +14,11 @@ import psutil
 import psycopg
 import pytest
 
-from include.sandbox.graph_api import serve
 from include.sandbox.local_airflow import LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
-from include.sandbox.world import World, make_page
+from include.sandbox.stand_ins.facebook.graph_api import serve
+from include.sandbox.stand_ins.facebook.world import World, make_page
 from tests.support.stage import DAY
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -65,16 +65,18 @@ def left_over(directory: Path) -> list[psutil.Process]:
 
 
 def test_it_prints_figures_coverage_and_failures_with_reasons_and_leaves_nothing_running(terminal, tmp_path):
-    # Batches of eight: progress is told in integrations all the same.
+    # Batches of eight: progress is told in channels all the same.
     process = terminal(SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    assert "analytics_ingest 24 of 24 integrations (3 failed), analytics_aggregate" in output
-    assert f"Figures of {DAY}" in output
+    assert "analytics_ingest 24 of 24 channels (3 failed), analytics_aggregate" in output
+    assert f"Figures of {DAY}, by organization and provider" in output
+    assert re.search(r"\n  Northwind Bakery\n    Facebook\n      \w+ +[\d,]+ +\d/6\n", output)
     assert re.search(r"views +[\d,]+ +4/6", output)
     assert "Coverage 100% of 21: 3 failed, 1 no_data, 1 pending, 19 succeeded" in output
     for code in ("token_invalid", "permission_missing", "object_not_found"):
-        assert re.search(rf"\(demo-\d+\): {code}: \S.*\. \S", output)
+        assert re.search(rf"\(demo-[a-z]+-\d+\): {code}: \S.*\. \S", output)
+    assert "\nResolved by the channel's owner\n  'Northwind Bakery Station' (demo-facebook-03)" in output
     assert "The run ended: success." in output
     assert left_over(tmp_path) == []
     assert not list(tmp_path.glob("social-analytics-*"))

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from include.sandbox.graph_api import serve
 from include.sandbox.postgres import EmbeddedPostgres
-from include.sandbox.world import World, make_page
+from include.sandbox.stand_ins.facebook.graph_api import serve
 from include.social_analytics.databases import Database
 from tests.support.bench import Bench
+from tests.support.hostile import hostile_world
 from tests.support.readings import Warehouse
 
 
@@ -22,8 +22,7 @@ def bench(postiz: psycopg.Connection, analytics: psycopg.Connection, request) ->
     postiz.autocommit = analytics.autocommit = True
     # The API's clock stands, so that asked twice it answers the same.
     now = datetime.now(UTC)
-    pages = [make_page(number) for number in range(1, getattr(request, "param", 3) + 1)]
-    world = World(pages, now=lambda: now)
+    world = hostile_world(range(1, getattr(request, "param", 3) + 1), now=lambda: now)
     with serve(world) as sandbox:
         yield Bench(world, sandbox.url, postiz, analytics)
 

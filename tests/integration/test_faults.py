@@ -12,8 +12,9 @@ import psycopg
 import pytest
 from freezegun import freeze_time
 
+from include.sandbox.faults import Faults
 from include.sandbox.postgres import EmbeddedPostgres
-from include.sandbox.world import Fault, Faults
+from include.sandbox.stand_ins.facebook.world import Fault
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.connectors.reading import Reading, Window

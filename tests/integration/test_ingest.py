@@ -123,13 +123,13 @@ def test_a_channel_that_went_away_since_it_was_listed_fails_with_that_reason(ben
 
 
 def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):
-    from include.sandbox.postiz_db import insert_post, release_id_of
+    from include.sandbox.postiz_db import insert_post
 
     page = next(iter(bench.world.pages.values()))
     posts = bench.world.posts(page.id, DAY - timedelta(days=27), DAY)
     assert {post.kind for post in posts} >= {"video", "photo"}
     for post in posts:
-        insert_post(bench.postiz, f"postiz-{post.id}", page.id, "acme", release_id_of(post))
+        insert_post(bench.postiz, f"postiz-{post.id}", page.id, "acme", post.release_id)
     bench.ingest()
     stored = dict(
         bench.analytics.execute(

@@ -9,7 +9,7 @@ import pytest
 from psycopg import errors
 
 from include.sandbox.postiz_db import insert_integration, insert_organization
-from include.sandbox.world import make_page
+from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics import postiz as postiz_reading
 from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from include.sandbox.postiz_db import insert_integration, insert_organization
-from include.sandbox.world import Fault, World
+from include.sandbox.stand_ins.facebook.world import Fault, World
 from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.databases import Database

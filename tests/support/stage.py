@@ -17,7 +17,7 @@ import psycopg
 
 from include.sandbox.local_airflow import AirflowApi
 from include.sandbox.postiz_db import insert_integration, insert_organization
-from include.sandbox.world import Fault, Page, World
+from include.sandbox.stand_ins.facebook.world import Fault, Page, World
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.days import latest_due_day
 from include.social_analytics.settings import Settings

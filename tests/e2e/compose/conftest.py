@@ -12,12 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from include.sandbox.graph_api import serve
+from include.sandbox.faults import Faults
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postiz_db import create_tables
-from include.sandbox.world import Faults, World, make_page
+from include.sandbox.stand_ins.facebook.graph_api import serve
 from tests.support.deployed_stage import CATCH_UP, MAX_ACTIVE_RUNS, MAX_CONCURRENT_TASKS, DeployedStage
 from tests.support.deployment import Deployment, resolve
+from tests.support.hostile import hostile_world
 
 SERVICES = {
     "postgres", "demo-postiz", "redis", "init",
@@ -40,7 +41,7 @@ def deployed() -> Iterator[DeployedStage]:
     """The deployment, up and healthy, its DAG still paused; its Postiz is the demo profile's, empty."""
     # The API's clock stands, so that asked twice it answers the same.
     now = datetime.now(UTC)
-    world = World([make_page(number) for number in range(1, 400)], now=lambda: now)
+    world = hostile_world(range(1, 400), now=lambda: now)
     # Not in pytest's own directory, which it closes to Postgres's user.
     with (
         tempfile.TemporaryDirectory(prefix="social-analytics-compose-") as name,

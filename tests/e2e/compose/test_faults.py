@@ -9,7 +9,8 @@ import psutil
 import redis
 from celery import Celery
 
-from include.sandbox.world import Fault, Faults, Page
+from include.sandbox.faults import Faults
+from include.sandbox.stand_ins.facebook.world import Fault, Page
 from tests.support.deployed_stage import DeployedStage
 from tests.support.stage import expected
 

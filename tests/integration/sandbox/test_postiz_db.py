@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partialmethod
 from typing import Any
 
 import psycopg
@@ -15,16 +16,24 @@ from include.sandbox.postiz_db import (
     populate_demo,
     populate_many,
 )
-from include.sandbox.world import World, demo_world, make_page
+from include.sandbox.stand_ins import stand_ins
+from include.sandbox.stand_ins.base import DEMO_ORGANIZATIONS, Demo
+from include.sandbox.stand_ins.facebook.world import MESSAGES, World, make_page
+from include.social_analytics.connectors import names_by_identifier
+from include.social_analytics.databases import Database
+from include.social_analytics.postiz import active_integrations, left_out
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 
 
+#: A demo of one provider whose clock stands.
+PROVIDER = "facebook"
+
+
 @pytest.fixture
-def world() -> World:
-    world = demo_world()
-    world.now = lambda: NOW
-    return world
+def made(monkeypatch: pytest.MonkeyPatch) -> Demo:
+    monkeypatch.setattr(World, "__init__", partialmethod(World.__init__, now=lambda: NOW))
+    return stand_ins()[PROVIDER].make_demo()
 
 
 def rows(postiz: psycopg.Connection[Any], query: str) -> list[tuple[Any, ...]]:
@@ -68,37 +77,33 @@ def test_a_release_id_has_no_index_and_a_page_is_in_an_organization_once(postiz)
         insert_post(postiz, "post", "in-one", "one", None, state="SENT")
 
 
-def test_the_demo_has_24_active_pages_and_each_reason_to_be_left_out(postiz, world: World) -> None:
-    populate_demo(postiz, world)
-    active = rows(
-        postiz,
-        """
-        SELECT integration."id" FROM "Integration" integration
-        JOIN "Organization" organization ON organization."id" = integration."organizationId"
-        WHERE NOT "disabled" AND NOT "refreshNeeded" AND NOT "inBetweenSteps" AND "type" = 'social'
-          AND "providerIdentifier" = 'facebook'
-          AND integration."deletedAt" IS NULL AND organization."deletedAt" IS NULL
-        """,
-    )
-    assert sorted(active) == [(f"demo-{number:03}",) for number in range(1, 25)]
-    others = rows(postiz, 'SELECT "id" FROM "Integration" WHERE "id" !~ \'^demo-[0-9]+$\' ORDER BY 1')
-    assert [name for (name,) in others] == [
-        "demo-article",
-        "demo-deleted",
-        "demo-disabled",
-        "demo-erased",
-        "demo-instagram",
-        "demo-linkedin",
-        "demo-page-not-chosen",
-        "demo-to-be-refreshed",
-        "demo-x",
-    ]
-    names = "".join(name for (name,) in rows(postiz, 'SELECT "name" FROM "Organization"'))
-    assert all(character in names for character in "'\"<&ä🥐")
+def test_the_demo_has_a_channel_of_each_account_and_each_reason_to_be_left_out(postiz, made: Demo) -> None:
+    populate_demo(postiz, {PROVIDER: made.accounts})
+    database, identifiers = Database("postiz_db", postiz), names_by_identifier()
+    [active] = active_integrations(database, identifiers)
+    assert [one.id for one in active] == [f"demo-{PROVIDER}-{number:02}" for number in range(1, 25)]
+    assert {one.organization_id for one in active} == set(DEMO_ORGANIZATIONS)
+    assert left_out(database, identifiers) == {
+        "deleted": 1,
+        "disabled": 1,
+        "in_between_steps": 1,
+        "no_connector": 1,
+        "not_social": 1,
+        "organization_deleted": 1,
+        "refresh_needed": 1,
+    }
 
 
-def test_the_demos_posts_have_each_shape_of_release_id_and_traps(postiz, world: World) -> None:
-    populate_demo(postiz, world)
+def test_the_demos_names_and_messages_are_ordinary(postiz, made: Demo) -> None:
+    populate_demo(postiz, {PROVIDER: made.accounts})
+    names = rows(postiz, 'SELECT "name" FROM "Organization" UNION SELECT "name" FROM "Integration"')
+    assert len(names) > 30
+    assert not [name for (name,) in names if set(name) & set("'\"<>{};=")]
+    assert not [message for message in MESSAGES if message and set(message) & set("'\"<>{};=")]
+
+
+def test_the_demos_posts_have_each_shape_of_release_id_and_traps(postiz, made: Demo) -> None:
+    populate_demo(postiz, {PROVIDER: made.accounts})
     published = rows(
         postiz,
         """
@@ -106,6 +111,7 @@ def test_the_demos_posts_have_each_shape_of_release_id_and_traps(postiz, world: 
         WHERE "state" = 'PUBLISHED' AND "parentPostId" IS NULL AND "releaseId" <> 'missing'
         """,
     )
+    world = World([make_page(number) for number in range(1, 25)])
     posts = [world.find_post(release_id) for _, release_id in published]
     assert len(published) > 200
     assert {post.kind for post in posts if post} == {"photo", "status", "video", "reel", "story"}
@@ -122,13 +128,13 @@ def test_the_demos_posts_have_each_shape_of_release_id_and_traps(postiz, world: 
     assert traps == (24, 24, 24)
 
 
-def test_a_demo_channel_comes_with_its_pages_token(postiz, world: World) -> None:
-    populate_demo(postiz, world)
+def test_a_demo_channel_comes_with_its_accounts_token(postiz, made: Demo) -> None:
+    populate_demo(postiz, {PROVIDER: made.accounts})
     tokens = rows(postiz, 'SELECT DISTINCT "token" FROM "Integration" ORDER BY 1')
-    assert [token for (token,) in tokens] == sorted(world.tokens)
+    assert [token for (token,) in tokens] == sorted(account.token for account in made.accounts)
 
 
 def test_many_pages_are_spread_ten_to_an_organization(postiz) -> None:
-    populate_many(postiz, World(make_page(number) for number in range(1, 2_006)))
+    populate_many(postiz, (make_page(number) for number in range(1, 2_006)))
     assert rows(postiz, 'SELECT count(*), count(DISTINCT "internalId") FROM "Integration"') == [(2005, 2005)]
     assert rows(postiz, 'SELECT count(*) FROM "Organization"') == [(201,)]

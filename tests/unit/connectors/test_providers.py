@@ -1,45 +1,91 @@
-"""The registry of providers."""
+"""The registry of providers, and that nothing outside a provider's own package names it."""
 
 from __future__ import annotations
 
+import io
+import re
 import subprocess
 import sys
+import tokenize
+from pathlib import Path
 
 import pytest
 
-from include.social_analytics.connectors import PROVIDERS, open_connector
+from include.social_analytics.connectors import (
+    advice_on,
+    names_by_identifier,
+    provider_named,
+    providers,
+)
 from include.social_analytics.connectors.facebook.insights import SOURCES
 from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
+from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS
 from include.social_analytics.settings import Settings
 
-GRAPH = GraphConnection("https://graph.facebook.com", "v25.0", LocalCooldown(), app_secret="app-secret")
+PROJECT = Path(__file__).resolve().parents[3]
+
+#: Where Facebook, and Meta's API, are at home.
+AT_HOME = (
+    "include/social_analytics/connectors/facebook/",
+    "include/social_analytics/graph_api/",
+    "include/sandbox/stand_ins/facebook/",
+)
+#: Examples of connections name them.
+CONNECTIONS = ("include/sandbox/demo.env", ".env.example", "airflow_settings.example.yaml")
+NAMES = re.compile(r"(?i:facebook)|\bMeta\b|Los Angeles")
+#: Here a page is the health page.
+OF_THE_HEALTH_PAGE = ("include/social_analytics/health/", "plugins/social_analytics.py")
+#: Where a page is none of Facebook's.
+OTHER_PAGES = re.compile(
+    r"""health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
+      | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css
+      | "page",\ a?\ ?"channel"  # what a provider calls an account
+    """,
+    re.VERBOSE,
+)
+PAGE = re.compile(r"\b[Pp]ages?\b")
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_every_provider_opens(provider: str) -> None:
-    connector = open_connector(provider, settings=Settings(), graph=GRAPH)
-    assert connector.provider == provider
-    assert connector.timezone.key == "America/Los_Angeles"
+@pytest.mark.parametrize("name", providers())
+def test_every_provider_connects_without_a_call_and_declares_what_there_is(name: str) -> None:
+    provider = provider_named(name)
+    assert provider.name == name
+    assert provider.identifiers
+    assert set(provider.metrics) <= set(DAILY_METRICS)
+    assert set(provider.content_metrics) <= set(CONTENT_METRICS)
+    assert 0 < provider.final_after_days <= provider.history_days
+    assert provider.connect(Settings()).reader
+
+
+def test_no_identifier_belongs_to_two_providers() -> None:
+    assert len(names_by_identifier()) == sum(len(one.identifiers) for one in providers().values())
 
 
 def test_an_unknown_provider_is_a_clear_error() -> None:
     with pytest.raises(JobError, match="no connector for the provider 'friendster'") as caught:
-        open_connector("friendster", settings=Settings(), graph=GRAPH)
+        provider_named("friendster")
     assert caught.value.code is ErrorCode.CONFIG_INVALID
+
+
+def test_advice_is_the_providers_where_it_has_some_and_survives_the_provider() -> None:
+    assert "page" in advice_on("facebook", ErrorCode.OBJECT_NOT_FOUND)
+    assert advice_on("facebook", ErrorCode.NETWORK) == ErrorCode.NETWORK.advice
+    assert advice_on("friendster", ErrorCode.OBJECT_NOT_FOUND) == ErrorCode.OBJECT_NOT_FOUND.advice
 
 
 def test_listing_the_providers_loads_no_http_client() -> None:
     script = (
-        "import sys, include.social_analytics.connectors as c; assert c.PROVIDERS\n"
+        "import sys, include.social_analytics.connectors as c; assert c.providers()\n"
         "assert not {'requests', 'urllib3', 'redis', 'airflow'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=PROJECT)
 
 
 def test_a_connection_does_not_show_its_app_secret() -> None:
-    assert "app-secret" not in repr(GRAPH)
+    connection = GraphConnection("https://graph.here", "v25.0", LocalCooldown(), app_secret="app-secret")
+    assert "app-secret" not in repr(connection)
 
 
 def test_every_catalogue_metric_but_the_counted_one_is_asked_for() -> None:
@@ -52,3 +98,53 @@ def test_every_catalogue_metric_but_the_counted_one_is_asked_for() -> None:
         "page_follows",
         "page_views_total",
     ]
+
+
+# Who names a provider
+
+
+def shipped() -> dict[str, str]:
+    """The text of what is deployed, and of what says how: by path."""
+    tops = ("include", "dags", "plugins", ".astro", ".ci")
+    files = [path for top in tops for path in sorted((PROJECT / top).rglob("*")) if path.is_file()]
+    files += [path for path in sorted(PROJECT.iterdir()) if path.is_file()]
+    prose = {".md", ".lock", ".pyc"}
+    return {
+        str(path.relative_to(PROJECT)): path.read_text()
+        for path in files
+        if path.suffix not in prose and path.name not in (".git", ".env")
+    }
+
+
+def prose_of(path: str, text: str) -> list[tuple[int, str]]:
+    """The numbered lines in which something is said: of Python, its comments and strings."""
+    if not path.endswith(".py"):
+        return list(enumerate(text.splitlines(), 1))
+    return [
+        (token.start[0] + offset, line)
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type in (tokenize.COMMENT, tokenize.STRING)
+        for offset, line in enumerate(token.string.splitlines())
+    ]
+
+
+def test_nothing_outside_its_own_package_names_facebook_meta_or_where_its_day_is() -> None:
+    found = [
+        f"{path}:{number}: {line.strip()}"
+        for path, text in shipped().items()
+        if not path.startswith((*AT_HOME, *CONNECTIONS))
+        for number, line in enumerate(text.splitlines(), 1)
+        if NAMES.search(line)
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_nothing_outside_its_own_package_calls_a_channel_a_page() -> None:
+    found = [
+        f"{path}:{number}: {line.strip()}"
+        for path, text in shipped().items()
+        if not path.startswith((*AT_HOME, *OF_THE_HEALTH_PAGE))
+        for number, line in prose_of(path, text)
+        if PAGE.search(OTHER_PAGES.sub("", line))
+    ]
+    assert not found, "\n" + "\n".join(found)

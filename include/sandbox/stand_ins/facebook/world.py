@@ -1,4 +1,4 @@
-"""The sandbox's make-believe pages: figures and posts that are the same whenever they are asked for.
+"""Made-up Facebook pages: figures and posts that are the same whenever they are asked for.
 
 Nothing is stored. Every figure is derived from what it is about, so any date of any page has one, and
 a test can compute what the warehouse must hold.
@@ -7,12 +7,14 @@ a test can compute what the warehouse must hold.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from include.sandbox import faults
+from include.sandbox.faults import Faults
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 
@@ -54,24 +56,18 @@ _LIFETIME = POST_METRICS | VIDEO_METRICS
 
 #: Every kind of fault, and what it does.
 FAULT_KINDS = {
+    **faults.SERVER_FAULTS,
     "token_revoked": "code 190, subcode 460",
     "token_expired": "code 190, subcode 463",
     "permission_missing": "code 200",
     "permission_denied": "code 10",
     "object_gone": "code 100, subcode 33",
+    "app_off": "code 190, without a subcode, about the application",
     "account_blocked": "code 368",
     "page_throttled": "code 80001, with X-Business-Use-Case-Usage",
     "page_throttled_32": "code 32, with X-Page-Usage",
     "app_throttled": "code 4, HTTP 403, with X-App-Usage",
     "down": "code 2, HTTP 500",
-    "html_503": "an HTML page, HTTP 503",
-    "hang": "no answer until the client gives up, a minute at most",
-    "held": "the right answer, but not before the fault is cleared",
-    "drip": "an answer that comes byte by byte for a minute",
-    "empty_body": "HTTP 200 and nothing else",
-    "truncated": "JSON that breaks off",
-    "reset": "the connection is closed without an answer",
-    "huge_body": "an answer of 256 MiB",
     "invalid_metric": "any call that asks for ``metric`` is refused",
     "reduce_data": "a listing of more than ``limit`` is refused: code 1, HTTP 500",
     "bad_post": "``post``, or each reel, has no insights, and fails the listing that asks for them",
@@ -85,11 +81,13 @@ FAULT_KINDS = {
 #: How bare ids begin, by kind, for those kinds that the API knows by them.
 _TARGETS = {"video": "9", "reel": "9", "story": "8"}
 _KINDS = ("photo", "status", "video", "photo", "reel", "photo", "story", "video")
-_MESSAGES = (
-    "New in: autumn bread 🍞 - come by!",
-    'She said "hello" & <b>waved</b>',
-    "It's raining; DROP TABLE umbrellas;--",
-    "Öffnungszeiten: 9-18 Uhr\nWir freuen uns",
+_NAMES = ("Bakery {}", "Bookshop {}", "Garden Centre {}", "Museum {}", "Rowing Club {}", "Theatre {}")
+#: What posts say; a post without a message has None.
+MESSAGES = (
+    "New this week: our autumn menu 🍂 Come and taste!",
+    "Open until 9 tonight. See you later?",
+    "A look behind the scenes, from early this morning.",
+    "Thank you for 5,000 follows!\nYou are the best.",
     None,
 )
 
@@ -106,6 +104,8 @@ class Page:
     token: str = field(repr=False)
     likes: int = 5000
     quota: int | None = None
+    #: Postiz's ``providerIdentifier``.
+    identifier: str = "facebook"
 
 
 @dataclass(frozen=True)
@@ -137,79 +137,26 @@ class Post:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """How the API misbehaves.
+class Fault(faults.Fault):
+    """How the Graph API misbehaves.
 
-    :param kind: one of ``FAULT_KINDS``.
-    :param times: for so many requests, then never again; for ever when ``None``.
-    :param every: at every so-manieth request only.
     :param minutes: what a throttle says about when access is regained; 0 says nothing.
     :param limit: the largest listing that ``reduce_data`` lets pass.
     :param metric: what ``invalid_metric`` refuses.
     :param post: the id that ``bad_post`` is about; each reel when ``None``.
-    :raises ValueError: for what would quietly do nothing, such as a kind that does not exist.
     """
 
-    kind: str
-    times: int | None = None
-    every: int = 1
+    KINDS = FAULT_KINDS
+
     minutes: int = 0
     limit: int = 25
     metric: str | None = None
     post: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in FAULT_KINDS:
-            raise ValueError(f"There is no fault {self.kind!r}; there are {', '.join(FAULT_KINDS)}.")
-        if self.every < 1 or (self.times is not None and self.times < 1):
-            raise ValueError("A fault's times and every are 1 or more.")
+        super().__post_init__()
         if (self.kind == "invalid_metric") != (self.metric is not None):
             raise ValueError("A metric goes with invalid_metric, and only with it.")
-
-
-class Faults:
-    """The faults in force: at most one a page, and one for the whole app. Thread-safe."""
-
-    APP = "app"
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._faults: dict[str, Fault] = {}
-        self._asked: dict[str, int] = {}
-
-    def set(self, page_id: str, fault: Fault) -> None:
-        """Put a fault in force for a page, or for ``Faults.APP``."""
-        with self._lock:
-            self._faults[page_id] = fault
-            self._asked[page_id] = 0
-
-    def clear(self, page_id: str) -> None:
-        """End a fault."""
-        with self._lock:
-            self._faults.pop(page_id, None)
-
-    def in_force(self, page_id: str) -> bool:
-        """Whether a fault waits for a page's next request."""
-        with self._lock:
-            return page_id in self._faults
-
-    def strike(self, page_id: str | None) -> Fault | None:
-        """The fault that meets the next request about a page, if any: the app's before the page's."""
-        with self._lock:
-            for key in (self.APP, page_id):
-                fault = self._faults.get(key) if key else None
-                if key is None or fault is None:
-                    continue
-                self._asked[key] += 1
-                if self._asked[key] % fault.every:
-                    continue
-                if fault.times is not None:
-                    if fault.times <= 1:
-                        del self._faults[key]
-                    else:
-                        self._faults[key] = replace(fault, times=fault.times - 1)
-                return fault
-            return None
 
 
 class World:
@@ -217,7 +164,7 @@ class World:
 
     With an ``app_secret`` each request must bring its proof ("Require App Secret"); without one, a
     request that brings a proof is refused, as for a token of another app. With an ``app_quota`` the app
-    is throttled after so many calls.
+    is throttled after so many calls. ``messages`` are what posts say.
     """
 
     def __init__(
@@ -227,6 +174,7 @@ class World:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         app_secret: str | None = None,
         app_quota: int | None = None,
+        messages: tuple[str | None, ...] = MESSAGES,
     ) -> None:
         self.pages = {page.id: page for page in pages}
         self._by_token = {page.token: page for page in self.pages.values()}
@@ -234,6 +182,8 @@ class World:
         self.now = now
         self.app_secret = app_secret
         self.app_quota = app_quota
+        self._messages = messages
+        self._percent: dict[tuple[str, date], int] = {}
         self.faults = Faults()
 
     @property
@@ -249,6 +199,10 @@ class World:
         """Whether the token is valid, but its owner's rather than a page's."""
         return token in self._user_tokens
 
+    def restate(self, page_id: str, day: date, percent: int) -> None:
+        """Make a day's flows so many percent of what they were. At 0 the page is quiet and has no posts."""
+        self._percent[page_id, day] = percent
+
     def page_value(self, page_id: str, metric: str, day: date) -> int:
         """A page's metric of ``PAGE_METRICS`` for a day."""
         size = PAGE_METRICS[metric]
@@ -257,7 +211,8 @@ class World:
             return size * scale // 100 + (day - date(2024, 1, 1)).days
         weekday = (80, 95, 100, 105, 110, 130, 120)[day.weekday()]
         noise = 70 + _number("day", page_id, metric, day.isoformat()) % 60
-        return size * scale * weekday * noise // 1_000_000
+        percent = self._percent.get((page_id, day), 100)
+        return size * scale * weekday * noise // 1_000_000 * percent // 100
 
     def posts(self, page_id: str, first: date, last: date) -> list[Post]:
         """What a page published from ``first`` to ``last`` (Pacific days) and before now, newest first."""
@@ -266,8 +221,8 @@ class World:
         found = [
             post
             for offset in range((last - first).days + 1)
-            for post in _posts_of_day(page_id, first + timedelta(days=offset))
-            if post.created_at <= now
+            for post in _posts_of_day(page_id, first + timedelta(days=offset), self._messages)
+            if post.created_at <= now and self._percent.get((page_id, first + timedelta(days=offset))) != 0
         ]
         return sorted(found, key=lambda post: post.created_at, reverse=True)
 
@@ -295,15 +250,7 @@ class World:
 def make_page(number: int, **overrides: object) -> Page:
     """The ``number``-th page: a 15-digit id, a name, and a token that looks like a real one."""
     page_id = f"1{number:014}"
-    names = (
-        "Café {}",
-        "Page & Söhne {}",
-        "O'Brien's {}",
-        '<script>alert("{}")</script>',
-        "{{{{ {} }}}}",
-        "Shop {}",
-    )
-    page = Page(page_id, names[number % len(names)].format(number), _token("token", page_id))
+    page = Page(page_id, _NAMES[number % len(_NAMES)].format(number), _token("token", page_id))
     return replace(page, **overrides)  # type: ignore[arg-type]
 
 
@@ -317,28 +264,12 @@ def _token(kind: str, page_id: str) -> str:
     return "EAAG" + "".join(parts).upper()[:120]
 
 
-def demo_world() -> World:
-    """24 pages, some of them broken in the ways that one meets."""
-    pages = {number: make_page(number) for number in range(1, 25)}
-    pages[13] = replace(pages[13], likes=40)
-    world = World(pages.values())
-    for number, fault in {
-        3: Fault("token_revoked"),
-        7: Fault("permission_missing"),
-        11: Fault("object_gone"),
-        17: Fault("not_published"),
-        19: Fault("down", times=2),
-    }.items():
-        world.faults.set(pages[number].id, fault)
-    return world
-
-
 def _number(*parts: str) -> int:
     return int.from_bytes(hashlib.blake2b("|".join(parts).encode(), digest_size=8).digest())
 
 
 @lru_cache(maxsize=200_000)
-def _posts_of_day(page_id: str, day: date) -> tuple[Post, ...]:
+def _posts_of_day(page_id: str, day: date, messages: tuple[str | None, ...]) -> tuple[Post, ...]:
     seed = _number("posts", page_id, day.isoformat())
     posts = []
     for n in range((0, 1, 1, 2, 2, 3)[seed % 6]):
@@ -352,7 +283,7 @@ def _posts_of_day(page_id: str, day: date) -> tuple[Post, ...]:
                 page_id=page_id,
                 created_at=at,
                 kind=kind,
-                message=_MESSAGES[chance // 8 % len(_MESSAGES)],
+                message=messages[chance // 8 % len(messages)],
             )
         )
     return tuple(posts)

@@ -1,54 +1,42 @@
-"""A sandbox in the Graph API's place: answers like Meta's, or refuses like it. Never a deployment's default.
+"""A stand-in for the Graph API: answers like Meta's, or refuses like it. Never a deployment's default.
 
 Written from what Meta documents and what others have met, not from what this package's connector sends:
 it checks versions, tokens, metrics, fields, limits and ranges, and pages as the real one does.
 
-``python -m include.sandbox.graph_api --port 8099`` serves the demo's pages. ``/sandbox/…`` is not Meta's:
-``GET``/``DELETE /sandbox/calls`` shows and forgets what was asked, ``PUT``/``DELETE
-/sandbox/pages/{page}/fault`` and ``/sandbox/app/fault`` switch faults.
+``python -m include.sandbox.stand_ins.facebook.graph_api --port 8099`` serves the demo's pages alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import base64
-import dataclasses
 import hashlib
 import hmac
 import json
 import re
 import signal
-import socket
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from secrets import token_urlsafe
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
 
-from include.sandbox.world import (
+from include.sandbox import faults, serving
+from include.sandbox.faults import Faults
+from include.sandbox.stand_ins.facebook.world import (
     PACIFIC,
     PAGE_METRICS,
     POST_METRICS,
     VIDEO_METRICS,
     Fault,
-    Faults,
     Page,
     Post,
     World,
-    demo_world,
     make_page,
 )
 
@@ -67,8 +55,6 @@ _FIELD = re.compile(r"(?P<name>\w+)(?P<rest>(?:\.\w+\([^()]*\))*)(?:\{(?P<inner>
 _FIRST_MOMENT, _LAST_MOMENT = datetime(2004, 2, 4, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 #: When a spent quota is whole again, as the API foretells it, and from what use on it speaks of use at all.
 _REGAIN_MINUTES, _LOW_PERCENT = 30, 25
-#: The name of uvicorn's socket in the scope.
-_TRANSPORT = "sandbox.transport"
 
 
 class GraphError(Exception):
@@ -117,10 +103,13 @@ _ERRORS: Mapping[str, GraphError] = {
         "Error validating access token: Session has expired on Monday, 02-Nov-26 10:00:00 PST.",
         190, subcode=463, status=400,
     ),
-    "permission_missing": GraphError("(#200) Provide valid app ID", 200, status=403),
+    "permission_missing": GraphError(
+        "(#200) Requires pages_read_engagement permission to manage the object", 200, status=403
+    ),
     "permission_denied": GraphError(
         "(#10) This endpoint requires the 'read_insights' permission", 10, status=403
     ),
+    "app_off": GraphError("Error validating application. Application has been deleted.", 190),
     "account_blocked": GraphError("The action attempted has been deemed abusive", 368),
     "page_throttled": GraphError(
         "(#80001) There have been too many calls to this Page account. Wait a bit and try again.", 80001
@@ -132,35 +121,66 @@ _ERRORS: Mapping[str, GraphError] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Call:
-    """A request that reached the API."""
+class Call(serving.Call):
+    """A request that reached the Graph API."""
 
-    method: str
-    path: str
-    page_id: str | None
-    status: int
-    token_in_url: bool
-    at: datetime
+    @property
+    def page_id(self) -> str | None:
+        """The page that it was about."""
+        return self.account_id
+
+    @property
+    def token_in_url(self) -> bool:
+        """Whether a token stood where logs of URLs show it."""
+        return "access_token=" in self.target or "EAAG" in self.target
 
 
-@dataclass
-class Sandbox:
-    """A running stand-in."""
+class GraphApi(serving.Api):
+    """The stand-in, for one world."""
 
-    url: str
-    world: World
-    latency: float = 0.0
-    calls: list[Call] = field(default_factory=list)
-    _spent: Counter[str] = field(default_factory=Counter)
+    call_type = Call
+    fault_type = Fault
+    calls: list[Call]  # type: ignore[assignment]
+
+    def __init__(self, world: World, latency: float = 0.0) -> None:
+        """:param latency: the seconds that each answer takes at least."""
+        super().__init__(world, latency)
+        self.world = world
+        self._spent: Counter[str] = Counter()
 
     def clear_calls(self) -> None:
         """Forget what was asked; all quotas are whole again."""
-        self.calls.clear()
+        super().clear_calls()
         self._spent.clear()
 
-    def spend(self, page: Page | None) -> Fault | None:
-        """Count a call, also one that is refused: that is what makes calling while throttled costly."""
+    def account_of(self, request: Request) -> str | None:
+        """The id of the page that a request is about."""
+        segments = _segments(request)
+        if not segments:
+            return None
+        post = self.world.find_post(segments[0])
+        page_id = post.page_id if post else segments[0]
+        return page_id if page_id in self.world.pages else None
+
+    def fault_for(self, account_id: str | None) -> faults.Fault | None:
+        """The fault in force, or that a quota is spent."""
+        # A call counts also when it is refused: that is what makes calling while throttled costly.
+        spent = self._spend(self.world.pages.get(account_id or ""))
+        return super().fault_for(account_id) or spent
+
+    def answer(self, request: Request, fault: faults.Fault | None) -> Response:
+        """The answer, with usage headers."""
+        fault = fault if isinstance(fault, Fault) else None
+        page = self.world.pages.get(self.account_of(request) or "")
+        try:
+            response = _answer(self.world, request, fault)
+        except GraphError as error:
+            response = error.response()
+        self._add_usage(response, page)
+        _add_throttling(response, fault, page)
+        return response
+
+    def _spend(self, page: Page | None) -> Fault | None:
         keys = [(Faults.APP, self.world.app_quota, "app_throttled")]
         if page:
             keys.append((page.id, page.quota, "page_throttled"))
@@ -171,157 +191,21 @@ class Sandbox:
                 throttled = throttled or Fault(kind, minutes=_REGAIN_MINUTES)
         return throttled
 
-    def spent_percent(self, key: str, quota: int | None) -> int:
-        """How much of its quota a page, or the app, has spent."""
+    def _add_usage(self, response: Response, page: Page | None) -> None:
+        """Usage headers as the calls so far make them, left out while usage is low."""
+        percent = self._spent_percent(Faults.APP, self.world.app_quota)
+        if percent >= _LOW_PERCENT:
+            _add_app_usage(response, percent)
+        if page and (percent := self._spent_percent(page.id, page.quota)) >= _LOW_PERCENT:
+            _add_business_usage(response, page, percent, 0)
+
+    def _spent_percent(self, key: str, quota: int | None) -> int:
         return 0 if quota is None else self._spent[key] * 100 // max(quota, 1)
 
 
-class _NoAnswer(Response):
-    """Closes the connection without an answer, after ``seconds`` unless the client goes before."""
-
-    def __init__(self, seconds: float = 0) -> None:
-        super().__init__()
-        self.status_code = 0
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds):
-                await self._disconnected(receive)
-        scope[_TRANSPORT].abort()
-        await self._disconnected(receive)
-
-    @staticmethod
-    async def _disconnected(receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-
-def _with_transport(app: ASGIApp) -> ASGIApp:
-    """``app`` with uvicorn's socket in its scope: ASGI itself has no word for hanging up."""
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[_TRANSPORT] = send.__self__.transport  # type: ignore[attr-defined]
-        await app(scope, receive, send)
-
-    return wrapped
-
-
-def application(sandbox: Sandbox) -> ASGIApp:
-    """The ASGI app of a sandbox, for uvicorn."""
-
-    async def graph(request: Request) -> Response:
-        if sandbox.latency:
-            await asyncio.sleep(sandbox.latency)
-        page = _page_of(sandbox.world, request)
-        spent = sandbox.spend(page)
-        fault = sandbox.world.faults.strike(page.id if page else None) or spent
-        if fault and fault.kind == "held" and page:
-            while sandbox.world.faults.in_force(page.id):
-                await asyncio.sleep(0.02)
-        try:
-            response = _broken(fault) or _answer(sandbox.world, request, fault)
-        except GraphError as error:
-            response = error.response()
-        _add_usage(response, sandbox, page)
-        _add_throttling(response, fault, page)
-        sandbox.calls.append(
-            Call(
-                request.method,
-                request.url.path,
-                page.id if page else None,
-                response.status_code,
-                "access_token" in request.query_params or "EAAG" in str(request.url),
-                datetime.now(UTC),
-            )
-        )
-        return response
-
-    async def calls(request: Request) -> Response:
-        if request.method == "DELETE":
-            sandbox.clear_calls()
-        return JSONResponse([{**dataclasses.asdict(c), "at": c.at.isoformat()} for c in sandbox.calls])
-
-    async def faults(request: Request) -> Response:
-        page_id = request.path_params.get("page", Faults.APP)
-        if request.method == "PUT":
-            try:
-                sandbox.world.faults.set(page_id, Fault(**await request.json()))
-            except (TypeError, ValueError) as error:
-                return JSONResponse({"error": str(error)}, 400)
-        else:
-            sandbox.world.faults.clear(page_id)
-        return JSONResponse({"success": True})
-
-    starlette = Starlette(
-        routes=[
-            Route("/sandbox/calls", calls, methods=["GET", "DELETE"]),
-            Route("/sandbox/pages/{page}/fault", faults, methods=["PUT", "DELETE"]),
-            Route("/sandbox/app/fault", faults, methods=["PUT", "DELETE"]),
-            Route("/{path:path}", graph, methods=["GET", "POST", "DELETE", "PUT", "PATCH"]),
-        ],
-        # The sandbox shares its machine with what it serves: a light compression.
-        middleware=[Middleware(GZipMiddleware, minimum_size=500, compresslevel=1)],
-    )
-    return _with_transport(starlette)
-
-
 def _segments(request: Request) -> list[str]:
-    segments = [segment for segment in request.url.path.split("/") if segment]
+    segments = [segment for segment in serving.path_of(request).split("/") if segment]
     return segments[1:] if segments and _VERSION.fullmatch(segments[0]) else segments
-
-
-def _page_of(world: World, request: Request) -> Page | None:
-    segments = _segments(request)
-    if not segments:
-        return None
-    post = world.find_post(segments[0])
-    return world.pages.get(post.page_id if post else segments[0])
-
-
-def _broken(fault: Fault | None) -> Response | None:
-    """The answer of a fault that is not one of the API's own."""
-    match fault.kind if fault else None:
-        case "html_503":
-            page = "<html><body><h1>Sorry, something went wrong.</h1></body></html>"
-            return Response(page, 503, media_type="text/html")
-        case "hang":
-            return _NoAnswer(60)
-        case "reset":
-            return _NoAnswer()
-        case "drip":
-            return StreamingResponse(_drops(), media_type="application/json")
-        case "huge_body":
-            return StreamingResponse(_flood(), media_type="application/json")
-        case "empty_body":
-            return Response(b"", media_type="application/json")
-        case "truncated":
-            cut = b'{"data":[{"name":"page_media_view","values":[{"val'
-            return Response(cut, media_type="application/json")
-        case _:
-            return None
-
-
-async def _drops() -> AsyncIterator[bytes]:
-    for _ in range(600):
-        yield b" "
-        await asyncio.sleep(0.1)
-
-
-async def _flood() -> AsyncIterator[bytes]:
-    yield b'{"data":[],"junk":"'
-    for _ in range(256):
-        yield b"x" * 2**20
-        await asyncio.sleep(0)
-
-
-def _add_usage(response: Response, sandbox: Sandbox, page: Page | None) -> None:
-    """Usage headers as the calls so far make them, left out while usage is low."""
-    percent = sandbox.spent_percent(Faults.APP, sandbox.world.app_quota)
-    if percent >= _LOW_PERCENT:
-        _add_app_usage(response, percent)
-    if page and (percent := sandbox.spent_percent(page.id, page.quota)) >= _LOW_PERCENT:
-        _add_business_usage(response, page, percent, 0)
 
 
 def _add_throttling(response: Response, fault: Fault | None, page: Page | None) -> None:
@@ -437,7 +321,7 @@ class _Ask:
     def page_insights(self) -> dict[str, Any]:
         metrics = self._metrics(PAGE_METRICS)
         if self._query.get("period", "day") != "day":
-            raise GraphError("(#100) The sandbox knows the period day only", 100)
+            raise GraphError("(#100) The stand-in knows the period day only", 100)
         since, until = self._range(default_days=2)
         if until - since > timedelta(seconds=_MAX_INSIGHTS_SECONDS):
             raise GraphError(
@@ -707,46 +591,34 @@ def _timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
-class _Server(uvicorn.Server):
-    """Runs in a thread, so it leaves the process's signals alone."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextmanager
-def serve(world: World, *, host: str = "127.0.0.1", port: int = 0, latency: float = 0.0) -> Iterator[Sandbox]:
-    """Serve ``world`` from a thread; ``latency`` is the seconds that each answer takes at least."""
-    with socket.create_server((host, port), backlog=1024) as listener:
-        sandbox = Sandbox(f"http://{host}:{listener.getsockname()[1]}", world, latency)
-        server = _Server(
-            uvicorn.Config(application(sandbox), log_level="critical", access_log=False, lifespan="off")
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield sandbox
-        finally:
-            server.should_exit = server.force_exit = True
-            thread.join()
+def serve(
+    world: World, *, host: str = "127.0.0.1", port: int = 0, latency: float = 0.0
+) -> Iterator[GraphApi]:
+    """Serve ``world`` alone from a thread; ``latency`` is the seconds that each answer takes at least."""
+    api = GraphApi(world, latency)
+    with serving.listen(api.application(), host=host, port=port) as api.url:
+        yield api
 
 
 def main() -> None:
     """Serve from a process of its own until it is told to end."""
-    parser = argparse.ArgumentParser(description="The sandbox in the Graph API's place.")
+    from include.sandbox.stand_ins.facebook.demo import demo_world
+
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8099)
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--pages", type=int, default=0, help="so many healthy pages instead of the demo's")
     arguments = parser.parse_args()
-    world = World(make_page(n) for n in range(1, arguments.pages + 1)) if arguments.pages else demo_world()
+    numbers = range(1, arguments.pages + 1)
+    world = World(make_page(n) for n in numbers) if arguments.pages else demo_world()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     latency = arguments.latency_ms / 1000
-    with serve(world, host=arguments.host, port=arguments.port, latency=latency) as sandbox:
-        print(f"Sandbox Graph API on {sandbox.url}", flush=True)
+    with serve(world, host=arguments.host, port=arguments.port, latency=latency) as api:
+        print(f"Graph API stand-in on {api.url}", flush=True)
         told.wait()
 
 

@@ -1,0 +1,42 @@
+"""Each test of the suite runs once for each provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.serving import listen, together
+from include.sandbox.stand_ins import stand_ins
+from include.social_analytics.connectors import provider_named
+from tests.connectors.cases import CASES
+from tests.connectors.trial import Trial, latest_day
+from tests.support.made_up import registered
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _made_up() -> Iterator[None]:
+    with registered():
+        yield
+
+
+@pytest.fixture(params=sorted(CASES))
+def trial(
+    request: pytest.FixtureRequest,
+    postiz: psycopg.Connection,
+    analytics: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Trial]:
+    """One provider's account in a Postiz, and its stand-in on a real socket, mounted as in the demo."""
+    now = datetime.now(UTC)
+    day = latest_day(provider_named(request.param), now)
+    case = CASES[request.param](now, day)
+    insert_organization(postiz, "acme")
+    insert_integration(postiz, "one", "acme", case.account)
+    with listen(together({request.param: case.api})) as url:
+        for name, connection in stand_ins()[request.param].environment(f"{url}/{request.param}").items():
+            monkeypatch.setenv(name, connection)
+        yield Trial(case, day, postiz, analytics)

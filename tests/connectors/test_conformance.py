@@ -1,0 +1,287 @@
+"""What every provider must do, on real HTTP with its stand-in at the end, and on real Postgres.
+
+A provider adds a case file to ``cases/``, and nothing here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+import traceback
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from include.social_analytics.connectors import providers
+from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
+from include.social_analytics.ingest import ThrottledError
+from tests.connectors.case import Arranged, Impossible, NotYet, Situation
+from tests.connectors.cases import CASES
+from tests.connectors.trial import SETTINGS, Trial
+
+#: So many characters of a secret in a row give it away.
+FRAGMENT = 10
+#: What any server may do instead of answering.
+GARBAGE = ("html_503", "empty_body", "truncated", "huge_body", "reset")
+
+
+def arrange(request: pytest.FixtureRequest, trial: Trial, situation: Situation) -> Arranged:
+    """Bring the stand-in into a situation, as the case file says."""
+    answer = trial.case.situations[situation]
+    if isinstance(answer, Impossible):
+        pytest.skip(f"{situation} cannot be: {answer.reason}")
+    if isinstance(answer, NotYet):
+        request.applymarker(pytest.mark.xfail(reason=answer.reason, strict=True))
+        answer = answer.arranged
+    answer.bring_about(trial.case)
+    return answer
+
+
+# The suite itself
+
+
+def test_every_provider_has_a_case_and_every_case_answers_each_situation() -> None:
+    assert set(CASES) == set(providers())
+    for name, case in CASES.items():
+        assert set(case.situations) == set(Situation), name
+        reasons = [one.reason for one in case.situations.values() if not isinstance(one, Arranged)]
+        assert all(len(reason.split()) > 3 for reason in reasons), name
+
+
+# What is stored
+
+
+def test_an_ordinary_day_is_stored_to_the_last_figure(trial: Trial) -> None:
+    job = trial.ingest()
+    assert job["status"] == "succeeded"
+    assert trial.stored() == trial.case.figures(trial.day) | trial.case.figures_now()
+    assert set(trial.stored()) == set(trial.provider.metrics)
+    assert trial.stored_posts() == trial.case.posts(*trial.post_days)
+    assert len(trial.stored_posts()) > 3
+
+
+def test_the_calls_of_an_ordinary_day_are_as_few_as_promised_and_counted(trial: Trial) -> None:
+    job = trial.ingest()
+    assert len(trial.case.api.calls) == trial.case.calls_a_day
+    assert job["http_calls"] == trial.case.calls_a_day
+    assert {call.account_id for call in trial.case.api.calls} == {trial.case.account.id}
+
+
+def test_a_day_that_is_read_again_stays_as_it_was(trial: Trial) -> None:
+    trial.ingest()
+    before = trial.stored(), trial.stored_posts()
+    trial.ingest()
+    assert (trial.stored(), trial.stored_posts()) == before
+
+
+def test_the_look_back_reads_the_days_before_and_books_no_value_of_now_under_them(trial: Trial) -> None:
+    for day in (*trial.lookback, trial.day):
+        trial.ingest(day)
+    trial.connection.execute("DELETE FROM analytics.integration_metric_daily")
+    trial.ingest()
+    assert len(trial.lookback) >= trial.provider.final_after_days
+    for day in trial.lookback:
+        assert trial.stored(day) == trial.case.figures(day) | dict.fromkeys(trial.case.figures_now())
+
+
+def test_what_is_told_as_of_now_is_not_booked_under_a_day_that_is_long_over(trial: Trial) -> None:
+    trial.ingest(trial.lookback[0])
+    stored = trial.stored(trial.lookback[0])
+    assert stored == trial.case.figures(trial.lookback[0]) | dict.fromkeys(trial.case.figures_now())
+
+
+def test_a_day_that_was_not_a_job_is_not_written_by_the_look_back(trial: Trial) -> None:
+    trial.ingest()
+    days = trial.rows("SELECT DISTINCT date FROM analytics.integration_metric_daily")
+    assert [row["date"] for row in days] == [trial.day]
+
+
+def test_a_corrected_figure_replaces_the_first_one(request, trial: Trial) -> None:
+    before = trial.day - timedelta(days=1)
+    trial.ingest(before)
+    first = {metric: trial.stored(before)[metric] for metric in trial.case.figures(before)}
+    arrange(request, trial, Situation.RESTATED)
+    trial.ingest()
+    now = {metric: trial.stored(before)[metric] for metric in trial.case.figures(before)}
+    assert now == trial.case.figures(before)
+    assert now != first
+
+
+def test_a_quiet_day_is_zero_where_the_provider_says_so_and_not_unknown(request, trial: Trial) -> None:
+    arrange(request, trial, Situation.QUIET)
+    assert trial.ingest()["status"] == "succeeded"
+    assert trial.stored() == trial.case.figures(trial.day) | trial.case.figures_now()
+    assert None not in trial.stored().values()
+    assert 0 in trial.stored().values()
+
+
+def test_a_day_that_is_not_published_is_pending_and_has_no_figures(request, trial: Trial) -> None:
+    arrange(request, trial, Situation.PENDING)
+    assert trial.ingest()["status"] == "pending"
+    assert set(trial.stored()) <= {"posts_published", *trial.case.figures_now()}
+
+
+def test_an_account_without_figures_has_no_data_and_no_zeros(request, trial: Trial) -> None:
+    arrange(request, trial, Situation.NO_DATA)
+    assert trial.ingest()["status"] == "no_data"
+    assert set(trial.stored()) <= {"posts_published", *trial.case.figures_now()}
+
+
+def test_a_listing_of_several_pages_is_read_to_its_end(request, trial: Trial) -> None:
+    arrange(request, trial, Situation.PAGED)
+    trial.ingest()
+    assert trial.stored_posts() == trial.case.posts(*trial.post_days)
+    assert len(trial.case.api.calls) > trial.case.calls_a_day
+
+
+# What fails
+
+
+@pytest.mark.parametrize(
+    ("situation", "code"),
+    [
+        (Situation.REVOKED, ErrorCode.TOKEN_INVALID),
+        (Situation.PERMISSION, ErrorCode.PERMISSION_MISSING),
+        (Situation.GONE, ErrorCode.OBJECT_NOT_FOUND),
+        (Situation.APP_OFF, ErrorCode.CONFIG_INVALID),
+    ],
+    ids=["revoked", "permission", "gone", "app_off"],
+)
+def test_what_stays_refused_is_asked_for_once_and_recorded_with_its_reason(
+    request, trial: Trial, situation, code
+) -> None:
+    said = arrange(request, trial, situation)
+    with pytest.raises(JobError):
+        trial.ingest()
+    job = trial.job()
+    assert (job["status"], job["error_code"]) == ("failed", code)
+    assert job["error_class"] == ErrorClass.PERMANENT
+    assert job["provider_code"] == said.provider_code
+    assert job["reason"]
+    assert job["http_calls"] == len(trial.case.api.calls) > 0
+    assert max(Counter(call.target for call in trial.case.api.calls).values()) == 1
+
+
+def test_a_failure_takes_no_figure_away(request, trial: Trial) -> None:
+    trial.ingest()
+    before = trial.stored(), trial.stored_posts()
+    arrange(request, trial, Situation.REVOKED)
+    with pytest.raises(JobError):
+        trial.ingest()
+    assert (trial.stored(), trial.stored_posts()) == before
+
+
+def test_a_spent_quota_is_waited_for_and_not_asked_again(request, trial: Trial) -> None:
+    said = arrange(request, trial, Situation.THROTTLED)
+    with pytest.raises(ThrottledError) as throttled:
+        trial.ingest()
+    job = trial.job()
+    assert (job["status"], job["error_code"]) == ("queued", ErrorCode.RATE_LIMITED)
+    assert job["provider_code"] == said.provider_code
+    assert throttled.value.due > datetime.now(throttled.value.due.tzinfo)
+    assert max(Counter(call.target for call in trial.case.api.calls).values()) == 1
+
+
+def test_an_api_that_is_down_is_tried_three_times_and_may_come_back(request, trial: Trial) -> None:
+    said = arrange(request, trial, Situation.DOWN)
+    with pytest.raises(JobError):
+        trial.ingest()
+    job = trial.job()
+    assert (job["status"], job["error_code"]) == ("failed", ErrorCode.API_UNAVAILABLE)
+    assert job["provider_code"] == said.provider_code
+    assert max(Counter(call.target for call in trial.case.api.calls).values()) == 3
+    trial.case.api.faults.clear(trial.case.account.id)
+    assert trial.ingest()["status"] == "succeeded"
+
+
+def test_a_blip_costs_one_call_more_and_nothing_else(trial: Trial) -> None:
+    trial.case.fault("html_503", times=1)
+    job = trial.ingest()
+    assert job["status"] == "succeeded"
+    assert job["http_calls"] == len(trial.case.api.calls) == trial.case.calls_a_day + 1
+
+
+@pytest.mark.parametrize("kind", ["hang", "drip"])
+def test_an_api_that_hangs_costs_bounded_time(trial: Trial, kind: str) -> None:
+    trial.case.fault(kind)
+    began = time.monotonic()
+    with pytest.raises(JobError):
+        trial.ingest(settings=SETTINGS.model_copy(update={"request_timeout": 0.1}))
+    assert time.monotonic() - began < 8
+    job = trial.job()
+    assert (job["error_code"], job["error_class"]) == (ErrorCode.NETWORK, ErrorClass.TRANSIENT)
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage_is_a_passing_failure_and_stores_nothing(trial: Trial, kind: str) -> None:
+    trial.case.fault(kind)
+    with pytest.raises(JobError):
+        trial.ingest()
+    job = trial.job()
+    assert (job["status"], job["error_class"]) == ("failed", ErrorClass.TRANSIENT)
+    assert job["error_code"] in (ErrorCode.RESPONSE_INVALID, ErrorCode.API_UNAVAILABLE, ErrorCode.NETWORK)
+    assert trial.stored() == trial.stored_posts() == {}
+
+
+# What must not leak
+
+
+def test_a_listing_that_leads_to_another_host_is_not_followed(request, trial: Trial, monkeypatch) -> None:
+    hosts = set()
+    look_up = socket.getaddrinfo
+
+    def recording(host, *arguments, **options):
+        hosts.add(host)
+        return look_up(host, *arguments, **options)
+
+    arrange(request, trial, Situation.HOSTILE_NEXT)
+    monkeypatch.setattr(socket, "getaddrinfo", recording)
+    with suppress(JobError):
+        trial.ingest()
+    assert hosts == {"127.0.0.1"}
+
+
+def test_each_part_of_the_token_is_masked_as_soon_as_it_is_read(trial: Trial) -> None:
+    trial.ingest()
+    assert set(trial.masked) >= trial.secrets
+
+
+@pytest.mark.parametrize(
+    "trouble", [None, *Situation, *GARBAGE, "hang"], ids=lambda one: getattr(one, "name", str(one)).lower()
+)
+def test_no_part_of_a_token_is_in_a_log_an_error_a_table_or_a_url(
+    request, trial: Trial, caplog, trouble
+) -> None:
+    if isinstance(trouble, Situation):
+        answer = trial.case.situations[trouble]
+        if isinstance(answer, Impossible):
+            pytest.skip(f"{trouble} cannot be: {answer.reason}")
+        (answer.arranged if isinstance(answer, NotYet) else answer).bring_about(trial.case)
+    elif trouble:
+        trial.case.fault(trouble)
+    caplog.set_level(logging.DEBUG)
+    errors = ""
+    with capture_logs() as lines:
+        try:
+            trial.ingest(settings=SETTINGS.model_copy(update={"request_timeout": 0.3}))
+        except (JobError, ThrottledError) as error:
+            errors = "".join(traceback.format_exception(error)) + repr(vars(error))
+    assert lines
+    assert trial.case.api.calls or trouble == "hang"
+    seen = "\n".join(
+        (
+            json.dumps(lines, default=repr),
+            caplog.text,
+            errors,
+            trial.everything(),
+            *(call.target for call in trial.case.api.calls),
+        )
+    )
+    for secret in trial.secrets:
+        parts = {secret[at : at + FRAGMENT] for at in range(max(len(secret) - FRAGMENT, 0) + 1)}
+        assert not [part for part in parts if part in seen]

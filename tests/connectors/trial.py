@@ -1,0 +1,113 @@
+"""One account on real HTTP and real Postgres, ingested as a task does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from include.social_analytics.connectors import provider_named
+from include.social_analytics.connectors.base import Provider
+from include.social_analytics.databases import Database
+from include.social_analytics.days import day_ended_at
+from include.social_analytics.ingest import Ingester
+from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.settings import Settings
+from tests.connectors.case import Case
+from tests.support.bench import ingest
+
+#: Impatient, for what hangs.
+SETTINGS = Settings(request_backoff=0, request_timeout=1)
+
+
+def latest_day(provider: Provider, now: datetime) -> date:
+    """The provider's latest day that has ended."""
+    day = now.astimezone(provider.timezone).date() - timedelta(days=1)
+    assert day_ended_at(day, provider.timezone) <= now
+    return day
+
+
+@dataclass
+class Trial:
+    """A case whose account is the channel "one" in a Postiz."""
+
+    case: Case
+    day: date
+    postiz: psycopg.Connection
+    connection: psycopg.Connection
+    masked: list[str] = field(default_factory=list)
+
+    @property
+    def provider(self) -> Provider:
+        return provider_named(self.case.provider)
+
+    @property
+    def secrets(self) -> set[str]:
+        """The account's token, and each part of it."""
+        return {self.case.account.token, *self.provider.secrets(self.case.account.token)}
+
+    @property
+    def lookback(self) -> list[date]:
+        """The days before the latest one that a reading brings in, too."""
+        return [self.day - timedelta(days=n) for n in range(self.provider.lookback_days(SETTINGS), 0, -1)]
+
+    @property
+    def post_days(self) -> tuple[date, date]:
+        """The first and the last day whose posts are read."""
+        return self.day - timedelta(days=SETTINGS.post_window_days - 1), self.day
+
+    def ingest(self, day: date | None = None, *, settings: Settings = SETTINGS) -> dict[str, Any]:
+        """Ingest a day, the latest one unless told otherwise; the ledger's row.
+
+        :raises JobError, ThrottledError: as the ingester does.
+        """
+        account = self.case.account
+        integration = Integration("one", account.name, "acme", self.case.provider)
+        job = IngestJob(integration, day or self.day, is_backfill=False)
+        connector = self.provider.connect(settings)
+        worker = Ingester(
+            Database("postiz_db", self.postiz),
+            Database("analytics_db", self.connection),
+            lambda _: connector,
+            self.masked.extend,
+            settings,
+        )
+        ingest(worker, [job], f"run at {datetime.now(UTC)}")
+        return self.job(day)
+
+    def job(self, day: date | None = None) -> dict[str, Any]:
+        """The ledger's row of a day."""
+        [row] = self.rows("SELECT * FROM analytics.ingest_job WHERE date = %s", day or self.day)
+        return row
+
+    def stored(self, day: date | None = None) -> Mapping[str, Decimal | None]:
+        """The day's figures in the warehouse."""
+        query = "SELECT metric, value FROM analytics.integration_metric_daily WHERE date = %s"
+        return {row["metric"]: row["value"] for row in self.rows(query, day or self.day)}
+
+    def stored_posts(self) -> dict[str, dict[str, Decimal | None]]:
+        """The posts in the warehouse: id -> metric -> total."""
+        found: dict[str, dict[str, Decimal | None]] = {
+            row["content_id"]: {} for row in self.rows("SELECT content_id FROM analytics.content")
+        }
+        for row in self.rows("SELECT * FROM analytics.content_metric_snapshot"):
+            found[row["content_id"]][row["metric"]] = row["value"]
+        return found
+
+    def everything(self) -> str:
+        """All that the warehouse holds, as text."""
+        tables = self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'analytics'")
+        return "\n".join(
+            str(row["line"])
+            for table in tables
+            for row in self.rows(f"SELECT t::text AS line FROM analytics.{table['tablename']} AS t")
+        )
+
+    def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, parameters).fetchall()

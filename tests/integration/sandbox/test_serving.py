@@ -1,0 +1,84 @@
+"""What all stand-ins share: one server, paths of their own, calls, faults, and hanging up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from include.sandbox.faults import Fault, Faults
+from include.sandbox.serving import Api, listen, path_of, together
+
+
+class World:
+    def __init__(self) -> None:
+        self.faults = Faults()
+
+
+class Echo(Api):
+    """Answers with the path that it was asked for; the account is the path's first segment."""
+
+    def account_of(self, request: Request) -> str | None:
+        return path_of(request).split("/")[1] or None
+
+    def answer(self, request: Request, fault: Fault | None) -> Response:
+        return PlainTextResponse(path_of(request))
+
+
+@pytest.fixture
+def apis() -> dict[str, Echo]:
+    return {"one": Echo(World()), "two": Echo(World())}
+
+
+@pytest.fixture
+def url(apis: dict[str, Echo]) -> Iterator[str]:
+    with listen(together(apis)) as url:
+        yield url
+
+
+def get(url: str, **options: object) -> requests.Response:
+    return requests.get(url, timeout=5, **options)
+
+
+def test_each_stand_in_has_a_path_of_its_own_and_does_not_see_it(url, apis) -> None:
+    assert get(f"{url}/one/v1/thing?a=b").text == "/v1/thing"
+    assert get(f"{url}/two/v1/other").text == "/v1/other"
+    assert get(f"{url}/three/v1/thing").status_code == 404
+    [call] = apis["one"].calls
+    assert (call.path, call.target, call.account_id) == ("/v1/thing", "/one/v1/thing?a=b", "v1")
+    assert len(apis["two"].calls) == 1
+
+
+def test_the_calls_of_all_are_shown_at_the_top(url, apis) -> None:
+    get(f"{url}/one/v1/thing")
+    shown = get(f"{url}/sandbox/calls").json()
+    assert [call["path"] for call in shown["one"]] == ["/v1/thing"]
+    assert shown["two"] == []
+    assert requests.delete(f"{url}/one/sandbox/calls", timeout=5).json() == []
+    assert apis["one"].calls == []
+
+
+def test_a_fault_is_one_stand_ins_and_may_be_switched_from_outside(url, apis) -> None:
+    assert requests.put(f"{url}/one/sandbox/app/fault", json={"kind": "html_503"}, timeout=5).ok
+    assert get(f"{url}/one/a").status_code == 503
+    assert get(f"{url}/two/a").ok
+    assert requests.delete(f"{url}/one/sandbox/app/fault", timeout=5).ok
+    assert get(f"{url}/one/a").ok
+    account = f"{url}/one/sandbox/accounts/a/fault"
+    assert requests.put(account, json={"kind": "truncated", "times": 1}, timeout=5).ok
+    assert get(f"{url}/one/b").text == "/b"
+    assert get(f"{url}/one/a").text.startswith("{")
+    assert get(f"{url}/one/a").text == "/a"
+    assert requests.put(account, json={"kind": "friendly"}, timeout=5).status_code == 400
+
+
+def test_hanging_up_works_below_a_path_too(url, apis) -> None:
+    apis["two"].faults.set("a", Fault("reset"))
+    with pytest.raises(requests.ConnectionError):
+        get(f"{url}/two/a")
+    apis["two"].faults.set("a", Fault("hang"))
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(f"{url}/two/a", timeout=0.2)

@@ -1,0 +1,34 @@
+"""Chatter, a network that does not exist: proof that a provider needs no line outside its own package.
+
+It differs from Facebook wherever a provider may differ: its day is UTC's, its error codes are words, its
+token has two parts, followers are told as of now only, and it has neither views nor a count of posts.
+"""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from include.social_analytics.connectors.base import Provider
+from include.social_analytics.errors import ErrorCode
+
+
+def key_and_secret(token: str) -> tuple[str, ...]:
+    """The parts of ``key:secret``."""
+    return tuple(token.split(":", 1))
+
+
+PROVIDER = Provider(
+    name="chatter",
+    title="Chatter",
+    identifiers=("chatter", "chatter-business"),
+    account="room",
+    timezone=ZoneInfo("UTC"),
+    final_after_days=3,
+    history_days=30,
+    metrics={"reach": "people", "engagements": "interactions", "followers": "members"},
+    content_metrics={"reactions": "cheers", "comments": "replies"},
+    connections=("chatter_api",),
+    connector="include.social_analytics.connectors.chatter.connector:connect",
+    advice={ErrorCode.TOKEN_INVALID: "Make a new key in Chatter, and enter it in Postiz."},
+    secrets=key_and_secret,
+)

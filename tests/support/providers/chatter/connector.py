@@ -1,0 +1,167 @@
+"""The Chatter connector, on the HTTP client that all providers share: a room's day costs three requests."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import requests
+from include.social_analytics.connectors.chatter import PROVIDER
+
+from include.social_analytics.airflow_compat import find_connection
+from include.social_analytics.connectors.base import Account
+from include.social_analytics.connectors.reading import Content, DayStatus, Reading, Window
+from include.social_analytics.cooldown import shared_cooldown
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.http.client import Api, ApiAnswer, ApiClient, Quota, Verdict
+from include.social_analytics.http.failures import identifier, redact, without_explanation
+from include.social_analytics.json_values import amount, at, moment, objects, text
+from include.social_analytics.settings import Settings
+
+CONNECTION = "chatter_api"
+#: Our daily metrics, but for the one that is told as of now.
+SERIES = {name: source for name, source in PROVIDER.metrics.items() if name != "followers"}
+#: Longer listings are an error of the API's.
+MAX_LISTING_PAGES = 100
+_CODES = {
+    "tokenRevoked": ErrorCode.TOKEN_INVALID,
+    "scopeMissing": ErrorCode.PERMISSION_MISSING,
+    "roomNotFound": ErrorCode.OBJECT_NOT_FOUND,
+    "appSuspended": ErrorCode.CONFIG_INVALID,
+    "badRequest": ErrorCode.REQUEST_INVALID,
+    "quotaExceeded": ErrorCode.RATE_LIMITED,
+    "backendError": ErrorCode.API_UNAVAILABLE,
+}
+
+
+def connect(settings: Settings) -> ChatterConnector:
+    """The connector, on Airflow's connection ``chatter_api``."""
+    known = find_connection(CONNECTION)
+    url = known.host if known else "https://api.chatter.example"
+    return ChatterConnector(
+        Api(
+            PROVIDER.name,
+            url,
+            account=PROVIDER.account,
+            cooldown=shared_cooldown(PROVIDER.name, CONNECTION, url),
+            request_timeout=settings.request_timeout,
+            request_backoff=settings.request_backoff,
+        )
+    )
+
+
+class ChatterConnector:
+    """Makes readers of rooms. Thread-safe."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def reader(self, account: Account) -> ChatterReader:
+        """A reader for one room; makes no call yet."""
+        return ChatterReader(self._api, account)
+
+
+class KeyAndSecret(requests.auth.AuthBase):
+    """Puts both parts of the token into one header."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        self._secrets = secrets
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Chatter {';'.join(self._secrets)}"
+        return request
+
+
+class ChatterReader:
+    """Reads one room. Used by one thread at a time."""
+
+    def __init__(self, api: Api, account: Account) -> None:
+        self._room = account.provider_account_id
+        self._secrets = account.secrets
+        self._client = ApiClient(
+            api, token=account.secrets, auth=KeyAndSecret(account.secrets), judge=self._judge
+        )
+
+    @property
+    def http_calls(self) -> int:
+        """Requests made so far, retries included; true also after a failure."""
+        return self._client.http_calls
+
+    def read(self, window: Window) -> Reading:
+        """The room's figures and messages.
+
+        :raises JobError: classified; nothing else is raised for what the API or network does.
+        """
+        if len(self._secrets) != 2:
+            raise JobError(ErrorCode.TOKEN_INVALID, "The stored token has no two parts.")
+        answered = self._days(window)
+        return Reading(
+            window=window,
+            days={day: DayStatus.SUCCEEDED if day in answered else DayStatus.PENDING for day in window.days},
+            series={
+                name: {day: amount(figures.get(source)) for day, figures in answered.items()}
+                for name, source in SERIES.items()
+            },
+            now={"followers": amount(self._get().get(PROVIDER.metrics["followers"]))},
+            content=self._messages(window),
+        )
+
+    def _get(self, *path: str, **params: str | int) -> dict[str, object]:
+        return self._client.get("2", "rooms", self._room, *path, **params)
+
+    def _days(self, window: Window) -> dict[date, dict[str, object]]:
+        body = self._get(
+            "daily", metrics=",".join(SERIES.values()), first=str(window.days[0]), last=str(window.day)
+        )
+        days = {str(day): day for day in window.days}
+        return {
+            days[key]: item for item in objects(body.get("days")) if (key := str(item.get("day"))) in days
+        }
+
+    def _messages(self, window: Window) -> tuple[Content, ...]:
+        found: dict[str, Content] = {}
+        cursor: dict[str, str] = {}
+        for _ in range(MAX_LISTING_PAGES):
+            body = self._get("messages", since=str(window.first_post_day), limit=50, **cursor)
+            for item in objects(body.get("messages")):
+                content_id, published = text(item.get("id"), 200), moment(item.get("postedAt"))
+                if content_id is None or published is None:
+                    continue
+                if window.first_post_day <= published.date() < window.day + timedelta(days=1):
+                    metrics = {ours: amount(item.get(its)) for ours, its in PROVIDER.content_metrics.items()}
+                    found[content_id] = Content(
+                        content_id,
+                        published,
+                        "message",
+                        text(item.get("text"), 10_000),
+                        text(item.get("link"), 2000),
+                        metrics=metrics,
+                    )
+            # The cursor alone: what "next" says may be any address.
+            after = text(body.get("nextCursor"), 200)
+            if after is None or cursor == {"cursor": after}:
+                break
+            cursor = {"cursor": after}
+        return tuple(found.values())
+
+    def _judge(self, answer: ApiAnswer) -> Verdict:
+        if 200 <= answer.http_status < 300:
+            return Verdict()
+        word = identifier(at(answer.body, "error", "reason"), self._secrets)
+        code = _CODES.get(word or "")
+        if code is None:
+            server = answer.http_status >= 500
+            code = ErrorCode.API_UNAVAILABLE if server else ErrorCode.RESPONSE_INVALID
+        message = text(at(answer.body, "error", "message"), 2000)
+        seconds = answer.headers.get("Retry-After", "")
+        wait = timedelta(seconds=int(seconds)) if seconds.isdigit() else None
+        error = JobError(
+            code,
+            redact(message, self._secrets)
+            if message
+            else without_explanation(answer.http_status, answer.body),
+            provider_code=word,
+            trace_id=identifier(at(answer.body, "error", "requestId"), self._secrets),
+            retry_after=wait,
+        )
+        throttled = code is ErrorCode.RATE_LIMITED and wait is not None
+        return Verdict(error, pauses={Quota.ACCOUNT: wait} if throttled and wait else {})

@@ -1,0 +1,11 @@
+"""Chatter, which does not exist: a stand-in for its API."""
+
+from __future__ import annotations
+
+from include.sandbox.stand_ins.base import StandIn
+
+STAND_IN = StandIn(
+    provider="chatter",
+    demo="include.sandbox.stand_ins.chatter.api:demo",
+    connections=lambda url: {"chatter_api": {"conn_type": "http", "host": url}},
+)

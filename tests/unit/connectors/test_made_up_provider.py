@@ -1,0 +1,42 @@
+"""The made-up provider: it comes with its folder, and goes with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from include.sandbox.stand_ins import stand_ins
+from include.social_analytics.connectors import (
+    advice_on,
+    lookback_days,
+    names_by_identifier,
+    provider_named,
+    providers,
+)
+from include.social_analytics.days import day_ended_everywhere_at
+from include.social_analytics.errors import ErrorCode
+from include.social_analytics.settings import Settings
+from tests.support.made_up import registered
+
+
+def test_a_provider_is_added_by_its_folder_alone() -> None:
+    before = list(providers()), list(stand_ins())
+    with registered():
+        assert list(providers()) == ["chatter", *before[0]] == list(stand_ins())
+        assert names_by_identifier()["chatter-business"] == "chatter"
+        assert advice_on("chatter", ErrorCode.TOKEN_INVALID).startswith("Make a new key in Chatter")
+        assert provider_named("chatter").secrets("key:se:cret") == ("key", "se:cret")
+    assert (list(providers()), list(stand_ins())) == before
+    assert "chatter-business" not in names_by_identifier()
+
+
+def test_the_look_back_covers_the_provider_whose_figures_are_final_last() -> None:
+    assert lookback_days(Settings(lookback_days=1)) == 2
+    with registered():
+        assert lookback_days(Settings(lookback_days=1)) == 3
+        assert lookback_days(Settings(lookback_days=5)) == 5
+
+
+def test_a_day_ends_with_the_provider_where_it_ends_last() -> None:
+    with registered():
+        end, zone = day_ended_everywhere_at(date(2026, 11, 20))
+    assert (end, zone.key) == (datetime(2026, 11, 21, 8, tzinfo=UTC), "America/Los_Angeles")
