@@ -157,7 +157,7 @@ class JobError(Exception):
         :param reason: one sentence for people.
         :param provider_code: the provider's own error code, a number or a word.
         :param provider_subcode: the provider's own subcode.
-        :param trace_id: the provider's id of the request (Meta: ``fbtrace_id``).
+        :param trace_id: the provider's id of the request.
         :param retry_after: how long the provider asks to be left alone.
         """
         self.code = code

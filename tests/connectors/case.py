@@ -42,16 +42,8 @@ class Arranged:
 
 
 @dataclass(frozen=True)
-class NotYet:
-    """The connector gets this wrong so far: the test is expected to fail until it is right."""
-
-    reason: str
-    arranged: Arranged
-
-
-@dataclass(frozen=True)
 class Impossible:
-    """The situation cannot exist for this provider."""
+    """The situation cannot exist for this provider, so no test of it runs for it."""
 
     reason: str
 
@@ -65,7 +57,7 @@ class Case(ABC):
     provider: ClassVar[str]
     #: Requests that an ordinary day takes.
     calls_a_day: ClassVar[int]
-    situations: ClassVar[Mapping[Situation, Arranged | NotYet | Impossible]]
+    situations: ClassVar[Mapping[Situation, Arranged | Impossible]]
 
     #: Both are set by ``__init__``.
     api: Api

@@ -12,6 +12,7 @@ from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.serving import listen, together
 from include.sandbox.stand_ins import stand_ins
 from include.social_analytics.connectors import provider_named
+from tests.connectors.case import Arranged
 from tests.connectors.cases import CASES
 from tests.connectors.trial import Trial, latest_day
 from tests.support.made_up import registered
@@ -23,7 +24,27 @@ def _made_up() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=sorted(CASES))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test for each provider, and a test of situations for each that the provider can be in.
+
+    ``@pytest.mark.situations(…)`` names them; the test gets one as ``situation``.
+    """
+    if "trial" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("situations")
+    if marker is None:
+        metafunc.parametrize("trial", sorted(CASES), indirect=True)
+        return
+    pairs = [
+        pytest.param(name, situation, id=f"{name}-{situation.name.lower()}")
+        for name, case in sorted(CASES.items())
+        for situation in marker.args
+        if isinstance(case.situations[situation], Arranged)
+    ]
+    metafunc.parametrize(("trial", "situation"), pairs, indirect=["trial"])
+
+
+@pytest.fixture
 def trial(
     request: pytest.FixtureRequest,
     postiz: psycopg.Connection,

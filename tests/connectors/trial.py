@@ -18,7 +18,7 @@ from include.social_analytics.days import day_ended_at
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
-from tests.connectors.case import Case
+from tests.connectors.case import Arranged, Case, Situation
 from tests.support.bench import ingest
 
 #: Impatient, for what hangs.
@@ -60,6 +60,13 @@ class Trial:
     def post_days(self) -> tuple[date, date]:
         """The first and the last day whose posts are read."""
         return self.day - timedelta(days=SETTINGS.post_window_days - 1), self.day
+
+    def arrange(self, situation: Situation) -> Arranged:
+        """Bring the stand-in into a situation that the provider can be in, as its case file says."""
+        answer = self.case.situations[situation]
+        assert isinstance(answer, Arranged)
+        answer.bring_about(self.case)
+        return answer
 
     def ingest(self, day: date | None = None, *, settings: Settings = SETTINGS) -> dict[str, Any]:
         """Ingest a day, the latest one unless told otherwise; the ledger's row.

@@ -41,6 +41,12 @@ class _Rule:
 
 #: The first that matches wins; what none matches is judged by ``is_transient``, then by HTTP status.
 _RULES = (
+    # What is wrong with the app is the operator's, whatever the code says of the token.
+    _Rule(ErrorCode.CONFIG_INVALID, codes={5, 15, 101, 104}),
+    _Rule(ErrorCode.CONFIG_INVALID, codes={190}, text="validating application"),
+    _Rule(ErrorCode.CONFIG_INVALID, codes=range(200, 300), text="non-active apps"),
+    _Rule(ErrorCode.CONFIG_INVALID, codes=range(200, 300), text="valid app id"),
+    _Rule(ErrorCode.CONFIG_INVALID, codes={1}, text="must use https"),
     _Rule(ErrorCode.TOKEN_INVALID, codes={102, 190}),
     _Rule(ErrorCode.PERMISSION_MISSING, codes={10, *range(200, 300)}),
     _Rule(
@@ -49,7 +55,6 @@ _RULES = (
     ),
     _Rule(ErrorCode.ACCOUNT_BLOCKED, codes={368}),
     _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={21, 803}),
-    _Rule(ErrorCode.CONFIG_INVALID, codes={104}),
     _Rule(ErrorCode.API_UNAVAILABLE, codes={1, 2, 960}),
     _Rule(ErrorCode.API_UNAVAILABLE, subcodes={99}),
     _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={100}, subcodes={33}),

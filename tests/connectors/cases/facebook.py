@@ -8,7 +8,7 @@ from typing import ClassVar
 from include.sandbox.stand_ins.facebook.graph_api import GraphApi
 from include.sandbox.stand_ins.facebook.world import World, make_page
 from include.social_analytics.connectors import provider_named
-from tests.connectors.case import Arranged, Case, NotYet, Situation, fault
+from tests.connectors.case import Arranged, Case, Situation, fault
 
 
 class Facebook(Case):
@@ -25,9 +25,7 @@ class Facebook(Case):
         Situation.PERMISSION: fault("permission_denied", "10"),
         Situation.GONE: fault("object_gone", "100"),
         Situation.THROTTLED: fault("page_throttled", "80001", minutes=10),
-        Situation.APP_OFF: NotYet(
-            "190 about the application is taken for the channel's token", fault("app_off", "190")
-        ),
+        Situation.APP_OFF: fault("app_off", "190"),
         Situation.DOWN: fault("down", "2"),
         Situation.PAGED: fault("reduce_data", limit=25),
         Situation.HOSTILE_NEXT: fault("foreign_next"),

@@ -40,7 +40,28 @@ def error(**fields: Any) -> dict[str, Any]:
         (400, {"code": 100, "message": "Object with ID '1' does not exist"}, "object_not_found"),
         (400, {"code": 100, "message": "Invalid appsecret_proof provided"}, "config_invalid"),
         (400, {"code": 102}, "token_invalid"),
-        (400, {"code": 104}, "config_invalid"),
+        *[(400, {"code": n}, "config_invalid") for n in (5, 15, 101, 104)],
+        # About the app, though the code is the token's or a permission's.
+        (
+            400,
+            {"code": 190, "message": "Error validating application. Application has been deleted."},
+            "config_invalid",
+        ),
+        (
+            400,
+            {
+                "code": 200,
+                "message": "(#200) Access to this data is temporarily disabled for non-active apps or apps "
+                "that have not recently accessed this data",
+            },
+            "config_invalid",
+        ),
+        (403, {"code": 200, "message": "(#200) Provide valid app ID"}, "config_invalid"),
+        (
+            400,
+            {"code": 1, "message": "You must use https:// when passing an access token"},
+            "config_invalid",
+        ),
         *[
             (400, {"code": 190, "error_subcode": n}, "token_invalid")
             for n in (458, 459, 460, 463, 464, 467, 492)

@@ -36,7 +36,7 @@ COMMENT ON COLUMN analytics.ingest_job.map_index IS
     'Of the mapped task in dag_run_id that started the job last';
 -- For what is to be cured, among millions of days that are not.
 CREATE INDEX ingest_job_failed ON analytics.ingest_job (date) WHERE status = 'failed';
--- For an organization's days: a page too small for insights does not make them incomplete.
+-- For an organization's days: a channel that the provider has no data for does not make them incomplete.
 CREATE INDEX ingest_job_no_data ON analytics.ingest_job (organization_id, date) WHERE status = 'no_data';
 -- For an organization's posts of late.
 CREATE INDEX content_by_organization ON analytics.content (organization_id, published_at);
