@@ -1,9 +1,11 @@
-# Everything runs from .venv, installed from requirements.lock. Needs Python 3.11 to 3.13, bash and make.
+# Everything runs from .venv, installed from requirements-dev.lock. Needs Python 3.11 to 3.13, bash and make.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+COMPILE := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" --upgrade --quiet
 
 .PHONY: run up env test e2e chromium promtool bench check lock readme clean
 
@@ -43,10 +45,9 @@ check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-lock: $(INSTALLED)  ## renew requirements.lock from requirements.txt
-	@$(VENV)/bin/uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade \
-		--quiet --output-file requirements.lock
+lock: $(INSTALLED)  ## renew both locks: what production needs, and what the tests and checks need besides
+	@$(COMPILE) requirements.txt --output-file requirements.lock
+	@$(COMPILE) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
 readme: $(INSTALLED)  ## renew the README's tables that come from the code
 	@$(RUN) -m tests.support.readme
@@ -55,11 +56,11 @@ clean:
 	@rm -rf $(VENV)
 
 # The stamp comes last, so an interrupted installation is done again.
-$(INSTALLED): requirements.lock
+$(INSTALLED): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed; choose one by: make PYTHON=python3.12 ..."; exit 2; }
 	@echo "Installing into $(VENV) (some 200 MB, once) ..."
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements.lock)"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements-dev.lock)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements-dev.lock
 	@touch $@

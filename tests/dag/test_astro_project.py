@@ -98,15 +98,6 @@ def test_the_dockerfile_takes_out_of_the_requirements_what_its_base_image_refuse
     assert len(left) == len(requirements.splitlines()) - 1
 
 
-def test_the_lock_holds_each_requirement():
-    locked = set(re.findall(r"(?m)^([\w.-]+==[\w.]+)", (PROJECT / "requirements.lock").read_text()))
-    requirements = (PROJECT / "requirements.txt").read_text()
-    wanted = {re.sub(r"\[.*\]", "", line.split(";")[0].strip()) for line in requirements.splitlines()}
-    wanted = {line for line in wanted if line and not line.startswith("#")}
-    assert wanted
-    assert {line.lower() for line in wanted} - {line.lower() for line in locked} == set()
-
-
 def test_the_example_of_settings_names_the_connections_and_no_password():
     example = yaml.safe_load((PROJECT / "airflow_settings.example.yaml").read_text())["airflow"][
         "connections"
