@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.social_analytics.connectors.facebook.connector import FACEBOOK_GRAPH
 from include.social_analytics.cooldown import ANALYTICS_REDIS
 from include.social_analytics.databases import ANALYTICS_DB, POSTIZ_DB
 from tests.support.images import PROJECT, copied, lay_out
@@ -115,5 +114,5 @@ def test_the_example_of_settings_names_the_connections_and_no_password():
     example = yaml.safe_load((PROJECT / "airflow_settings.example.yaml").read_text())["airflow"][
         "connections"
     ]
-    assert [one["conn_id"] for one in example] == [POSTIZ_DB, ANALYTICS_DB, FACEBOOK_GRAPH, ANALYTICS_REDIS]
-    assert [one.get("conn_password") for one in example] == [None] * 4
+    assert [one["conn_id"] for one in example] == [POSTIZ_DB, ANALYTICS_DB, ANALYTICS_REDIS]
+    assert [one.get("conn_password") for one in example] == [None] * 3

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from airflow.configuration import conf
+from dotenv import dotenv_values
 
 from include.deploy.make_env import fill_in
 from include.social_analytics import databases
@@ -87,10 +88,18 @@ def test_each_airflow_variable_is_an_option_that_airflow_has(name):
 def test_each_connection_and_setting_is_one_that_the_package_reads():
     text = FILE.read_text() + EXAMPLE
     known = {databases.POSTIZ_DB, databases.ANALYTICS_DB, ANALYTICS_REDIS}
-    known |= {name for provider in providers().values() for name in provider.connections}
     assert {name.lower() for name in re.findall(r"AIRFLOW_CONN_(\w+)[=:]", text)} == known
     settings = set(Settings.model_fields)
     assert {name.lower() for name in re.findall(r"SOCIAL_ANALYTICS_([A-Z_]+)=", text)} <= settings
+
+
+def test_the_demos_connections_are_those_of_postiz_and_the_providers_and_lead_to_its_services():
+    lines = dotenv_values(PROJECT / "include/sandbox/demo.env")
+    known = {databases.POSTIZ_DB, *(name for one in providers().values() for name in one.connections)}
+    assert {name.removeprefix("AIRFLOW_CONN_").lower() for name in lines} == known
+    demo = [name for name, spec in SERVICES.items() if spec.get("profiles") == ["demo"]]
+    for name, value in lines.items():
+        assert re.search(r"(?<=[/@])([\w-]+):\d+", value)[1] in demo, name
 
 
 def test_the_image_holds_the_package_and_no_sandbox(resolved):
