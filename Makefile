@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 COMPILE := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" --upgrade --quiet
 
-.PHONY: run up env test e2e chromium promtool bench check lock readme clean
+.PHONY: run up env test e2e chromium promtool bench check lock docs clean
 
 run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
 	@$(RUN) -m include.sandbox.run --date "$(DATE)"
@@ -49,8 +49,8 @@ lock: $(INSTALLED)  ## renew both locks: what production needs, and what the tes
 	@$(COMPILE) requirements.txt --output-file requirements.lock
 	@$(COMPILE) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
-readme: $(INSTALLED)  ## renew the README's tables that come from the code
-	@$(RUN) -m tests.support.readme
+docs: $(INSTALLED)  ## renew the tables in README.md and docs that come from the code
+	@$(RUN) -m tests.support.docs
 
 clean:
 	@rm -rf $(VENV)
