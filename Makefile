@@ -45,9 +45,10 @@ check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
+# The larger one first: what the tests pin and Airflow brings has one version in both.
 lock: $(INSTALLED)  ## renew both locks: what production needs, and what the tests and checks need besides
-	@$(COMPILE) requirements.txt --output-file requirements.lock
-	@$(COMPILE) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock
+	@$(COMPILE) requirements.txt --constraint requirements-dev.lock --output-file requirements.lock
 
 docs: $(INSTALLED)  ## renew the tables in README.md and docs that come from the code
 	@$(RUN) -m tests.support.docs
