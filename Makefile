@@ -1,11 +1,13 @@
-# Everything runs from .venv, installed from requirements.lock. Needs Python 3.11 to 3.13, bash and make.
+# Everything runs from .venv, installed from requirements-dev.lock. Needs Python 3.11 to 3.13, bash and make.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+COMPILE := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" --upgrade --quiet
 
-.PHONY: run up env test e2e chromium promtool bench check lock readme clean
+.PHONY: run up env test e2e chromium promtool bench check lock docs clean
 
 run: $(INSTALLED)  ## one day's run, on a demo or on your own databases; DATE=2026-11-20 picks the day
 	@$(RUN) -m include.sandbox.run --date "$(DATE)"
@@ -43,23 +45,23 @@ check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-lock: $(INSTALLED)  ## renew requirements.lock from requirements.txt
-	@$(VENV)/bin/uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade \
-		--quiet --output-file requirements.lock
+# The larger one first: what the tests pin and Airflow brings has one version in both.
+lock: $(INSTALLED)  ## renew both locks: what production needs, and what the tests and checks need besides
+	@$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock
+	@$(COMPILE) requirements.txt --constraint requirements-dev.lock --output-file requirements.lock
 
-readme: $(INSTALLED)  ## renew the README's tables that come from the code
-	@$(RUN) -m tests.support.readme
+docs: $(INSTALLED)  ## renew the tables in README.md and docs that come from the code
+	@$(RUN) -m tests.support.docs
 
 clean:
 	@rm -rf $(VENV)
 
 # The stamp comes last, so an interrupted installation is done again.
-$(INSTALLED): requirements.lock
+$(INSTALLED): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed; choose one by: make PYTHON=python3.12 ..."; exit 2; }
 	@echo "Installing into $(VENV) (some 200 MB, once) ..."
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements.lock)"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements-dev.lock)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements-dev.lock
 	@touch $@

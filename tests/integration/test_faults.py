@@ -1,4 +1,4 @@
-"""Faults that ingesting meets by itself, each caused for real. The README's table is made of these names."""
+"""Faults that ingesting meets by itself, each caused for real. Their marks are a table in the docs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def another(
     return Ingester(postiz, analytics, lambda _: chosen, lambda _: None, own)
 
 
-def test_an_error_in_the_middle_of_a_write__that_channel_fails_whole_and_the_others_are_stored(bench):
+@pytest.mark.fault(
+    "An error in the middle of a write", "That channel fails and stores nothing. The others are stored."
+)
+def test_a_failed_write_stores_nothing_of_its_channel(bench):
     bench.analytics.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " IF new.integration_id = TG_ARGV[0] AND new.metric = 'posts_published'"
@@ -84,10 +87,11 @@ def test_an_error_in_the_middle_of_a_write__that_channel_fails_whole_and_the_oth
     all_stored_once(bench)
 
 
+@pytest.mark.fault(
+    "The connection to analytics_db breaks in the middle of a write", "The next try does what is left."
+)
 @pytest.mark.parametrize("bench", [20], indirect=True)
-def test_the_analytics_connection_lost_in_the_middle_of_a_write__the_next_try_does_what_was_left(
-    bench, postgres
-):
+def test_a_lost_connection_leaves_the_rest_to_the_next_try(bench, postgres):
     bench.ingest()
     bench.analytics.execute(
         "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -112,8 +116,9 @@ def test_the_analytics_connection_lost_in_the_middle_of_a_write__the_next_try_do
         all_stored_once(bench)
 
 
+@pytest.mark.fault("The API answers 500 to a third of the calls", "Everything is stored once.")
 @pytest.mark.parametrize("bench", [9], indirect=True)
-def test_the_api_answering_500_to_a_third_of_calls__everything_is_stored_once(bench):
+def test_answers_of_500_are_tried_again(bench):
     bench.world.faults.set(Faults.APP, Fault("down", every=3))
     for attempt in range(4):
         # A try may fail; a task has four.
@@ -124,8 +129,11 @@ def test_the_api_answering_500_to_a_third_of_calls__everything_is_stored_once(be
     assert calls > 2 * 9
 
 
+@pytest.mark.fault(
+    "The API hangs, or sends its answer too slowly", "The try ends in time. The next one stores."
+)
 @pytest.mark.parametrize("kind", ["hang", "drip"])
-def test_the_api_hanging_or_dripping__the_try_ends_in_time_and_the_next_one_stores(bench, postgres, kind):
+def test_a_hanging_api_ends_the_try_in_time(bench, postgres, kind):
     bench.fault(0, kind)
     worker = another(bench, postgres, request_timeout=0.2)
     with pytest.raises(JobError) as failure:
@@ -161,8 +169,9 @@ class Slow:
         return reader
 
 
+@pytest.mark.fault("A slow older reading ends after a newer one", "The newer reading stays.")
 @pytest.mark.parametrize("bench", [1], indirect=True)
-def test_a_slow_older_reading_that_ends_after_a_newer_one__the_newer_one_stays(bench, postgres):
+def test_an_older_reading_never_overwrites_a_newer_one(bench, postgres):
     slow = Slow(bench.connector, Event(), Event())
     worker = another(bench, postgres, slow)
     with ThreadPoolExecutor(1) as pool:
@@ -182,8 +191,9 @@ def test_a_slow_older_reading_that_ends_after_a_newer_one__the_newer_one_stays(b
     all_stored_once(bench)
 
 
+@pytest.mark.fault("Two runs for the same day at once", "The tables are the same as after one run.")
 @pytest.mark.parametrize("bench", [12], indirect=True)
-def test_two_runs_for_the_same_day_at_once__the_tables_are_as_after_one(bench, postgres):
+def test_two_runs_for_one_day_store_what_one_stores(bench, postgres):
     bench.ingest("alone")
     once = rows(bench)
     workers = [another(bench, postgres) for _ in range(2)]
@@ -197,10 +207,11 @@ def test_two_runs_for_the_same_day_at_once__the_tables_are_as_after_one(bench, p
     all_stored_once(bench)
 
 
+@pytest.mark.fault(
+    "A worker's clock is wrong by an hour", "Times come from the database's clock. The figures stay the same."
+)
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_worker_whose_clock_is_off_by_an_hour__moments_are_those_of_the_database_and_figures_stay(
-    bench, postgres, hours
-):
+def test_a_workers_wrong_clock_changes_nothing(bench, postgres, hours):
     bench.ingest()
     once = rows(bench)
     worker = another(bench, postgres)

