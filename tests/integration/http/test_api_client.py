@@ -224,7 +224,7 @@ def test_a_body_beyond_reason_is_not_read_on() -> None:
 
 
 def test_neither_is_one_that_is_large_on_the_wire_and_nothing_unzipped() -> None:
-    stream = gzip.compress(b"{}") + b"\0" * MAX_BODY_BYTES
+    stream = gzip.compress(b"{}", mtime=0) + b"\0" * MAX_BODY_BYTES
     with scripted_server(Answer(stream, headers={"Content-Encoding": "gzip"})) as server:
         assert isinstance(failure(client(server.base_url)), TooMuchData)
 
@@ -272,7 +272,7 @@ def test_where_a_redirect_leads_does_not_matter(location: str) -> None:
         (Answer("[" * 100_000), ErrorCode.RESPONSE_INVALID),
         (Answer(b"no gzip", headers={"Content-Encoding": "gzip"}), ErrorCode.RESPONSE_INVALID),
         (
-            Answer(gzip.compress(b'{"data": 1}')[:-12], headers={"Content-Encoding": "gzip"}),
+            Answer(gzip.compress(b'{"data": 1}', mtime=0)[:-12], headers={"Content-Encoding": "gzip"}),
             ErrorCode.RESPONSE_INVALID,
         ),
         (fault("sleeping", status=503), ErrorCode.API_UNAVAILABLE),
@@ -297,7 +297,7 @@ def test_a_blip_that_passes_is_not_seen_by_the_caller() -> None:
 
 def test_a_zipped_answer_is_unzipped_and_counted_as_such() -> None:
     body = b'{"data": "' + b"x" * 200_000 + b'"}'
-    answer = Answer(gzip.compress(body), headers={"Content-Encoding": "gzip"})
+    answer = Answer(gzip.compress(body, mtime=0), headers={"Content-Encoding": "gzip"})
     with scripted_server(answer) as server:
         shared = api(server.base_url)
         paper = on(shared)
