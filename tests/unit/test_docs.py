@@ -31,8 +31,8 @@ def test_a_newcomer_reads_the_readme_in_one_go():
 
 
 def links(text: str) -> list[str]:
-    """The files that a document links to; not pictures, and not what is elsewhere."""
-    return re.findall(r"(?<!!)\[[^\]]*\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)", text)
+    """The files that a document links to or shows; not what is elsewhere."""
+    return re.findall(r"\[[^\]]*\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)", text)
 
 
 def test_the_readme_leads_to_each_document():
