@@ -92,7 +92,7 @@ def stage(
         postgres.drop_database(name)
 
 
-def test_its_figures_are_read_stored_aggregated_and_told_beside_facebooks(stage: Stage, rooms: Any) -> None:
+def test_its_figures_are_read_stored_and_aggregated_beside_facebooks(stage: Stage, rooms: Any) -> None:
     organization, pages = stage.organization(2)
     healthy, other, broken, _ = rooms.world.rooms.values()
     for room in (healthy, other, broken):

@@ -64,7 +64,7 @@ def left_over(directory: Path) -> list[psutil.Process]:
     return found
 
 
-def test_it_prints_figures_coverage_and_failures_with_reasons_and_leaves_nothing_running(terminal, tmp_path):
+def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(terminal, tmp_path):
     # Batches of eight: progress is told in channels all the same.
     process = terminal(SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
     output, _ = process.communicate(timeout=240)
@@ -95,7 +95,7 @@ def test_ctrl_c_at_any_moment_leaves_nothing_running(terminal, tmp_path, moment)
     assert left_over(tmp_path) == []
 
 
-def test_ctrl_c_in_the_instant_of_starting_a_process_leaves_nothing_running(tmp_path, monkeypatch):
+def test_ctrl_c_while_a_process_starts_leaves_nothing_running(tmp_path, monkeypatch):
     class Interrupted(subprocess.Popen):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
@@ -107,7 +107,7 @@ def test_ctrl_c_in_the_instant_of_starting_a_process_leaves_nothing_running(tmp_
     assert left_over(tmp_path) == []
 
 
-def test_with_connections_given_it_runs_on_those_and_starts_no_sandbox(
+def test_with_connections_given_it_uses_them_and_starts_no_sandbox(
     terminal, postgres: EmbeddedPostgres, postiz: psycopg.Connection
 ):
     world = World([make_page(1)])
@@ -144,9 +144,7 @@ def test_with_connections_given_it_runs_on_those_and_starts_no_sandbox(
         ([], {"AIRFLOW_CONN_POSTIZ_DB": "postgresql://x"}, "AIRFLOW_CONN_ANALYTICS_DB is not: set both"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_sentence_before_anything_is_started(
-    terminal, arguments, environment, sentence
-):
+def test_invalid_input_gives_one_sentence_before_anything_starts(terminal, arguments, environment, sentence):
     process = terminal(*arguments, **environment)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2

@@ -91,7 +91,7 @@ def test_a_failed_write_stores_nothing_of_its_channel(bench):
     "The connection to analytics_db breaks in the middle of a write", "The next try does what is left."
 )
 @pytest.mark.parametrize("bench", [20], indirect=True)
-def test_a_lost_connection_leaves_the_rest_to_the_next_try(bench, postgres):
+def test_after_a_lost_connection_the_next_try_reads_the_rest(bench, postgres):
     bench.ingest()
     bench.analytics.execute(
         "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -118,7 +118,7 @@ def test_a_lost_connection_leaves_the_rest_to_the_next_try(bench, postgres):
 
 @pytest.mark.fault("The API answers 500 to a third of the calls", "Everything is stored once.")
 @pytest.mark.parametrize("bench", [9], indirect=True)
-def test_answers_of_500_are_tried_again(bench):
+def test_answers_with_status_500_are_retried(bench):
     bench.world.faults.set(Faults.APP, Fault("down", every=3))
     for attempt in range(4):
         # A try may fail; a task has four.
@@ -193,7 +193,7 @@ def test_an_older_reading_never_overwrites_a_newer_one(bench, postgres):
 
 @pytest.mark.fault("Two runs for the same day at once", "The tables are the same as after one run.")
 @pytest.mark.parametrize("bench", [12], indirect=True)
-def test_two_runs_for_one_day_store_what_one_stores(bench, postgres):
+def test_two_runs_of_one_day_store_what_one_run_stores(bench, postgres):
     bench.ingest("alone")
     once = rows(bench)
     workers = [another(bench, postgres) for _ in range(2)]

@@ -48,7 +48,7 @@ def reader(postiz, postiz_database, as_role):
     return as_role("social_analytics_reader", postiz_database)
 
 
-def test_the_reader_reads_what_the_daily_job_needs(reader):
+def test_the_reader_can_read_what_the_daily_job_needs(reader):
     known = names_by_identifier()
     [[found]] = postiz_reading.active_integrations(reader, known)
     assert found.id == "i1"
@@ -67,7 +67,7 @@ def test_the_reader_reads_what_the_daily_job_needs(reader):
         'SELECT "content" FROM "Post"',
     ],
 )
-def test_the_reader_reads_nothing_else(reader, query):
+def test_the_reader_can_read_nothing_else(reader, query):
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute(query)
 
@@ -81,13 +81,13 @@ def test_the_reader_reads_nothing_else(reader, query):
         "CREATE SCHEMA analytics",
     ],
 )
-def test_the_reader_writes_nothing_even_where_it_turns_its_default_off(reader, statement):
+def test_the_reader_cannot_write_even_without_its_read_only_default(reader, statement):
     reader.execute("SET default_transaction_read_only = off")
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute(statement)
 
 
-def test_a_role_that_may_not_read_organizations_names_goes_without(reader, postiz):
+def test_a_role_without_access_to_organization_names_gets_none(reader, postiz):
     assert postiz_reading.organization_names(reader, {"o1"}) == {"o1": "o1"}
     postiz.execute('REVOKE SELECT ("name") ON "Organization" FROM social_analytics_reader')
     assert postiz_reading.organization_names(reader, {"o1"}) == {}

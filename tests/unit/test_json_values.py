@@ -56,11 +56,11 @@ def test_amounts(source: str, expected: object) -> None:
         {},
     ],
 )
-def test_what_is_no_moment_is_none(value: object) -> None:
+def test_a_value_that_is_not_a_timestamp_is_none(value: object) -> None:
     assert moment(value) is None
 
 
-def test_text_is_what_postgres_can_store() -> None:
+def test_text_keeps_only_what_postgres_can_store() -> None:
     assert text("a\x00b\ud800c", 10) == "ab?c"
     assert text("abc", 2) == "ab"
     assert text("\x00", 2) is None

@@ -20,7 +20,7 @@ def pins(name: str) -> dict[str, str]:
     return {re.sub(r"[._]", "-", package.lower()): version.strip() for package, version in lines}
 
 
-def test_production_installs_nothing_of_the_bench():
+def test_production_installs_no_test_requirement():
     assert pins("requirements-dev.txt").keys() & pins(RUNTIME).keys() == AIRFLOWS_OWN
 
 

@@ -19,7 +19,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         return Settings.from_environment()
 
 
-def test_without_variables_the_defaults_of_the_readme_hold():
+def test_without_variables_the_documented_defaults_apply():
     assert read({}) == Settings()
 
 
@@ -128,7 +128,7 @@ def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
 
 
 @pytest.mark.parametrize("deadline", ["02:00", "01:59"])
-def test_a_deadline_that_is_not_after_the_time_of_the_run_is_named_with_it(deadline):
+def test_a_deadline_that_is_not_after_the_run_time_is_refused_with_both_times(deadline):
     with pytest.raises(SettingError) as raised:
         read({"SOCIAL_ANALYTICS_DEADLINE": deadline})
     assert str(raised.value) == (
@@ -149,7 +149,7 @@ def test_a_deadline_that_is_not_after_the_time_of_the_run_is_named_with_it(deadl
         "[" * 10**5,
     ],
 )
-def test_a_bad_notifier_is_named_and_its_secrets_are_not(text):
+def test_a_bad_notifier_is_named_without_its_secrets(text):
     with pytest.raises(SettingError) as raised:
         read({"SOCIAL_ANALYTICS_NOTIFIER": text})
     assert str(raised.value).startswith("SOCIAL_ANALYTICS_NOTIFIER must be JSON such as ")

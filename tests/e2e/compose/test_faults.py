@@ -75,7 +75,7 @@ def test_another_worker_retries_a_killed_workers_task(stage):
     "A task is killed after it has stored its data and before it reports success",
     "It is retried, and makes no further call.",
 )
-def test_a_task_killed_after_its_commit_reads_nothing_again(stage):
+def test_a_task_killed_after_its_commit_is_not_read_again(stage):
     run_id, organization_id, [page] = run_that_waits(stage, 1)
     task = process_that_waits_for_the_api(stage)
     supervisor = task.parent()

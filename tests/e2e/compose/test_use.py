@@ -37,7 +37,7 @@ def wait_for_backfills(stage: DeployedStage) -> None:
     )
 
 
-def test_unpaused_it_catches_up_within_its_bounds(stage):
+def test_an_unpaused_dag_catches_up_within_its_limits(stage):
     organization_id, pages = stage.caught_up
     runs = stage.airflow.api("GET", f"dags/{DAILY_DAG}/dagRuns", run_type="scheduled")["dag_runs"]
     assert sorted(run["dag_run_id"] for run in runs) == [f"scheduled__{day}" for day in CATCH_UP]
@@ -58,7 +58,7 @@ def test_unpaused_it_catches_up_within_its_bounds(stage):
         )  # fmt: skip
 
 
-def test_a_trigger_may_narrow_the_run_to_a_day_an_organization_and_channels(stage):
+def test_a_trigger_can_narrow_the_run_to_a_day_an_organization_and_channels(stage):
     organization_id, [one, other] = stage.organization(2)
     day = DAY - timedelta(days=2)
     run = stage.run(date=day.isoformat(), organization_id=organization_id, integration_ids=[one.id])
@@ -76,14 +76,14 @@ def test_a_trigger_may_narrow_the_run_to_a_day_an_organization_and_channels(stag
     "conf",
     [{"date": "2026-13-45"}, {"organization_id": ""}, {"integration_ids": "abc"}, {"integration_ids": [""]}],
 )
-def test_the_triggers_form_refuses_what_is_malformed(stage, conf):
+def test_the_trigger_form_refuses_malformed_values(stage, conf):
     with pytest.raises(requests.HTTPError) as refusal:
         stage.airflow.trigger(conf)
     assert refusal.value.response.status_code == 400
     assert next(iter(conf)) in refusal.value.response.text
 
 
-def test_clearing_one_batch_with_a_bad_token_runs_it_and_no_sibling_again(stage):
+def test_clearing_a_batch_with_a_bad_token_reruns_it_and_no_other_batch(stage):
     organization_id, pages = stage.organization(6)
     bad = pages[0]
     stage.fault(bad, "token_revoked")
@@ -106,7 +106,7 @@ def test_clearing_one_batch_with_a_bad_token_runs_it_and_no_sibling_again(stage)
     assert stage.figures(organization_id)["views"] == (expected(stage, pages, "page_media_view"), 6, 6)
 
 
-def test_clearing_a_channel_while_it_runs_stops_it_and_runs_it_again(stage):
+def test_clearing_a_running_channel_stops_it_and_runs_it_again(stage):
     organization_id, pages = stage.organization(2)
     slow = pages[0]
     stage.fault(slow, "held")
@@ -131,7 +131,7 @@ def test_clearing_a_channel_while_it_runs_stops_it_and_runs_it_again(stage):
     assert stage.figures(organization_id)["views"] == (expected(stage, pages, "page_media_view"), 2, 2)
 
 
-def test_a_backfill_over_a_clock_change_makes_each_day_once_and_again_the_same(stage):
+def test_a_backfill_over_a_clock_change_stores_each_day_once_and_is_repeatable(stage):
     organization_id, pages = stage.organization(2)
     # Los Angeles left summer time on 1 November.
     days = [date(2026, 10, 27) + timedelta(days=n) for n in range(10)]
@@ -170,7 +170,7 @@ def test_a_backfill_over_a_clock_change_makes_each_day_once_and_again_the_same(s
     ) == [{"min": 2, "max": 2}]
 
 
-def test_a_run_and_a_backfill_that_overlap_on_a_day_leave_it_as_one_run_did(stage):
+def test_a_run_and_a_backfill_of_one_day_at_once_store_what_one_run_stores(stage):
     organization_id, pages = stage.organization(2)
     assert stage.run(organization_id=organization_id).state == "success"
     once = tables(stage, organization_id)
@@ -190,7 +190,7 @@ def test_a_run_and_a_backfill_that_overlap_on_a_day_leave_it_as_one_run_did(stag
     assert stage.job(pages[0])["attempts"] == 3
 
 
-def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated(stage):
+def test_a_repeated_run_sees_channels_added_disabled_and_deleted_in_postiz(stage):
     organization_id, [kept, disabled, deleted] = stage.organization(3)
     run = stage.run(organization_id=organization_id)
     assert run.state == "success"
@@ -223,7 +223,7 @@ def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated
 
 
 @pytest.mark.parametrize(("service", "path", "status"), [("flower", "", 401), ("demo", "sandbox/calls", 200)])
-def test_a_profiles_service_starts_is_healthy_and_answers(stage, service, path, status):
+def test_the_service_of_a_profile_starts_is_healthy_and_answers(stage, service, path, status):
     replica = stage.deployment.start(service)
     stage.deployment.wait_until_healthy(replica)
     url = f"http://127.0.0.1:{stage.deployment.ports[service]}/{path}"

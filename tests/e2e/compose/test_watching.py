@@ -76,7 +76,7 @@ def broken(stage: DeployedStage) -> tuple[str, list, str]:
     return organization_id, pages, run.run_id
 
 
-def test_from_the_navigation_to_the_broken_channel_and_its_log(stage, ui, broken):
+def test_the_navigation_leads_to_the_broken_channel_and_its_log(stage, ui, broken):
     organization_id, pages, _ = broken
     page = ui()
     health = from_navigation(page)
@@ -91,7 +91,7 @@ def test_from_the_navigation_to_the_broken_channel_and_its_log(stage, ui, broken
     expect(page.get_by_text("token_invalid").first).to_be_visible()
 
 
-def test_the_calendar_is_filtered_and_downloaded(stage, ui, broken, tmp_path):
+def test_the_calendar_can_be_filtered_and_downloaded(stage, ui, broken, tmp_path):
     organization_id, pages, _ = broken
     page = ui()
     health = from_navigation(page)
@@ -120,7 +120,7 @@ def test_the_calendar_is_filtered_and_downloaded(stage, ui, broken, tmp_path):
     ]
 
 
-def test_a_resolved_channel_runs_again_by_its_button(stage, ui, broken):
+def test_the_button_of_a_resolved_channel_runs_it_again(stage, ui, broken):
     organization_id, pages, run_id = broken
     for page in pages:
         stage.world.faults.clear(page.id)
@@ -136,7 +136,7 @@ def test_a_resolved_channel_runs_again_by_its_button(stage, ui, broken):
     assert stage.job(pages[0])["status"] == "succeeded"
 
 
-def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed_the_run(stage, ui, broken):
+def test_the_backfill_button_fills_the_gap_that_a_narrowed_backfill_left(stage, ui, broken):
     organization_id, pages, _ = broken
     for page in pages:
         stage.world.faults.clear(page.id)
@@ -164,7 +164,7 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     expect(health.get_by_text("Nothing needs attention.")).to_be_visible()
 
 
-def test_catching_up_is_followed_as_days_of_all(stage, ui):
+def test_progress_of_catch_up_shows_the_days_done_of_all_days(stage, ui):
     _, pages = stage.caught_up
     stage.fault(pages[0], "held")
     wait_for_backfills(stage)
@@ -185,7 +185,7 @@ def test_catching_up_is_followed_as_days_of_all(stage, ui):
     expect(progress).to_be_hidden(timeout=60_000)
 
 
-def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_again_at_its_end(stage, ui):
+def test_progress_of_a_backfill_is_shown_and_the_view_refreshes_at_its_end(stage, ui):
     organization_id, pages = stage.organization(5)
     stage.fault(pages[0], "held")
     stage.fault(pages[4], "token_revoked")
@@ -216,7 +216,7 @@ def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_again_at_it
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_it_follows_light_and_dark_and_nothing_overflows(ui, broken, width):
+def test_the_health_page_follows_light_and_dark_and_nothing_overflows(ui, broken, width):
     organization_id = broken[0]
     page = ui(viewport={"width": width, "height": 800}, color_scheme="light")
     health = from_navigation(page)
@@ -246,7 +246,7 @@ def test_names_with_markup_are_shown_as_they_are(stage, ui):
     assert "taken" not in browser_page.title()
 
 
-def test_who_is_not_logged_in_or_may_not_see_the_dag_sees_nothing(stage):
+def test_a_user_without_a_login_or_access_to_the_dag_sees_nothing(stage):
     url = f"{stage.airflow.url}/social-analytics"
     paths = (
         "/", "/page.js", "/api/overview", "/api/progress", "/api/coverage", "/api/attention", "/coverage.csv",

@@ -65,7 +65,7 @@ def tables(dsn: str, schema: str = "analytics") -> set[str]:
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_it_makes_our_tables_and_none_in_public(empty, autocommit):
+def test_migrating_makes_our_tables_and_none_in_public(empty, autocommit):
     with psycopg.connect(empty, autocommit=autocommit) as connection:
         migrate(Database("analytics_db", connection))
         # Seen by others at once, whatever the caller does next.
@@ -74,7 +74,7 @@ def test_it_makes_our_tables_and_none_in_public(empty, autocommit):
     assert tables(empty, "public") == set()
 
 
-def test_doing_it_again_changes_nothing(empty):
+def test_migrating_again_changes_nothing(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         migrate(Database("analytics_db", connection))
         query = (
@@ -85,7 +85,7 @@ def test_doing_it_again_changes_nothing(empty):
         assert connection.execute(query).fetchall() == first
 
 
-def test_several_processes_may_come_first(empty):
+def test_several_processes_can_migrate_at_once(empty):
     together, failures = Barrier(4), []
 
     def run():
@@ -106,7 +106,7 @@ def test_several_processes_may_come_first(empty):
     assert tables(empty) == TABLES
 
 
-def test_the_newest_revision_is_the_one_named_beside_the_fast_path():
+def test_the_head_constant_is_the_newest_revision():
     config = Config()
     config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
@@ -134,7 +134,7 @@ def test_a_role_that_owns_only_the_schema_can_migrate(empty, role):
     assert tables(empty) == TABLES
 
 
-def test_a_role_that_may_not_make_the_schema_is_told_so_as_the_operators_to_cure(empty, role):
+def test_a_role_without_the_right_to_make_the_schema_is_a_configuration_error(empty, role):
     with psycopg.connect(empty, user=role, autocommit=True) as connection:
         with pytest.raises(JobError, match="permission denied for database") as failure:
             migrate(Database("analytics_db", connection))
@@ -175,7 +175,7 @@ def migrate_to(connection: psycopg.Connection, revision: str) -> None:
         connection.execute("UPDATE analytics.alembic_version SET version_num = %s", [script.revision])
 
 
-def test_what_earlier_versions_stored_is_on_the_health_page(empty):
+def test_figures_stored_by_earlier_versions_are_on_the_health_page(empty):
     """Names come with the next listing; until then an integration goes by its id."""
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
@@ -203,7 +203,7 @@ def test_tables_of_postiz_in_public_are_left_alone(empty):
     assert tables(empty, "public") == {"Integration", "content"}
 
 
-def test_a_look_that_finds_all_done_does_not_load_alembic(analytics, postgres, analytics_database):
+def test_a_migrated_database_is_recognised_without_loading_alembic(analytics, postgres, analytics_database):
     code = f"""
 import sys, psycopg
 from include.social_analytics.databases import Database
@@ -216,7 +216,7 @@ print({{"alembic", "sqlalchemy", "airflow"}} & set(sys.modules))
     assert ran.stdout.strip() == "set()"
 
 
-def test_snapshots_that_were_there_before_move_into_their_months(empty):
+def test_existing_snapshots_move_into_their_months(empty):
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 11, 24)]
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
@@ -239,7 +239,7 @@ def test_snapshots_that_were_there_before_move_into_their_months(empty):
             )
 
 
-def test_who_had_claimed_a_job_and_what_the_provider_had_said_is_kept(empty):
+def test_a_migration_keeps_a_jobs_claim_and_the_providers_codes(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
         migrate_to(connection, "0006")

@@ -104,7 +104,7 @@ def expected_roll_up(month: Month) -> dict[tuple[str, str, date], tuple[Decimal 
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_month_of_runs_comes_to_the_last_word_on_every_day(warehouse: Warehouse, seed):
+def test_a_month_of_runs_stores_the_latest_value_of_every_day(warehouse: Warehouse, seed):
     month = a_month(Random(seed))  # noqa: S311 - a reproducible month, not a secret
     for day in DAYS:
         for page, organization in PAGES.items():

@@ -49,7 +49,7 @@ PAGE = re.compile(r"\b[Pp]ages?\b")
 
 
 @pytest.mark.parametrize("name", providers())
-def test_every_provider_connects_without_a_call_and_declares_what_there_is(name: str) -> None:
+def test_every_provider_connects_without_a_call_and_declares_known_metrics(name: str) -> None:
     provider = provider_named(name)
     assert provider.name == name
     assert provider.identifiers
@@ -63,13 +63,13 @@ def test_no_identifier_belongs_to_two_providers() -> None:
     assert len(names_by_identifier()) == sum(len(one.identifiers) for one in providers().values())
 
 
-def test_an_unknown_provider_is_a_clear_error() -> None:
+def test_an_unknown_provider_gives_a_clear_error() -> None:
     with pytest.raises(JobError, match="no connector for the provider 'friendster'") as caught:
         provider_named("friendster")
     assert caught.value.code is ErrorCode.CONFIG_INVALID
 
 
-def test_advice_is_the_providers_where_it_has_some_and_survives_the_provider() -> None:
+def test_advice_comes_from_the_provider_and_else_from_the_error_code() -> None:
     assert "page" in advice_on("facebook", ErrorCode.OBJECT_NOT_FOUND)
     assert advice_on("facebook", ErrorCode.NETWORK) == ErrorCode.NETWORK.advice
     assert advice_on("friendster", ErrorCode.OBJECT_NOT_FOUND) == ErrorCode.OBJECT_NOT_FOUND.advice
@@ -88,7 +88,7 @@ def test_a_connection_does_not_show_its_app_secret() -> None:
     assert "app-secret" not in repr(connection)
 
 
-def test_every_catalogue_metric_but_the_counted_one_is_asked_for() -> None:
+def test_every_catalogue_metric_except_the_counted_one_is_requested() -> None:
     assert list(SOURCES) == [
         "page_media_view",
         "page_total_media_view_unique",
@@ -128,7 +128,7 @@ def prose_of(path: str, text: str) -> list[tuple[int, str]]:
     ]
 
 
-def test_nothing_outside_its_own_package_names_facebook_meta_or_where_its_day_is() -> None:
+def test_only_facebooks_own_package_names_facebook_meta_or_its_zone() -> None:
     found = [
         f"{path}:{number}: {line.strip()}"
         for path, text in shipped().items()
@@ -139,7 +139,7 @@ def test_nothing_outside_its_own_package_names_facebook_meta_or_where_its_day_is
     assert not found, "\n" + "\n".join(found)
 
 
-def test_nothing_outside_its_own_package_calls_a_channel_a_page() -> None:
+def test_only_facebooks_own_package_calls_a_channel_a_page() -> None:
     found = [
         f"{path}:{number}: {line.strip()}"
         for path, text in shipped().items()

@@ -127,7 +127,7 @@ def test_an_answer_without_an_error_object_is_judged_by_its_status(
 
 
 @pytest.mark.parametrize("value", ["oops", 7, [], [{}], {}, {"message": {}}, {"error_subcode": "x"}, False])
-def test_an_error_of_the_wrong_shape_is_worth_a_retry(value: object) -> None:
+def test_an_error_of_the_wrong_shape_is_transient(value: object) -> None:
     assert classify(200, {"error": value}).error_class is ErrorClass.TRANSIENT
 
 
@@ -143,13 +143,13 @@ def test_a_number_too_large_for_a_code_is_left_out(code: object) -> None:
     assert failure.provider_subcode is None
 
 
-def test_a_wait_is_kept_for_throttles_only() -> None:
+def test_only_a_throttle_keeps_the_wait() -> None:
     wait = timedelta(minutes=19)
     assert classify(400, error(code=32), retry_after=wait).retry_after == wait
     assert classify(503, error(code=2), retry_after=wait).retry_after is None
 
 
-def test_too_much_data_is_told_apart_from_other_outages() -> None:
+def test_too_much_data_is_distinguished_from_other_outages() -> None:
     failure = classify(500, error(code=1, message="Please reduce the amount of data you're asking for"))
     assert isinstance(failure, TooMuchData)
     assert failure.code is ErrorCode.API_UNAVAILABLE
@@ -169,13 +169,13 @@ def test_too_much_data_is_told_apart_from_other_outages() -> None:
         f"input_token%3D{TOKEN}",
     ],
 )
-def test_no_token_gets_into_a_reason(text: str) -> None:
+def test_no_reason_contains_a_token(text: str) -> None:
     assert TOKEN not in redact(text)
     assert TOKEN[:20] not in classify(400, error(code=190, message=text)).reason
 
 
 @pytest.mark.parametrize("word", ["a", "access_token"])
-def test_a_message_as_long_as_an_answer_may_be_holds_nobody_up(word: str) -> None:
+def test_redacting_the_longest_possible_message_takes_little_time(word: str) -> None:
     message = word * (50_000 // len(word)) + TOKEN
     began = time.monotonic()
     reason = classify(400, error(message=message), secrets=[TOKEN]).reason
