@@ -1,6 +1,6 @@
-"""What every provider must do, on real HTTP with its stand-in at the end, and on real Postgres.
+"""What every provider must do, over real HTTP to its stand-in, and on real Postgres.
 
-A provider adds a case file to ``cases/``, and nothing here.
+A provider adds only a case file to ``cases/``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tests.connectors.case import Arranged, Situation
 from tests.connectors.cases import CASES
 from tests.connectors.trial import SETTINGS, Trial
 
-#: So many characters of a secret in a row give it away.
+#: This many characters of a secret in a row count as a leak.
 FRAGMENT = 10
-#: What any server may do instead of answering.
+#: What any server can do instead of answering.
 GARBAGE = ("html_503", "empty_body", "truncated", "huge_body", "reset")
 
 
@@ -271,7 +271,7 @@ def test_no_part_of_a_token_shows_after_a_success(trial: Trial, caplog) -> None:
 
 
 def assert_that_no_secret_shows(trial: Trial, caplog) -> None:
-    """Ingest, and look into logs, errors, tables and URLs."""
+    """Ingest, and search logs, errors, tables and URLs for secrets."""
     caplog.set_level(logging.DEBUG)
     errors = ""
     with capture_logs() as lines:

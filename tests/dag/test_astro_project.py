@@ -20,7 +20,7 @@ DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 
 
 def parse(project: Path, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the integrity test of a project as the Astro CLI does: in its directory, with a fresh Airflow."""
+    """Run a project's integrity test as the Astro CLI does: in its directory, with a new Airflow."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     return subprocess.run(
         [
@@ -47,7 +47,7 @@ def parse(project: Path, home: Path, **settings: str) -> subprocess.CompletedPro
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """What the image holds, and the directory .astro, which the CLI copies into the container."""
+    """The files of the image, and the directory .astro, which the CLI copies into the container."""
     directory = tmp_path / "project"
     lay_out(DOCKERFILE, "", ".", directory)
     shutil.copytree(PROJECT / ".astro", directory / ".astro")

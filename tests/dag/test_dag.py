@@ -1,4 +1,4 @@
-"""The DAG as Airflow sees it: its shape is a contract, and each DAG of the project keeps the house rules."""
+"""The DAG as Airflow sees it. Its shape is a contract, and each DAG follows the project's rules."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_deadline_dag_first_runs_at_the_next_deadline_in_the_zone(deadline_d
 
     stored = DagSerialization.from_dict(DagSerialization.to_dict(deadline_dag))
     assert stored.is_paused_upon_creation is False
-    # A minute after one.
+    # A minute after a deadline.
     with freeze_time(datetime(2026, 11, 20, 6, 16, tzinfo=LOS_ANGELES).astimezone(UTC)):
         first = stored.next_dagrun_info(last_automated_run_info=None).run_after
     assert first == datetime(2026, 11, 21, 6, 15, tzinfo=LOS_ANGELES)
@@ -128,7 +128,7 @@ def test_an_invalid_setting_is_an_import_error_of_one_sentence(variable, value, 
 
 
 def test_the_dag_file_loads_nothing_that_only_its_tasks_need():
-    # It is parsed again and again, and once more for every task.
+    # Airflow parses it all the time, and once for each task.
     script = (
         "import runpy, sys; runpy.run_path('dags/social_analytics_daily.py');"
         "print(sorted({'psycopg', 'requests', 'redis', 'alembic'} & set(sys.modules) - before))"
@@ -140,7 +140,7 @@ def test_the_dag_file_loads_nothing_that_only_its_tasks_need():
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
-# What a task loads between its start and its first call, when nothing was loaded before.
+# What a task loads between its start and its first call, if nothing is loaded before.
 ONLY_TASKS_NEED = {"psycopg", "requests", "airflow.providers.postgres.hooks.postgres"}
 
 

@@ -1,4 +1,4 @@
-"""The daily job on a real scheduler, Postgres and HTTP, as its users drive it."""
+"""The daily job on a real scheduler, Postgres and HTTP, used as its users do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.stage import DAY, Run, Stage, expected, tables
 
 @dataclass(frozen=True)
 class Scenario:
-    """An organization of its own, and the run that was started for it."""
+    """An organization and the run that was started for it."""
 
     organization_id: str
     pages: list[Page]
@@ -29,17 +29,17 @@ class Scenario:
 
 @pytest.fixture(scope="module")
 def scenarios(stage: Stage) -> dict[str, Scenario]:
-    """One run for each way in which a page can fare, all started at once: the first page is the one."""
+    """One run for each outcome of a channel, all started at once. Only the first channel has the fault."""
     started = {}
     faring: dict[str, tuple[int, dict[str, Any] | None]] = {
         "revoked": (20, {"kind": "token_revoked"}),
-        # Three requests a try, for a blip; so six make two tries fail.
+        # A try makes three requests when the API is down, so six failures make two tries fail.
         "down twice": (1, {"kind": "down", "times": 6}),
         "down": (3, {"kind": "down"}),
         "throttled": (1, {"kind": "page_throttled_32", "times": 2}),
         "not published": (1, {"kind": "not_published"}),
         "no insights": (1, {"kind": "no_insights"}),
-        "to be cured": (2, {"kind": "permission_missing"}),
+        "needs attention": (2, {"kind": "permission_missing"}),
         "healthy": (2, None),
         "nobody": (0, None),
     }
@@ -147,7 +147,7 @@ def test_a_run_without_channels_succeeds(stage, scenarios):
 
 
 def test_clearing_one_channels_day_reruns_it_and_its_downstream_tasks(stage, scenarios):
-    scenario = scenarios["to be cured"]
+    scenario = scenarios["needs attention"]
     run = stage.ended(scenario.run_id)
     [failed] = [one for one in run.of("analytics_ingest") if one["state"] == "failed"]
     stage.world.faults.clear(scenario.pages[0].id)
@@ -205,7 +205,7 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
 def test_a_full_run_sends_one_alert_and_the_next_is_silent_without_changes(stage, scenarios):
     for scenario in scenarios.values():
         stage.ended(scenario.run_id)
-    # Narrowed runs, and good ones of catch-up, said nothing.
+    # Narrowed runs, and the successful ones of catch-up, sent nothing.
     assert stage.outbox == []
     first = stage.run()
     [(subject, text)] = stage.outbox
@@ -251,7 +251,7 @@ def test_statsd_receives_the_outcomes_of_jobs_and_days(stage, scenarios):
         f"{ours}.ingest.http_calls,provider=facebook:2|c",
         f"{ours}.ingest.throttled,provider=facebook:1|c",
     }
-    # Whose values the other tests decide.
+    # Their values depend on the other tests.
     measured = {
         f"{ours}.ingest.duration,provider=facebook,status=succeeded,error_code=none": "ms",
         f"{ours}.coverage,provider=facebook": "g",
@@ -266,7 +266,7 @@ def test_statsd_receives_the_outcomes_of_jobs_and_days(stage, scenarios):
 
 
 def lines_of(stage: Stage, run: Run, instance: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines of a task instance's log file that this package wrote."""
+    """The lines that this package wrote to a task instance's log."""
     [folder] = stage.home.glob(f"logs/**/run_id={run.run_id}/task_id={instance['task_id']}")
     if instance["map_index"] >= 0:
         folder /= f"map_index={instance['map_index']}"
@@ -316,7 +316,7 @@ BAD_INPUT = {
 def test_bad_input_fails_the_run_with_one_sentence_and_without_a_call(stage):
     stage.sandbox.clear_calls()
     started = {sentence: stage.start(**conf) for sentence, conf in BAD_INPUT.items()}
-    # A logical date before the start date, as the UI's form can send it.
+    # The UI's form can send a logical date before the start date.
     early = stage.airflow.trigger(logical_date=f"{DAY - timedelta(days=30)}T00:00:00Z")
     started["SOCIAL_ANALYTICS_START_DATE"] = early
     for sentence, run_id in started.items():
@@ -356,7 +356,7 @@ def test_a_failing_aggregate_is_tried_twice_and_fails_the_run(stage):
 
 
 def test_no_token_is_anywhere_but_in_the_authorization_header(stage, postgres):
-    """Last in this file: it searches what all the runs before have left behind."""
+    """Last in this file: it searches everything that the earlier runs left behind."""
     kinds = ["token_revoked", "html_503", "truncated", "reset", "account_blocked", "foreign_next"]
     organization_id, pages = stage.organization(len(kinds))
     for page, kind in zip(pages, kinds, strict=True):
@@ -381,7 +381,7 @@ def test_no_token_is_anywhere_but_in_the_authorization_header(stage, postgres):
 
 
 def assert_free_of(tokens: list[str], text: str, where: str) -> None:
-    # A part is as bad as the whole, and is found also where a line was cut.
+    # A part of a token is a leak too, and is also found in a cut line.
     leaked = [token[:12] for token in tokens if token[10:50] in text]
     assert not leaked, f"{where} has {leaked}"
 

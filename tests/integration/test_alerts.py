@@ -1,4 +1,4 @@
-"""Alerts through a real notifier: what they say, and when they are silent."""
+"""Alerts through a real notifier: what they say, and when none is sent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def failing(*codes: ErrorCode, name: str = "Page") -> Coverage:
 def tell(
     analytics, coverage: Coverage, complaints: tuple[str, ...] = (), notifier: Notifier = OUTBOX
 ) -> bool:
-    """Whether a message went out."""
+    """Send the alert of a run, if something changed; returns whether a message went out."""
     before = len(Outbox.sent)
     alerts.tell_of_changes(analytics, notifier, alerts.alert_of(RUN, coverage, list(complaints)), {})
     return len(Outbox.sent) > before
@@ -103,7 +103,7 @@ def test_a_hanging_notifier_is_abandoned(analytics, outbox, monkeypatch):
 
 
 def late(analytics, day: date = DAY, own_run: RunState = RunState.RUNNING) -> bool:
-    """Tell of a deadline; whether a message went out."""
+    """Send the alert of a deadline; returns whether a message went out."""
     before = len(Outbox.sent)
     alert = alerts.late(day, own_run, ledger.by_status(analytics, day))
     assert alerts.tell_of_changes(analytics, OUTBOX, alert, {})

@@ -141,7 +141,7 @@ def test_with_a_redis_connection_the_cooldown_is_shared(monkeypatch):
 
 def test_a_redis_that_never_answers_delays_no_task(monkeypatch):
     monkeypatch.setattr(cooldowns, "REDIS_TIMEOUT", 0.05)
-    # It takes connections and says nothing.
+    # It accepts connections and never answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         cooldown = facebook_graph().cooldown
@@ -151,7 +151,7 @@ def test_a_redis_that_never_answers_delays_no_task(monkeypatch):
 
 
 def test_workers_share_a_cooldown_by_provider_app_and_host_and_show_no_password(monkeypatch):
-    # Nobody listens there: the line that says so names the key.
+    # No Redis listens there: the log line about it names the key.
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", "redis://127.0.0.1:1/0")
     with capture_logs() as lines:
         shared_cooldown("threads", "threads_graph", "https://user:pw@graph.threads.net:8443/").remaining()

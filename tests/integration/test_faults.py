@@ -1,4 +1,4 @@
-"""Faults that ingesting meets by itself, each caused for real. Their marks are a table in the docs."""
+"""Faults during ingesting, each caused for real. Their marks make a table in the docs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.bench import DAY, SETTINGS, Bench, ingest
 
 
 def rows(bench: Bench) -> list[tuple]:
-    """Every figure stored, but for the moments."""
+    """Every stored figure, without timestamps."""
     return bench.analytics.execute(
         "SELECT integration_id, metric, date, value FROM analytics.integration_metric_daily"
         " UNION ALL SELECT integration_id || '/' || content_id, metric, snapshot_date, value"
@@ -34,7 +34,7 @@ def rows(bench: Bench) -> list[tuple]:
 
 
 def all_stored_once(bench: Bench) -> None:
-    """Each channel has its eight metrics of the day, the right views among them, and its job says so."""
+    """Each channel has its eight metrics of the day with the right views, and its job succeeded."""
     assert {status for status, _, _ in bench.states()} == {"succeeded"}
     stored = bench.analytics.execute(
         "SELECT integration_id, count(*), max(value) FILTER (WHERE metric = 'views')"
@@ -50,7 +50,7 @@ def all_stored_once(bench: Bench) -> None:
 def another(
     bench: Bench, postgres: EmbeddedPostgres, connector: Connector | None = None, **settings: float
 ) -> Ingester:
-    """A second worker's ingester: on the same world, with connections of its own."""
+    """A second worker's ingester: the same world, but its own connections."""
     own = SETTINGS.model_copy(update=settings)
     postiz, analytics = (
         Database(conn_id, psycopg.connect(postgres.dsn(connection.info.dbname), autocommit=True))
@@ -109,7 +109,7 @@ def test_after_a_lost_connection_the_next_try_reads_the_rest(bench, postgres):
     with psycopg.connect(postgres.dsn(database), autocommit=True) as connection:
         connection.execute("DROP TRIGGER die ON analytics.integration_metric_daily")
         bench.use(connection)
-        # Nothing of the first ingest, which had succeeded, passes for this one's.
+        # The first ingest succeeded; its rows must not count for this one.
         assert bench.states()[0][0] == "running"
         assert bench.ingest(redo_all=False) == {"succeeded": 20}
         assert all(attempts >= 2 for _, _, attempts in bench.states())
@@ -121,7 +121,7 @@ def test_after_a_lost_connection_the_next_try_reads_the_rest(bench, postgres):
 def test_answers_with_status_500_are_retried(bench):
     bench.world.faults.set(Faults.APP, Fault("down", every=3))
     for attempt in range(4):
-        # A try may fail; a task has four.
+        # A try can fail; a task has four.
         with suppress(JobError):
             bench.ingest(redo_all=attempt == 0)
     all_stored_once(bench)
@@ -149,7 +149,7 @@ def test_a_hanging_api_ends_the_try_in_time(bench, postgres, kind):
 
 @dataclass
 class Slow:
-    """A connector whose readings come late: read, then held until told."""
+    """A connector that reads, then holds the reading back until ``told`` is set."""
 
     connector: Connector
     has_read: Event

@@ -1,4 +1,4 @@
-"""Ingesting batches: real databases, real HTTP, the stand-in for the API at its end."""
+"""Ingesting batches: real databases, and real HTTP to the stand-in for the API."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_one_jobs_permanent_failure_affects_no_other_and_is_not_retried(bench):
     assert failure.value.error_class is ErrorClass.PERMANENT
     assert bench.states() == [("succeeded", None, 1), ("failed", "token_invalid", 1), ("succeeded", None, 1)]
 
-    # A retry that something else caused finds nothing to do, and still says that one failed for good.
+    # A retry for another reason finds nothing to do, and still reports the permanent failure.
     with pytest.raises(JobError, match="token_invalid"):
         bench.ingest(redo_all=False)
     assert [attempts for _, _, attempts in bench.states()] == [1, 1, 1]
@@ -99,7 +99,7 @@ def test_a_job_that_waits_six_hours_for_quota_fails(bench):
         bench.ingest(redo_all=False)
     assert failure.value.code is ErrorCode.RATE_LIMITED
     assert bench.states()[0] == ("failed", "rate_limited", 2)
-    # The run is done with it: another try, for another job's sake, leaves it alone.
+    # The job has failed for this run: another try, caused by another job, leaves it alone.
     with pytest.raises(JobError, match="rate_limited"):
         bench.ingest(redo_all=False)
     assert bench.states()[0] == ("failed", "rate_limited", 2)
@@ -176,7 +176,7 @@ class _Recorder:
 
 @dataclass
 class Wrong:
-    """A connector that brings back what its provider does not declare, for one account."""
+    """A connector that returns metrics that its provider does not declare, for one account."""
 
     connector: Connector
     account_id: str
@@ -200,12 +200,12 @@ def test_a_reading_with_undeclared_metrics_fails_only_its_job(bench):
 
 
 class TimeIsUpError(BaseException):
-    """Like Airflow's: it interrupts the task's main thread."""
+    """Like Airflow's timeout: it interrupts the task's main thread."""
 
 
 @dataclass
 class Hanging:
-    """A connector whose readings do not end before they are told to; the task's time is up meanwhile."""
+    """A connector that hangs until ``told`` is set. It raises the task's timeout as it begins."""
 
     told: Event
 

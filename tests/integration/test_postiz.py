@@ -70,7 +70,7 @@ def post(connection: psycopg.Connection, id_: str, release_id: str | None, **col
 
 @pytest.fixture
 def acme(postiz: psycopg.Connection) -> psycopg.Connection:
-    """A Postiz with the organization acme, and nothing in it."""
+    """A Postiz with only the empty organization acme."""
     organization(postiz, "acme")
     return postiz
 
@@ -81,7 +81,7 @@ def listed(
     return [found.id for page in active_integrations(connection, identifiers, **narrowed) for found in page]
 
 
-#: One integration for each reason to leave one out.
+#: One integration for each reason to leave it out.
 INACTIVE: dict[str, dict[str, object]] = {
     "deleted": {"deletedAt": LATER},
     "organization_deleted": {"organizationId": "gone"},
@@ -135,7 +135,7 @@ def test_an_integration_with_an_expired_token_is_listed(acme):
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 6, 1000])
 def test_every_page_size_gives_the_same_sorted_list(acme, page_size):
-    # In most collations these sort otherwise, and some are equal to the eye.
+    # Most collations sort these differently, and some look equal.
     ids = ["B", "a", "_c", "-d", "Ä", "a b"]
     for id_ in ids:
         integration(acme, id_)
@@ -293,7 +293,7 @@ def test_the_first_post_by_id_counts_when_several_have_one_release_id(acme):
     assert published_posts(acme, "a", ["1_2"]) == {"1_2": "M"}
 
 
-#: The columns that the package needs, for a database role with the least rights.
+#: The columns that the package reads: enough rights for a database role.
 READ = {
     "Integration": (
         "id, internalId, organizationId, name, providerIdentifier, type, token, disabled, deletedAt, "

@@ -43,7 +43,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sub
         stdout=subprocess.DEVNULL,
     )
     try:
-        # Retries until the socket is there.
+        # Try until the socket exists.
         connect(socket_path).ping()
         yield process, socket_path
     finally:

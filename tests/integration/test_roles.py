@@ -1,4 +1,4 @@
-"""The two database roles that include/deploy/roles makes: what they may, and what they may not."""
+"""The two database roles that include/deploy/roles makes: their rights, and what they cannot do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROLES = Path(__file__).resolve().parents[2] / "include" / "deploy" / "roles"
 
 @pytest.fixture
 def as_role(postgres):
-    """Connects as a role to a database; drops the roles that the test made at its end."""
+    """A function that connects to a database as a role. At its end it drops the roles that the test made."""
     opened = []
 
     def connect(role: str, database: str) -> psycopg.Connection:
@@ -41,7 +41,7 @@ def as_role(postgres):
 
 @pytest.fixture
 def reader(postiz, postiz_database, as_role):
-    """As the role of the connection postiz_db, in a Postiz with one channel."""
+    """A connection as the role of postiz_db, to a Postiz with one channel."""
     insert_organization(postiz, "o1")
     insert_integration(postiz, "i1", "o1", make_page(1))
     postiz.execute((ROLES / "postiz_reader.sql").read_bytes())

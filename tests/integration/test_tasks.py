@@ -1,4 +1,4 @@
-"""The tasks' bodies, called as Airflow calls them: what they make of its context."""
+"""The tasks' bodies, called with a context as Airflow gives them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RETRIES = 3
 
 @pytest.fixture
 def run() -> SimpleNamespace:
-    """The day's scheduled run, in Airflow's words."""
+    """The day's scheduled run, as Airflow's context has it."""
     return SimpleNamespace(
         run_id="run",
         run_type="scheduled",
@@ -41,7 +41,7 @@ def run() -> SimpleNamespace:
 
 @pytest.fixture
 def batch(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Batch:
-    """All of the bench's pages, for one mapped task; with what the tasks find in their environment."""
+    """All of the bench's channels in one batch, and the environment that the tasks read."""
     databases = {"POSTIZ_DB": bench.postiz, "ANALYTICS_DB": bench.analytics.connection}
     for variable, database in databases.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{variable}", postgres.airflow_connection(database.info.dbname))
@@ -55,7 +55,7 @@ def batch(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Batch:
 
 @pytest.fixture
 def ingest(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, int]]:
-    """One start of the mapped task."""
+    """A function that starts the mapped task once."""
 
     def start(try_number: int, *, max_tries: int = RETRIES, reschedules: int = 0) -> dict[str, int]:
         task = SimpleNamespace(retries=RETRIES)
@@ -69,7 +69,7 @@ def ingest(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, int]]:
 
 @pytest.fixture
 def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
-    """The run's last task, when the ingest task has ended so."""
+    """A function that runs the check, with the ingest task in a given state."""
 
     def start(ingested: str = "success") -> dict[str, Any]:
         states = dict.fromkeys((LIST_TASK, AGGREGATE_TASK), "success") | {f"{INGEST_TASK}_0": ingested}

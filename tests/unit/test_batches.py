@@ -1,4 +1,4 @@
-"""Dealing integrations out over mapped tasks."""
+"""Splitting integrations into batches for mapped tasks."""
 
 import json
 

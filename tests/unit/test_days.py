@@ -1,4 +1,4 @@
-"""Which day a run covers, and when it is due: over clock changes, in many zones, for every kind of run."""
+"""Which day a run covers, and when it is due: with clock changes, in many zones, for every kind of run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_day_ends_at_midnight_in_los_angeles(day, ended):
         ("America/Los_Angeles", "02:00", "2026-03-07", "2026-03-08T10:00"),
         ("America/Los_Angeles", "02:30", "2026-03-07", "2026-03-08T10:30"),
         ("America/Los_Angeles", "02:00", "2026-03-08", "2026-03-09T09:00"),
-        # 01:30 comes twice there on 1 November.
+        # 01:30 occurs twice in Los Angeles on 1 November.
         ("America/Los_Angeles", "01:30", "2026-10-31", "2026-11-01T08:30"),
         ("America/Los_Angeles", "02:00", "2026-10-31", "2026-11-01T10:00"),
         ("America/Los_Angeles", "00:00", "2026-11-01", "2026-11-02T08:00"),
@@ -79,7 +79,7 @@ def test_a_day_ends_at_midnight_in_los_angeles(day, ended):
         ("Asia/Kolkata", "13:30", "2026-11-22", "2026-11-23T08:00"),
         ("Asia/Kolkata", "02:00", "2026-11-22", "2026-11-23T20:30"),
         ("Europe/Berlin", "02:00", "2026-11-22", "2026-11-24T01:00"),
-        # 02:30 does not exist in Berlin on 29 March, and comes twice on 25 October.
+        # 02:30 does not exist in Berlin on 29 March, and occurs twice on 25 October.
         ("Europe/Berlin", "02:30", "2026-03-27", "2026-03-29T01:30"),
         ("Europe/Berlin", "02:30", "2026-10-23", "2026-10-25T00:30"),
         ("Pacific/Auckland", "02:00", "2026-11-22", "2026-11-23T13:00"),
@@ -91,7 +91,7 @@ def test_the_run_is_due_at_the_first_run_at_after_the_days_end(zone, run_at, day
 
 
 def test_the_second_occurrence_counts_when_the_first_is_before_the_days_end():
-    # In Chicago 01:30 comes at 06:30 and 07:30 UTC that night; the day ends at 07:00 UTC.
+    # In Chicago 01:30 is at 06:30 and 07:30 UTC that night; the day ends at 07:00 UTC.
     schedule = DaySchedule(ZoneInfo("America/Chicago"), time(1, 30))
     assert schedule.run_time(date(2026, 10, 31)) == utc("2026-11-01T07:30")
 
@@ -273,7 +273,7 @@ def test_a_value_as_of_now_is_on_time_for_36_hours_after_the_days_end(day):
     ("zone", "due"),
     [
         ("Pacific/Honolulu", "2026-11-21T10:00"),
-        # Ends before Los Angeles does, so the day there decides.
+        # The day ends earlier there than in Los Angeles, which decides.
         ("Asia/Tokyo", "2026-11-21T08:00"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The docs say what is so, and a reader finds each of them."""
+"""The docs are up to date, and the README links to each of them."""
 
 import re
 
@@ -31,7 +31,7 @@ def test_the_readme_has_at_most_120_lines():
 
 
 def links(text: str) -> list[str]:
-    """The files that a document links to; not pictures, and not what is elsewhere."""
+    """The project's files that a document links to, without pictures."""
     return re.findall(r"(?<!!)\[[^\]]*\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)", text)
 
 

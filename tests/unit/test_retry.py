@@ -1,4 +1,4 @@
-"""The waits between Airflow's tries: they double, stay under the cap, and differ between mapped tasks."""
+"""The waits between Airflow's tries: they double, stay below the cap, and differ between mapped tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def delays(
     exception: BaseException | None = None,
     policy: SpreadRetryPolicy = POLICY,
 ) -> list[float]:
-    """What two hundred mapped tasks that failed together would wait, in seconds."""
+    """The waits, in seconds, of two hundred mapped tasks that failed together."""
     decisions = [policy.evaluate(exception or TimeoutError(), try_number, max_tries) for _ in range(200)]
     assert {decision.action for decision in decisions} == {RetryAction.RETRY}
     return [decision.retry_delay.total_seconds() for decision in decisions]
@@ -52,7 +52,7 @@ def test_waits_at_the_cap_stay_under_it_and_are_spread():
 
 
 def test_a_clear_restarts_the_backoff():
-    # Cleared after its fourth try: Airflow goes on counting from 5, with max_tries 4 + 3.
+    # Cleared after its fourth try: Airflow counts on from 5, with max_tries 4 + 3.
     assert max(delays(try_number=5, max_tries=7)) <= 120
     assert min(delays(try_number=6, max_tries=7)) >= 120
     assert max(delays(try_number=6, max_tries=7)) <= 240

@@ -1,4 +1,4 @@
-"""Settings: every variable is read, and a bad value gives one sentence that names it."""
+"""Settings: every variable is read, and an error about a bad value is one sentence that names it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.social_analytics.settings import Notifier, SettingError, Settings
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings that a process with this environment has."""
+    """The settings of a process with this environment."""
     with mock.patch.dict(os.environ, environment):
         return Settings.from_environment()
 
@@ -113,7 +113,7 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
         ("START_DATE", "2026-02-30"),
         ("START_DATE", "01.11.2026"),
         ("START_DATE", "2026-11-01T00:00"),
-        # A slip of the finger, and hundreds of thousands of runs to catch up with.
+        # A typo would make hundreds of thousands of runs to catch up.
         ("START_DATE", "0206-11-01"),
         ("START_DATE", "9999-12-31"),
     ],

@@ -1,4 +1,4 @@
-"""What is told of a judged day, by provider."""
+"""The metrics sent for a judged day, by provider."""
 
 from __future__ import annotations
 

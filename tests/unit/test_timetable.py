@@ -1,4 +1,4 @@
-"""The timetable: every day once, catch-up, backfills, and the way through Airflow's serialization."""
+"""The timetable: every day once, catch-up, backfills, and Airflow's serialization."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def plugin(monkeypatch):
 
 @pytest.fixture
 def dag(plugin) -> SerializedDAG:
-    """A DAG with the timetable, as the scheduler sees it: through JSON and back."""
+    """A DAG with the timetable as the scheduler sees it: serialized to JSON and back."""
     source = DAG("daily", schedule=DAILY, start_date=datetime(2026, 11, 1, tzinfo=UTC), catchup=True)
     return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(source))))
 
@@ -101,7 +101,7 @@ def test_over_two_years_every_day_comes_once_and_never_before_its_end(timezone, 
     days = [info.logical_date.date() for info in runs]
     assert days == [date(2026, 1, 1) + timedelta(days=n) for n in range(730)]
     assert all(info.run_after >= day_ended_at(day, LOS_ANGELES) for info, day in zip(runs, days, strict=True))
-    # A backfill names its runs by this moment, so no two may share it.
+    # A backfill names its runs after this moment, so each must be different.
     assert [info.run_after for info in runs] == sorted({info.run_after for info in runs})
 
 

@@ -1,4 +1,4 @@
-"""The profile `monitoring`: Prometheus reads its files, and its rules fire when they should and only then."""
+"""The profile `monitoring`: Prometheus reads its files, and its alerts fire only when they should."""
 
 from __future__ import annotations
 

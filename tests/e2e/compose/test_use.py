@@ -16,9 +16,9 @@ DAILY_DAG = "social_analytics_daily"
 
 
 def at_once(intervals: list[tuple[str, str]]) -> int:
-    """How many intervals, as Airflow's API tells their starts and ends, overlap at most."""
+    """The largest number of overlapping intervals. Starts and ends are as Airflow's API returns them."""
     moments = [(datetime.fromisoformat(start), 1) for start, _ in intervals]
-    # An end before a start of the same moment: one slot, handed on.
+    # An end sorts before a start at the same moment: the slot is handed on.
     moments += [(datetime.fromisoformat(end), -1) for _, end in intervals]
     most = now = 0
     for _, change in sorted(moments):
@@ -28,7 +28,7 @@ def at_once(intervals: list[tuple[str, str]]) -> int:
 
 
 def wait_for_backfills(stage: DeployedStage) -> None:
-    """Until none is under way: Airflow takes one at a time, and notices late that one has ended."""
+    """Wait until no backfill is under way: Airflow takes one at a time, and notices its end late."""
     stage.wait_for(
         lambda: all(
             one["completed_at"]
@@ -98,7 +98,7 @@ def test_clearing_a_batch_with_a_bad_token_reruns_it_and_no_other_batch(stage):
         stage.sandbox.clear_calls()
         stage.clear(run.run_id, failed)
         again = stage.ended(run.run_id)
-        # The batch's two channels, and nobody else's.
+        # The batch's two channels, and no others.
         assert {call.page_id for call in stage.sandbox.calls} == {bad.id, pages[1].id}
         assert again.states("analytics_ingest")[failed] == ("success" if token_works_again else "failed")
     assert [one["try_number"] for one in again.of("analytics_ingest") if one["map_index"] != failed] == [1, 1]
@@ -133,7 +133,7 @@ def test_clearing_a_running_channel_stops_it_and_runs_it_again(stage):
 
 def test_a_backfill_over_a_clock_change_stores_each_day_once_and_is_repeatable(stage):
     organization_id, pages = stage.organization(2)
-    # Los Angeles left summer time on 1 November.
+    # Summer time in Los Angeles ends on 1 November.
     days = [date(2026, 10, 27) + timedelta(days=n) for n in range(10)]
     command = [
         "backfill", "create", "--dag-id", DAILY_DAG, "--from-date", str(days[0]), "--to-date", str(days[-1]),
@@ -183,7 +183,7 @@ def test_a_run_and_a_backfill_of_one_day_at_once_store_what_one_run_stores(stage
     stage.wait_for(lambda: len(stage.deployment.task_processes(stage.api_port)) == 2)
     stage.world.faults.clear(pages[0].id)
     assert stage.ended(run_id).state == "success"
-    # The backfill takes over the scheduled run of the day.
+    # The backfill takes over the day's scheduled run.
     assert stage.ended(f"scheduled__{DAY}").state == "success"
     wait_for_backfills(stage)
     assert tables(stage, organization_id) == once
@@ -211,7 +211,7 @@ def test_a_repeated_run_sees_channels_added_disabled_and_deleted_in_postiz(stage
     job = stage.job(disabled)
     assert (job["status"], job["error_code"]) == ("failed", "object_not_found")
     assert "disabled" in job["reason"]
-    # What was read before stays, and counts.
+    # The earlier figures stay, and count.
     assert stage.figures(organization_id)["views"] == before
 
     stage.clear(run.run_id)

@@ -39,7 +39,7 @@ def graph_error(code: int, message: str = "No.", status: int = 400, **fields: An
 
 
 def end_of(day: date) -> str:
-    """The ``end_time`` that Meta gives the value of ``day``."""
+    """The ``end_time`` that Meta sets on the value of ``day``."""
     end = datetime.combine(day + timedelta(days=1), datetime.min.time(), PACIFIC)
     return end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
@@ -53,7 +53,7 @@ def metric(name: str, values: dict[date, Any], period: str = "day") -> dict[str,
 
 
 def insights(values: dict[date, Any] | None = None) -> Answering:
-    """Every metric asked for, with the same values; ``next`` walks into the future as Meta's does."""
+    """Every requested metric, with the same values. ``next`` leads into the future, as Meta's does."""
     values = dict.fromkeys(WINDOW.days, 5) if values is None else values
 
     def answer(request: Request) -> Step:
@@ -77,7 +77,7 @@ def posts(*items: Any) -> Answering:
 
 
 def without_nesting(*items: Any, error: Step | None = None) -> Answering:
-    """A listing that fails when asked for insights."""
+    """A listing of posts that fails if insights are requested with it."""
 
     def answer(request: Request) -> Step:
         if "insights" in request.query["fields"]:

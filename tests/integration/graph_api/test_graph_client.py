@@ -1,4 +1,4 @@
-"""The Graph API's client against a real server: what Meta adds to any API."""
+"""The Graph API's client against a real server: what Meta adds to the shared client."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_each_request_logs_one_line_with_its_outcome() -> None:
 
 
 def echo(request: Request) -> Answer:
-    """Everything that was sent, back in an error, as a careless server does."""
+    """An error that repeats everything that was sent, as a careless server does."""
     said = f"Bad {request.headers['Authorization']} ?{request.query}"
     return Answer({"error": {"message": said, "code": 190, "fbtrace_id": TOKEN}}, 400, {"Bad Header": "x"})
 

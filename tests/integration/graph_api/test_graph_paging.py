@@ -1,4 +1,4 @@
-"""Reading listings from a real server, to their end or not."""
+"""Reading listings from a real server, completely or not."""
 
 from __future__ import annotations
 

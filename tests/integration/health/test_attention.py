@@ -1,4 +1,4 @@
-"""What needs attention, who resolves it, and how the gap is filled."""
+"""What needs attention, who resolves it, and which backfill fills the gap."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_failures_with_the_same_advice_are_one_group_over_all_providers(history,
         ("token_invalid", ["quiet"], "Ask the Quiet Network for a new token.", 1, 0),
         ("token_invalid", ["facebook"], ErrorCode.TOKEN_INVALID.advice, 1, 0),
     ]
-    # The longest failing of both providers.
+    # The three that have failed the longest, over both providers.
     assert [one["id"] for one in groups[0]["integrations"]] == ["down-2", "down-1", "down-0"]
     assert (groups[0]["oldest"], groups[0]["newest"]) == (ago(5).isoformat(), DAY.isoformat())
 
@@ -132,7 +132,7 @@ def test_a_day_that_the_look_back_recovered_needs_no_attention(history):
 def test_the_backfill_covers_what_an_operator_can_resolve_and_no_owners_failure(history):
     history.failed("revoked", ago(20))
     history.failed("down", ago(4), DOWN)
-    # Missing since.
+    # Missing since then.
     history.stored("page", ago(2))
     backfill = history.get("/api/attention")["backfill"]
     assert (backfill["first"], backfill["last"]) == (ago(19).isoformat(), DAY.isoformat())

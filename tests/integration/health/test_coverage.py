@@ -1,4 +1,4 @@
-"""The calendar of integrations and days."""
+"""The calendar of channels and days."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_calendar_filters_by_organization_provider_state_and_search(history,
 
 def test_pages_follow_one_another_without_gaps_or_repeats(history, monkeypatch):
     for number in range(7):
-        # Two by two of one name.
+        # Pairs with the same name.
         history.listed(f"page-{number}", DAY, name=f"Name {number // 2}")
     monkeypatch.setattr("include.social_analytics.health.app.PAGE", 3)
     seen, after = [], None

@@ -41,7 +41,7 @@ def test_a_metric_has_its_days_their_sum_and_the_change_from_the_days_before(his
     views = metric(answer, "views")
     assert (views["values"], views["complete"]) == ([20, 30], [True, True])
     assert (views["total"], views["previous"], views["change"]) == (50, 20, 1.5)
-    # A gauge stands at the end of the period, and does not add up.
+    # A gauge is its value at the end of the period, not a sum.
     followers = metric(answer, "followers")
     assert (followers["total"], followers["previous"], followers["change"]) == (30, 10, 2.0)
     assert metric(answer, "reach_summed")["label"] == "Reach summed"

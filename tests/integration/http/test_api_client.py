@@ -1,6 +1,6 @@
-"""The client of any provider's API against a real server that misbehaves on the wire.
+"""The HTTP client that all providers share, against a real server that misbehaves.
 
-The provider is made up: its token has two parts, in a header of its own, and its error codes are words.
+The provider is made up: its token has two parts in its own header, and its error codes are words.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MEANINGS = {
 
 
 class PaperAuth(requests.auth.AuthBase):
-    """The provider's own scheme: both parts of the token in one header."""
+    """The provider's own authentication: both parts of the token in one header."""
 
     def __init__(self, key: str, secret: str) -> None:
         self._value = f"{key}:{secret}"
@@ -59,7 +59,7 @@ class PaperAuth(requests.auth.AuthBase):
 
 
 def judge(answer: ApiAnswer) -> Verdict:
-    """What the provider's answers mean: ``{"fault": {"name": …, "text": …}}`` is its error."""
+    """Classifies the provider's answers: ``{"fault": {"name": …, "text": …}}`` is its error."""
     spent = {
         quota: float(answer.headers[name])
         for quota, name in ((Quota.APP, "X-App"), (Quota.ACCOUNT, "X-Account"))
@@ -179,7 +179,7 @@ def test_a_silent_server_is_a_network_error() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n{",
         b"HTTP/1.1 200 OK\r\n\r\n{",
-        # The name of the zipped file, which has no end: nothing comes out of it.
+        # A gzip header whose file name never ends: no data comes out.
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\x03",
         b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 100000\r\n\r\n{",
     ],
@@ -206,7 +206,7 @@ def test_a_dripping_body_ends_in_time(head: bytes) -> None:
     ids=["status line", "header", "headers", "chunk size"],
 )
 def test_an_endless_header_or_chunk_size_is_read_up_to_a_limit(head: bytes) -> None:
-    # Only in bytes: a server that drips them is bounded by the task's own time limit.
+    # The limit is in bytes. The task's own time limit ends a server that drips them.
     with scripted_server(Drip(head, interval=60)) as server:
         assert failure(client(server.base_url, timeout=5)).code is ErrorCode.NETWORK
     assert len(server.requests) == TRIES
@@ -306,7 +306,7 @@ def test_a_zipped_answer_is_unzipped_and_its_unzipped_size_counted() -> None:
         assert paper.get("papers") == {"data": "x" * 200_000}
         assert paper.bytes_received == len(body)
         on(shared).get("papers")
-    # The connection was read to its end, so it serves the next one.
+    # The answer was read completely, so the next request uses the same connection.
     assert len({request.client_port for request in server.requests}) == 1
 
 
@@ -377,7 +377,7 @@ def test_each_request_logs_one_line_with_its_outcome() -> None:
 
 
 def echo(request: Request) -> Answer:
-    """Everything that was sent, back in an error, as a careless server does."""
+    """An error that repeats everything that was sent, as a careless server does."""
     asked = "&".join(f"{name}={value}" for name, value in request.query.items())
     return fault(request.headers["X-Paper"], f"Bad {request.headers['X-Paper']} at {request.path}?{asked}")
 

@@ -1,4 +1,4 @@
-"""The compose file's demo: fills a database once, lets the reader in, and answers."""
+"""The compose file's demo: it fills a database once, lets the reader role in, and serves the stand-ins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from include.social_analytics.databases import Database
 
 @pytest.fixture
 def database(postgres):
-    """A URL of an empty database, and a connection string of the demo's reader there."""
+    """The URL of an empty database, and a connection string for the demo's reader role."""
     postgres.create_database("demo")
     yield postgres.dsn("demo")
     with psycopg.connect(postgres.dsn("demo"), autocommit=True) as superuser:

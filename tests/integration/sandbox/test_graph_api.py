@@ -35,7 +35,7 @@ from include.sandbox.stand_ins.facebook.world import (
 )
 
 PAGE, OTHER, TINY = make_page(1), make_page(2), make_page(3, likes=40)
-# 05:00 in Los Angeles: the latest complete day is the 20th.
+# 05:00 in Los Angeles: the latest day that has ended is the 20th.
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 DAY = date(2026, 11, 20)
 FIELDS = (
@@ -66,7 +66,7 @@ Get = Callable[..., requests.Response]
 
 @pytest.fixture
 def get(sandbox: GraphApi) -> Iterator[Get]:
-    """Asks for a path with the first page's token."""
+    """A function that requests a path with the first page's token."""
     with requests.Session() as session:
 
         def _get(path: str, token: str = PAGE.token, **params: Any) -> requests.Response:
@@ -107,7 +107,7 @@ def post_of(sandbox: GraphApi, kind: str) -> Post:
     return next(post for post in posts if post.kind == kind)
 
 
-# Who asks, and how
+# Authentication
 
 
 def test_the_version_is_optional_and_any_version_is_accepted(sandbox: GraphApi) -> None:
@@ -528,7 +528,7 @@ def test_every_kind_of_fault_has_a_test_in_this_file() -> None:
     assert [kind for kind in FAULT_KINDS if f'"{kind}"' not in tests] == []
 
 
-# Its own process, and the whole
+# As a process, and as a whole
 
 
 def test_it_runs_as_a_process_that_other_processes_control() -> None:

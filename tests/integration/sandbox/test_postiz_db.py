@@ -1,4 +1,4 @@
-"""The make-believe Postiz database: tables as Prisma makes them, and what the demo holds."""
+"""The sandbox's Postiz database: its tables are as Prisma makes them; and the demo's content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from include.social_analytics.postiz import active_integrations, left_out
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 
 
-#: A demo of one provider whose clock stands.
+#: A demo of one provider with a fixed clock.
 PROVIDER = "facebook"
 
 

@@ -1,4 +1,4 @@
-"""What all stand-ins share: one server, paths of their own, calls, faults, and hanging up."""
+"""What all stand-ins share: one server, a path for each, recorded calls, faults, and resets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class World:
 
 
 class Echo(Api):
-    """Answers with the path that it was asked for; the account is the path's first segment."""
+    """Answers with the requested path. Its first segment is the account."""
 
     def account_of(self, request: Request) -> str | None:
         return path_of(request).split("/")[1] or None

@@ -1,4 +1,4 @@
-"""Rolling a day up per organization."""
+"""Aggregating a day for each organization."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_an_organization_whose_jobs_are_gone_loses_its_rows(warehouse):
 
 def test_a_figure_counts_for_the_organization_of_its_job(warehouse):
     warehouse.store(job(day=before(1)), reading({before(1): 5}, day=before(1)))
-    # Its page has moved, and the look-back reads the day that it still had under the old one.
+    # The channel has moved to another organization. The look-back reads a day of the old one.
     warehouse.store(job(organization="globex"), reading({DAY: 6, before(1): 4}))
     assert roll_up(warehouse, before(1))["acme", "views"] == (4, 1, 1)
     assert roll_up(warehouse)["globex", "views"] == (6, 1, 1)
 
 
 def connected_again(warehouse: Warehouse, *integrations: str, answer: Reading | None = None) -> None:
-    """Integrations of one account, one after the other; each reads 5 unless told."""
+    """Read integrations of one account, one after another; each reads 5 unless ``answer`` is given."""
     for integration in integrations:
         start = warehouse.start(job(integration), "run", account_id="page")
         warehouse.store(job(integration), answer or reading({DAY: 5}), start)
@@ -227,7 +227,7 @@ def add_history(warehouse: Warehouse, first: int, last: int) -> None:
 
 
 def analyze(warehouse: Warehouse) -> None:
-    """Let the planner know what there is."""
+    """Update the planner's statistics."""
     warehouse.connection.execute("ANALYZE analytics.ingest_job, analytics.integration_metric_daily")
 
 
@@ -252,7 +252,7 @@ def test_the_day_is_found_by_its_index_among_months_of_history(warehouse):
 
 
 def test_a_day_missing_from_the_statistics_is_read_once(warehouse):
-    # As every night: the day has just been stored, and the last ANALYZE saw only those before it.
+    # As every night: the day was just stored, and the last ANALYZE saw only the days before it.
     warehouse.connection.execute("""
         ALTER TABLE analytics.ingest_job SET (autovacuum_enabled = off);
         ALTER TABLE analytics.integration_metric_daily SET (autovacuum_enabled = off);
@@ -266,6 +266,6 @@ def test_a_day_missing_from_the_statistics_is_read_once(warehouse):
             SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
             WHERE relid = 'analytics.integration_metric_daily'::regclass
         """)
-    # The planner looks at a few rows, too; joined row by row it would be more than a million.
+    # The planner reads a few rows too. Joined row by row it would be more than a million.
     figures = 200 * len(DAILY_METRICS)
     assert figures <= read < 2 * figures

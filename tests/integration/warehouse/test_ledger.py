@@ -1,4 +1,4 @@
-"""The ledger: what became of each job."""
+"""The ledger: the status of each job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def finish(warehouse: Warehouse, status: str) -> None:
-    """Bring the job to that status in the way a run does."""
+    """Bring the job to that status, as a run does."""
     if status == "failed":
         warehouse.fail(job())
     elif status == "recovered":
@@ -163,7 +163,7 @@ def test_the_wait_for_quota_counts_from_the_first_start_of_the_same_run(warehous
 
 
 @pytest.mark.parametrize("interlude", ["another run", "a failure", "a clear"])
-def test_the_wait_for_quota_counts_from_zero_after(warehouse, interlude):
+def test_the_wait_for_quota_restarts_after(warehouse, interlude):
     first = warehouse.start(job(), "run")
     if interlude == "a failure":
         ledger.fail(warehouse.connection, first, QUOTA, 1)
@@ -290,7 +290,7 @@ def test_a_job_settled_while_it_waits_for_quota_keeps_that_reason(warehouse):
 
 
 def test_settling_fails_jobs_of_any_run_that_are_open_for_a_day(warehouse):
-    for name, day in (("old", DAY), ("started anew", DAY), ("young", DAY), ("elsewhere", before(9))):
+    for name, day in (("old", DAY), ("started again", DAY), ("young", DAY), ("another day", before(9))):
         register(warehouse, "run", job(name, day))
         register(warehouse, "run", job(f"queued {name}", day))
         if name != "young":
@@ -307,13 +307,13 @@ def test_settling_fails_jobs_of_any_run_that_are_open_for_a_day(warehouse):
         " observed_at = observed_at - interval '25 hours' WHERE integration_id = 'long at work'"
     )
     assert ledger.settle(warehouse.connection, before(3), DAY, "another") == 4
-    for name in ("old", "queued old", "queued started anew", "long at work"):
+    for name in ("old", "queued old", "queued started again", "long at work"):
         assert warehouse.status(job(name)) == "failed"
 
 
 def test_settling_and_claiming_do_not_deadlock(warehouse):
     jobs = [job(f"page-{number}") for number in range(2000)]
-    # Not in the order of the integrations' ids on disk.
+    # On disk the rows are not in the order of the integrations' ids.
     for some in (jobs[1::2], jobs[::2]):
         ledger.claim(warehouse.connection, some, ledger.Claim("run", 1), force=True)
 

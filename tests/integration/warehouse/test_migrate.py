@@ -47,7 +47,7 @@ def empty(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def role(postgres: EmbeddedPostgres, empty: str) -> Iterator[str]:
-    """A role that may connect, and nothing else."""
+    """A role that can only connect."""
     name = f"role_{uuid.uuid4().hex}"
     with psycopg.connect(empty, autocommit=True) as superuser:
         superuser.execute(f"CREATE ROLE {name} LOGIN")
@@ -68,7 +68,7 @@ def tables(dsn: str, schema: str = "analytics") -> set[str]:
 def test_migrating_makes_our_tables_and_none_in_public(empty, autocommit):
     with psycopg.connect(empty, autocommit=autocommit) as connection:
         migrate(Database("analytics_db", connection))
-        # Seen by others at once, whatever the caller does next.
+        # Other connections see it at once, whatever the caller does next.
         assert tables(empty) == TABLES
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert tables(empty, "public") == set()
@@ -152,7 +152,7 @@ def test_a_migration_that_fails_leaves_nothing(empty):
 
 
 def at_the_first_revision(connection: psycopg.Connection) -> None:
-    """Make the schema as the first version of the package did."""
+    """Make the schema of the package's first version."""
     config = Config()
     config.set_main_option("script_location", str(module._MIGRATIONS))
     first = ScriptDirectory.from_config(config).get_revision("0001").module
@@ -163,7 +163,7 @@ def at_the_first_revision(connection: psycopg.Connection) -> None:
 
 
 def migrate_to(connection: psycopg.Connection, revision: str) -> None:
-    """Bring a schema of the first version to a later one, by that one's own statements."""
+    """Migrate a schema of the first version to a later revision, by the revisions' own statements."""
     config = Config()
     config.set_main_option("script_location", str(module._MIGRATIONS))
     scripts = ScriptDirectory.from_config(config)
@@ -176,7 +176,7 @@ def migrate_to(connection: psycopg.Connection, revision: str) -> None:
 
 
 def test_figures_stored_by_earlier_versions_are_on_the_health_page(empty):
-    """Names come with the next listing; until then an integration goes by its id."""
+    """Names come with the next listing. Until then the page shows a channel's id."""
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
         for day in ("2026-11-01", "2026-11-03"):
@@ -230,7 +230,7 @@ def test_existing_snapshots_move_into_their_months(empty):
             "SELECT tableoid::regclass::text, snapshot_date FROM analytics.content_metric_snapshot ORDER BY 2"
         ).fetchall()
         assert rows == [(f"analytics.content_metric_snapshot_{day:%Y_%m}", day) for day in days]
-        # And goes on from there: the month is known, and its days are still unique.
+        # Storing continues: the month's partition is there, and its days are still unique.
         ensure_month(Database("analytics_db", connection), days[-1])
         with pytest.raises(psycopg.errors.UniqueViolation):
             connection.execute(

@@ -1,4 +1,4 @@
-"""Snapshots by month: made when written to, dropped when too old."""
+"""Snapshots by month: a partition is made when it is needed, and dropped when it is too old."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Postgres error means for a job. Each is caused, none is made up."""
+"""What a Postgres error means for a job. Each error is caused for real."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSWORD = "hunter2-secret"
 
 
 def failure_of(what: Callable[[], object]) -> JobError:
-    """What a job is told."""
+    """The job's error when ``what`` raises."""
     with pytest.raises(JobError) as failure, translated_errors("analytics_db"):
         what()
     assert "analytics_db" in failure.value.reason

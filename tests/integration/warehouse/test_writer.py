@@ -214,7 +214,7 @@ def test_storing_the_same_answer_again_changes_only_timestamps(warehouse, withou
     assert everything(warehouse, *moments) == first
 
 
-# Readings that overtake each other
+# Readings that end in another order than they began
 
 
 def test_an_older_reading_that_ends_last_does_not_change_a_newer_one(warehouse):
@@ -335,7 +335,7 @@ def test_concurrent_runs_of_neighbouring_days_do_not_deadlock(warehouse):
 
 
 def followers_now(value: int | None, values: dict[date, int] | None = None) -> Reading:
-    """An answer whose number of followers is as of now, and no series."""
+    """A reading whose followers are a value as of now, not a series."""
     answer = reading(values, without=("followers",))
     return replace(answer, now={"followers": None if value is None else Decimal(value)})
 
@@ -347,7 +347,7 @@ def read_late(start: ledger.Start) -> ledger.Start:
 
 
 def on_time(start: ledger.Start, hours: float) -> ledger.Start:
-    """The same start, so many hours before it is late."""
+    """The same start, this many hours before it is late."""
     return replace(start, observed_at=read_late(start).observed_at - timedelta(hours=hours))
 
 
@@ -414,7 +414,7 @@ def test_content_made_outside_postiz_has_no_postiz_post(warehouse):
 
 
 def test_a_snapshot_has_the_pacific_date_of_the_reading(warehouse):
-    # 07:59 UTC in November is still the evening before in Los Angeles; 08:00 is midnight there.
+    # In November 08:00 UTC is midnight in Los Angeles; 07:59 is still the day before.
     for minute, expected in ((59, date(2026, 11, 20)), (60, date(2026, 11, 21))):
         one = job(f"page-{minute}")
         observed_at = datetime(2026, 11, 21, 7, tzinfo=UTC) + timedelta(minutes=minute)
@@ -542,7 +542,7 @@ def test_an_error_while_storing_stores_nothing_and_leaves_the_job_running(wareho
     assert [warehouse.table(table) for table in FIGURES] == [[], [], []]
     assert warehouse.ledger_row(job(day=before(1))) in before_it[3]
 
-    # The connection can still be used, and the rest of the batch comes in.
+    # The connection is still usable for the rest of the batch.
     warehouse.connection.execute("DROP TRIGGER refuse ON analytics.content_metric_snapshot")
     warehouse.store(job(), answer, seen)
     assert [len(warehouse.table(table)) for table in FIGURES] == [16, 1, 1]
@@ -565,7 +565,7 @@ def test_a_backend_killed_while_storing_stores_nothing(warehouse):
 
 
 def test_figures_and_their_status_become_visible_together(warehouse):
-    # Hold the job's row: the store has written its figures by then, and waits to end the job.
+    # Lock the job's row: the store writes its figures, then waits to end the job.
     seen = warehouse.start(job())
     holder, writer = warehouse.connect(), warehouse.connect()
     holder.execute("BEGIN")
@@ -585,7 +585,7 @@ def test_figures_and_their_status_become_visible_together(warehouse):
 
 def test_storing_works_without_the_right_to_make_temporary_tables(warehouse):
     database = warehouse.connection.connection.info.dbname
-    # The month's first snapshots want the schema's owner, who makes their partition.
+    # The month's first snapshots need the schema's owner, who makes the partition.
     warehouse.store(job(), reading({DAY: 4}, content=(post(views=1),)))
     warehouse.connection.execute(f"""
         CREATE ROLE "plain {database}";

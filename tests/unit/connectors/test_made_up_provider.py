@@ -1,4 +1,4 @@
-"""The made-up provider: it comes with its folder, and goes with it."""
+"""The made-up provider: adding its folder adds it, and removing the folder removes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of providers, and that nothing outside a provider's own package names it."""
+"""The registry of providers; and nothing outside a provider's own package names it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from include.social_analytics.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[3]
 
-#: Where Facebook, and Meta's API, are at home.
+#: Facebook's and Meta's own packages.
 AT_HOME = (
     "include/social_analytics/connectors/facebook/",
     "include/social_analytics/graph_api/",
     "include/sandbox/stand_ins/facebook/",
 )
-#: Examples of connections name them.
+#: Files with examples of connections, which name the providers.
 CONNECTIONS = ("include/sandbox/demo.env", ".env.example", "airflow_settings.example.yaml")
 NAMES = re.compile(r"(?i:facebook)|\bMeta\b|Los Angeles")
-#: Here a page is the health page.
+#: In these files a page is the health page.
 OF_THE_HEALTH_PAGE = ("include/social_analytics/health/", "plugins/social_analytics.py")
-#: Where a page is none of Facebook's.
+#: Phrases in which a page is not a Facebook page.
 OTHER_PAGES = re.compile(
     r"""health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
       | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css
@@ -100,11 +100,11 @@ def test_every_catalogue_metric_except_the_counted_one_is_requested() -> None:
     ]
 
 
-# Who names a provider
+# Names of providers
 
 
 def shipped() -> dict[str, str]:
-    """The text of what is deployed, and of what says how: by path."""
+    """The text of the deployed files and of the docs, by path."""
     tops = ("include", "dags", "plugins", ".astro", ".ci")
     files = [path for top in tops for path in sorted((PROJECT / top).rglob("*")) if path.is_file()]
     files += [path for path in sorted(PROJECT.iterdir()) if path.is_file()]
@@ -117,7 +117,7 @@ def shipped() -> dict[str, str]:
 
 
 def prose_of(path: str, text: str) -> list[tuple[int, str]]:
-    """The numbered lines in which something is said: of Python, its comments and strings."""
+    """The numbered lines of prose: in Python, those of comments and strings."""
     if not path.endswith(".py"):
         return list(enumerate(text.splitlines(), 1))
     return [

@@ -1,4 +1,4 @@
-"""What a connector brings back is what its provider declares and what was asked for, or the job fails."""
+"""A connector's reading has only declared metrics and requested days, or the job fails."""
 
 from __future__ import annotations
 

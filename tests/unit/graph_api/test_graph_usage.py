@@ -1,4 +1,4 @@
-"""Usage headers, well-formed and not."""
+"""Usage headers, well-formed and malformed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The error table, row by row, and what never gets into a reason."""
+"""The error table, row by row, and what a reason never contains."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def error(**fields: Any) -> dict[str, Any]:
         (400, {"code": 100, "message": "Invalid appsecret_proof provided"}, "config_invalid"),
         (400, {"code": 102}, "token_invalid"),
         *[(400, {"code": n}, "config_invalid") for n in (5, 15, 101, 104)],
-        # About the app, though the code is the token's or a permission's.
+        # About the app, though the code is one for a token or a permission.
         (
             400,
             {"code": 190, "message": "Error validating application. Application has been deleted."},
@@ -81,7 +81,7 @@ def error(**fields: Any) -> dict[str, Any]:
             for n in (80000, 80001, 80002, 80003, 80004, 80005, 80006, 80008)
         ],
         *[(400, {"code": n}, "rate_limited") for n in (80009, 80014)],
-        # What no row knows: is_transient first, then the status, and the type never.
+        # Not in the table: is_transient decides, then the status, never the type.
         (403, {"code": 7777, "is_transient": True}, "api_unavailable"),
         (401, {"code": 7777}, "token_invalid"),
         (403, {"code": 7777}, "permission_missing"),
@@ -92,7 +92,7 @@ def error(**fields: Any) -> dict[str, Any]:
         (400, {"code": 7777, "is_transient": False}, "unexpected"),
         # A permanent code stays permanent whatever else the answer says.
         (500, {"code": 190, "is_transient": True}, "token_invalid"),
-        # Codes in other shapes.
+        # Codes of other types.
         (400, {"code": "190"}, "token_invalid"),
         (200, {"message": "(#200) Requires a page token"}, "permission_missing"),
         (400, {"code": None, "message": "(#17) User request limit reached"}, "rate_limited"),

@@ -1,4 +1,4 @@
-"""What may be said of a failed request."""
+"""What an error may say about a failed request."""
 
 from __future__ import annotations
 
