@@ -1,4 +1,4 @@
-"""Servers that the tests share: one real Postgres a session, a fresh database a test."""
+"""Servers that the tests share: one real Postgres for the session, a new database for each test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from include.sandbox.postgres import EmbeddedPostgres, embedded_postgres
 
-# Airflow reads its configuration when it is first imported, so this stands before any test's import.
+# Airflow reads its configuration at its first import, so this comes before any test's imports.
 _PROJECT = Path(__file__).resolve().parents[1]
 _HOME = tempfile.TemporaryDirectory(prefix="social-analytics-tests-")
 os.environ.update(
@@ -26,7 +26,7 @@ os.environ.update(
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
 )
 
-# Told to end, pytest would leave its servers behind; like this it takes its fixtures down first.
+# On SIGTERM pytest would leave its servers running. This way it tears its fixtures down first.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
 
 

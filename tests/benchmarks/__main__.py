@@ -1,4 +1,4 @@
-"""`make bench`: what things cost, each beside a floor or a peer measured in the same run."""
+"""`make bench`: what things cost, each compared with a floor or a peer measured in the same run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.sandbox.postgres import embedded_postgres
 from tests.benchmarks import aggregating, ingesting, listing, orchestrating, parsing, viewing, writing
 from tests.benchmarks.report import Result, table
 
-#: The short ones first.
+#: The shortest first.
 BENCHMARKS = {
     module.__name__.rsplit(".", 1)[1]: module.results
     for module in (parsing, listing, writing, ingesting, aggregating, viewing, orchestrating)
@@ -28,7 +28,7 @@ def results(names: Sequence[str]) -> Iterator[Result]:
 
 
 def main() -> None:
-    """Print each result as it is known, and the table at the end."""
+    """Print each result at once, and the table at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all by default"

@@ -1,4 +1,4 @@
-"""Aggregating one day amid a year of history, beside the same amid one day's.
+"""Aggregating one day among a year of history, compared with one day alone.
 
 The year is 29 million figures: two minutes to fill, and 9 GB of disk while it lasts.
 """
@@ -20,8 +20,8 @@ from tests.support.readings import DAY
 PAGES = 10_000
 HISTORY = (1, 30, 365)
 
-# Ids are as long as real ones. Rows lie as runs leave them: a day's among those of the look-back's other
-# three days, which were written anew in the same transactions.
+# Ids are as long as real ones. Rows are in the order in which runs write them: the look-back rewrites the
+# three days before a day in the same transactions.
 _JOBS = """
 INSERT INTO analytics.ingest_job
     (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, account_id,
@@ -47,7 +47,7 @@ FROM (SELECT DISTINCT organization_id, provider, date FROM analytics.ingest_job)
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Aggregate the latest day of databases with more and more history."""
+    """Aggregate the latest day in databases with more and more history."""
     connections = {}
     for days in HISTORY:
         postgres.create_database(f"history_{days}")
@@ -58,7 +58,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             lambda _, days=days: aggregate(connections[days]), lambda _: aggregate(connections[1]), 15
         )
         yield Result(
-            f"aggregating a day of {PAGES:,} channels amid {days} days, beside amid 1",
+            f"aggregating a day of {PAGES:,} channels among {days} days, compared with among 1",
             f"{ours * 1000:.0f} ms", f"{floor * 1000:.0f} ms", ours / floor, "at most 1.2",
         )  # fmt: skip
     for days in HISTORY:
@@ -67,13 +67,13 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
 
 
 def aggregate(connection: psycopg.Connection) -> float:
-    """Seconds of aggregating ``DAY``, when what the last time replaced is out of the way."""
+    """Seconds of aggregating ``DAY``, after a VACUUM of the rows that the last time replaced."""
     connection.execute("VACUUM analytics.organization_daily")
     return seconds(lambda: aggregate_day(Database("analytics_db", connection), DAY))
 
 
 def fill(connection: psycopg.Connection, days: int) -> None:
-    """``days`` days of all pages, up to ``DAY``: in bulk, and indexed afterwards."""
+    """Insert ``days`` days of all channels, up to ``DAY``: in bulk, and indexed afterwards."""
     migrate(Database("analytics_db", connection))
     connection.execute("SET maintenance_work_mem = '1GB'; SET work_mem = '1GB'")
     parameters = {
@@ -89,7 +89,7 @@ def fill(connection: psycopg.Connection, days: int) -> None:
     ):
         table = f"analytics.{name}"
         connection.execute(f"ALTER TABLE {table} SET UNLOGGED")
-        # Inserting passes over indexes that are not ready, and REINDEX makes them so.
+        # INSERT skips indexes that are not ready. REINDEX builds them and makes them ready.
         connection.execute(
             "UPDATE pg_index SET indisready = false, indisvalid = false WHERE indrelid = %s::regclass",
             [table],

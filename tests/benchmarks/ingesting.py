@@ -39,7 +39,7 @@ from tests.support.bench import DAY
 PAGES = 200
 LATENCY_MS = 100
 
-#: A window of so many days that each channel has some 100 posts in it.
+#: With a window of this many days, each channel has some 100 posts.
 WINDOW_OF_100_POSTS = 67
 
 INGEST = """
@@ -53,7 +53,7 @@ ingest(*sys.argv[1:4], int(sys.argv[4]), Settings(post_window_days=WINDOW_OF_100
 
 @contextmanager
 def sandbox(pages: int, latency_ms: float) -> Iterator[str]:
-    """The stand-in for the Graph API in a process of its own; its URL."""
+    """Run the stand-in for the Graph API in its own process; yields its URL."""
     command = ["--port", "0", "--pages", str(pages), "--latency-ms", str(latency_ms)]
     process = subprocess.Popen(
         [sys.executable, "-m", "include.sandbox.stand_ins.facebook.graph_api", *command],
@@ -68,7 +68,7 @@ def sandbox(pages: int, latency_ms: float) -> Iterator[str]:
 
 
 def databases(postgres: EmbeddedPostgres, name: str, channels: int) -> tuple[str, str]:
-    """A Postiz with so many channels and an analytics database, new; how each is reached."""
+    """Make a Postiz with this many channels, and an analytics database; returns their connection strings."""
     names = [f"{name}_{kind}" for kind in ("postiz", "analytics")]
     for one in names:
         postgres.create_database(one)
@@ -101,12 +101,12 @@ def ingest(postiz_dsn: str, analytics_dsn: str, url: str, channels: int, setting
 
 
 class CountingSession(ApiSession):
-    """Knows what its answers' bodies measure: as they came over the wire, and unpacked."""
+    """Records the size of each answer's body: on the wire, and unpacked."""
 
     received: list[tuple[int, int]] = []  # noqa: RUF012 - all threads' sessions fill it
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """The answer, already read."""
+        """Send a request and read its whole answer."""
         response = super().send(*args, **kwargs)
         wire = response.raw.read(decode_content=False)
         zipped = response.headers.get("Content-Encoding") == "gzip"
@@ -116,7 +116,7 @@ class CountingSession(ApiSession):
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Ingest one batch of ``PAGES`` channels from a sandbox in a process of its own; then see memory."""
+    """Ingest one batch of ``PAGES`` channels from a sandbox in its own process; then measure memory."""
     postiz, analytics = databases(postgres, "ingesting", PAGES)
     with (
         sandbox(PAGES, LATENCY_MS) as url,
@@ -135,7 +135,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     yield Result("calls for a channel's day", f"{len(calls) / PAGES:.2f}", target="2")
     wire, unpacked = (sum(sizes) / PAGES / 1024 for sizes in zip(*CountingSession.received, strict=True))
     yield Result(
-        "bytes received for a channel's day, beside the same unpacked",
+        "bytes received for a channel's day, compared with the same unpacked",
         f"{wire:.1f} KiB", f"{unpacked:.1f} KiB", wire / unpacked,
     )  # fmt: skip
 

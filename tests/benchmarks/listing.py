@@ -1,4 +1,4 @@
-"""Peak memory of the process that lists 100,000 channels, beside one that lists 100."""
+"""Peak memory of a process that lists 100,000 channels, compared with one that lists 100."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.benchmarks.report import Result, peak_memory
 
 FEW, MANY = 100, 100_000
 
-# To the JSON that Airflow sends to its supervisor.
+# As the JSON that Airflow sends to its supervisor.
 LIST = """
 import json, sys
 import psycopg
@@ -36,7 +36,7 @@ sent = json.dumps(BaseXCom.serialize_value(listing.batches)).encode()
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """List a small and a large Postiz, each in a process of its own."""
+    """List a small and a large Postiz, each in its own process."""
     peaks = {}
     for channels in (FEW, MANY):
         names = [f"listing_{kind}_{channels}" for kind in ("postiz", "analytics")]

@@ -1,4 +1,4 @@
-"""Whole runs on a real Airflow, beside runs of a DAG of the same shape whose tasks do nothing."""
+"""Whole runs on a real Airflow, compared with a DAG of the same shape whose tasks do nothing."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.benchmarks.report import Result, medians
 from tests.support.bench import DAY
 from tests.support.deployment import Deployment, resolve
 
-#: Channels of a run, each a mapped task of its own up to the limit, and in batches beyond it.
+#: Channels of a run. Up to the limit each has its own mapped task, above it a task takes a batch.
 SIZES = (20, 100, 1_000, 10_000)
 MOST = max(SIZES)
 LATENCY_MS = 100
 ROUNDS = 3
 
-#: The targets in seconds: of the faster executor, and of the other.
+#: The targets in seconds: for the faster executor, and for the other.
 TARGETS = {1_000: (30, 60), 10_000: (150, 300)}
 
 NOTHING = """
@@ -62,13 +62,13 @@ with DAG(
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Runs of each size under both executors."""
+    """Time runs of each size under both executors."""
     taken: dict[int, dict[str, float]] = {channels: {} for channels in SIZES}
     for name, start in (("LocalExecutor", local), ("CeleryExecutor", celery)):
         with sandbox(MOST, 0) as url, start(postgres, url) as rig:
             ours, floor = medians(lambda _: rig.ours(100), lambda _: rig.nothing(100), ROUNDS)
         yield Result(
-            f"a run of 100 channels under {name}, beside 100 tasks that do nothing",
+            f"a run of 100 channels under {name}, compared with 100 tasks that do nothing",
             f"{ours:.0f} s", f"{floor:.0f} s", ours / floor, "at most 1.3",
         )  # fmt: skip
         with sandbox(MOST, LATENCY_MS) as url, start(postgres, url) as rig:
@@ -78,13 +78,13 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
                     lambda _, channels=channels: rig.ours(channels),
                     lambda _, tasks=tasks: rig.nothing(tasks),
                     ROUNDS,
-                    # Smaller runs came before.
+                    # Only the first size needs a warm-up.
                     warm_up=channels == min(SIZES),
                 )
                 taken[channels][name] = ours
                 yield Result(
                     f"a run of {channels:,} channels under {name}, the API answering after {LATENCY_MS} ms, "
-                    f"beside its {tasks} tasks doing nothing",
+                    f"compared with {tasks} tasks that do nothing",
                     f"{ours:.0f} s", f"{floor:.0f} s", ours / floor,
                 )  # fmt: skip
     for channels, targets in TARGETS.items():
@@ -96,7 +96,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
 
 
 def tasks_of(channels: int) -> int:
-    """How many mapped tasks a run of so many channels has."""
+    """How many mapped tasks a run of this many channels has."""
     some = [Integration("", "", "", "")] * channels
     settings = Settings()
     return len(
@@ -113,20 +113,20 @@ class Rig:
     day: date = field(default=DAY)
 
     def ours(self, channels: int) -> float:
-        """Seconds of one run over so many channels, each time of another day."""
+        """Seconds of one run over this many channels, each time for another day."""
         self.postiz.execute('UPDATE "Integration" SET "disabled" = "id" >= %s', [f"many-{channels:06}"])
         self.day -= timedelta(days=10)
         return self._run(DAILY_DAG, {"date": self.day.isoformat()})
 
     def nothing(self, tasks: int) -> float:
-        """Seconds of one run of the DAG that does nothing, with so many mapped tasks."""
+        """Seconds of one run of the DAG that does nothing, with this many mapped tasks."""
         return self._run("nothing", {"size": tasks})
 
     def _run(self, dag_id: str, conf: dict[str, object]) -> float:
         path = f"dags/{dag_id}/dagRuns"
         run = self.airflow.api("POST", path, {"logical_date": None, "conf": conf})
         while run["state"] in ("queued", "running"):
-            # Looking costs the cores that are measured, and the run itself says when it ended.
+            # Polling uses the measured cores, so poll rarely. The run itself says when it ended.
             time.sleep(1)
             run = self.airflow.api("GET", f"{path}/{run['dag_run_id']}")
         assert run["state"] == "success", run
@@ -136,7 +136,7 @@ class Rig:
 
 @contextmanager
 def databases(postgres: EmbeddedPostgres, *names: str) -> Iterator[psycopg.Connection]:
-    """Databases that are dropped again; the first one is a Postiz with ``MOST`` channels, connected to."""
+    """Databases for the block. The first is a Postiz with ``MOST`` channels; yields its connection."""
     for name in names:
         postgres.create_database(name)
     with psycopg.connect(postgres.dsn(names[0]), autocommit=True) as connection:
@@ -157,11 +157,11 @@ def _dags(directory: Path) -> Path:
 
 
 def environment(directory: Path, postiz: str, url: str) -> dict[str, str]:
-    """What both Airflows have on top of what is shipped."""
+    """The variables that both Airflows have besides the shipped ones."""
     return {
         "AIRFLOW__CORE__DAGS_FOLDER": str(_dags(directory)),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        # No runs but those that are measured.
+        # Only the measured runs.
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         "AIRFLOW_CONN_POSTIZ_DB": postiz,
         "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": url}),
@@ -190,7 +190,7 @@ def local(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
 @contextmanager
 def celery(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
     """As docker-compose.yaml starts it: CeleryExecutor, Redis, one worker."""
-    # Not where Postgres's user may not look.
+    # A directory that Postgres's user can read.
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name, ExitStack() as stack:
         postiz = stack.enter_context(databases(postgres, "run_postiz"))
         directory = Path(name)

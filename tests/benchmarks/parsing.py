@@ -1,4 +1,4 @@
-"""Parsing the DAG file, beside an empty DAG's: it happens all the time, and once for every task."""
+"""Parsing the DAG file, compared with an empty DAG. Airflow parses it often, and once for each task."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ with DAG("empty", start_date=datetime(2026, 1, 1), schedule=None):
     def nothing(): pass
     nothing()
 """
-# Airflow itself is there already when a DAG file is parsed.
+# Airflow is already imported when it parses a DAG file.
 PARSE = """
 import runpy, sys, time, airflow.sdk
 started = time.perf_counter()
@@ -30,7 +30,7 @@ print(time.perf_counter() - started)
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Parse both files, each time in a fresh process."""
+    """Parse both files, each time in a new process."""
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name:
         yield from _parse_both(Path(name) / "empty.py")
 
@@ -46,6 +46,6 @@ def _parse_both(empty: Path) -> Iterator[Result]:
         lambda _: parse(PROJECT / "dags" / "social_analytics_daily.py"), lambda _: parse(empty), 7
     )
     yield Result(
-        "parsing the DAG file, beside an empty DAG's",
+        "parsing the DAG file, compared with an empty DAG's",
         f"{ours * 1000:.0f} ms", f"{floor * 1000:.0f} ms", ours / floor, "at most 1.5",
     )  # fmt: skip

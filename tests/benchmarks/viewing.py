@@ -1,4 +1,4 @@
-"""The health page with 10,000 channels and a year of days: the server's answers, and what a browser draws."""
+"""The health page with 10,000 channels and a year of days: the server's answers, and drawing in a browser."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ SELECT 'channel-' || n, 'org-' || n %% %(organizations)s, 'facebook', 'Channel '
     true, now()
 FROM generate_series(1, %(channels)s) AS n
 """
-# One in 300 fails, for one of three reasons. As many have failed on one day and work again. One in 1,000 days
-# is missing.
+# One channel in 300 fails, for one of three reasons. As many failed on one day and work again. One day in
+# 1,000 is missing.
 _JOBS = """
 INSERT INTO analytics.ingest_job
     (job_id, organization_id, integration_id, provider, date, status, error_class, error_code, reason,
@@ -94,12 +94,12 @@ VIEWS = {
 }
 
 
-#: How each view is reached from another one by a click.
+#: The click that opens each view from another one.
 FROM = {"coverage": "trends", "attention": "coverage", "trends": "coverage"}
 
 
 def populate(postgres: EmbeddedPostgres) -> None:
-    """Make the database, and the connection to it."""
+    """Make and fill the database, and set the server's connection to it."""
     postgres.create_database("viewing")
     with psycopg.connect(postgres.dsn("viewing"), autocommit=True) as connection:
         analytics = Database("analytics_db", connection)
@@ -125,7 +125,7 @@ def populate(postgres: EmbeddedPostgres) -> None:
 
 @contextmanager
 def served() -> Iterator[str]:
-    """The page on loopback, below an Airflow that has nothing to run; its URL."""
+    """Serve the health page on loopback in an Airflow without runs; yields its URL."""
     airflow = FastAPI()
     airflow.mount("/social-analytics", app)
     airflow.get("/api/v2/dags/{dag_id}/dagRuns")(lambda: {"dag_runs": [], "total_entries": 0})
@@ -141,7 +141,7 @@ def served() -> Iterator[str]:
 
 
 def answers() -> Iterator[Result]:
-    """Ask the server for each view as often as it takes for a median."""
+    """Ask the server for each view, often enough for a median."""
     ask = TestClient(app)
     for name, path in VIEWS.items():
         answer = ask.get(f"/{path}")
@@ -155,7 +155,7 @@ def answers() -> Iterator[Result]:
 
 
 def drawings() -> Iterator[Result]:
-    """Look at each view in a browser: from the navigation, or the click on its tab, until it is painted."""
+    """Open each view in a browser: from the navigation, or the click on its tab, until it is painted."""
     with served() as url, chromium() as browser:
 
         def painted(page: Page, view: str) -> None:
@@ -185,7 +185,7 @@ def drawings() -> Iterator[Result]:
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Ask for each view, and look at the three."""
+    """Measure the server's answers, then the three views in a browser."""
     populate(postgres)
     yield from answers()
     yield from drawings()

@@ -1,4 +1,4 @@
-"""Writing a page's day, beside a bare COPY and merge of the same rows; amid years of snapshots."""
+"""Writing a channel's day, compared with a bare COPY and merge; and writing it among years of snapshots."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TABLES = {
 
 
 MONTHS, ROUNDS = 36, 5
-# Two readings a month of each post.
+# Each post is read twice a month.
 _SNAPSHOTS = """
 INSERT INTO analytics.content_metric_snapshot
 SELECT lot || '-' || page, 'post_' || post, metric, %(month)s + n, 1, now()
@@ -48,7 +48,7 @@ FROM generate_series(0, %(lots)s) AS lot, generate_series(0, %(pages)s) AS page,
 
 
 def reading() -> Reading:
-    """A page's answer: its metrics and ``POSTS`` posts."""
+    """A channel's reading: its metrics and ``POSTS`` posts."""
     content = tuple(
         Content(
             f"post_{number}",
@@ -65,7 +65,7 @@ def reading() -> Reading:
 
 
 def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
-    """Write the same rows both ways, in turns; then amid one month of snapshots and amid many."""
+    """Write the same rows both ways, in turns; then among one month of snapshots and among many."""
     answer = reading()
     postgres.create_database("writing")
     with psycopg.connect(postgres.dsn("writing"), autocommit=True) as connection:
@@ -82,7 +82,7 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
 
         spent, floor = medians(lambda number: store_pages(connection, number, answer), bare, 5)
     yield Result(
-        "rows written a second, beside bare COPY and merge",
+        "rows written a second, compared with bare COPY and merge",
         f"{ROWS / spent:,.0f}", f"{ROWS / floor:,.0f}", floor / spent, "at least 0.6",
     )  # fmt: skip
 
@@ -100,13 +100,13 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
             ROUNDS,
         )
     yield Result(
-        f"storing a channel's day amid {MONTHS} months of snapshots, beside amid 1",
+        f"storing a channel's day among {MONTHS} months of snapshots, compared with among 1",
         f"{spent / PAGES * 1000:.1f} ms", f"{floor / PAGES * 1000:.1f} ms", spent / floor, "at most 1.1",
     )  # fmt: skip
 
 
 def store_pages(connection: psycopg.Connection, number: int, answer: Reading) -> float:
-    """Seconds of storing the ``number``-th lot of ``PAGES`` pages."""
+    """Seconds of storing the ``number``-th lot of ``PAGES`` channels."""
     analytics, claim = Database("analytics_db", connection), ledger.Claim("run", 1)
     spent = 0.0
     for page in range(PAGES):
@@ -120,7 +120,7 @@ def store_pages(connection: psycopg.Connection, number: int, answer: Reading) ->
 
 
 def fill(connection: psycopg.Connection, months: int) -> None:
-    """The current month's snapshots, and those of the months before it, of all pages that will be stored."""
+    """Insert snapshots of the current month and the months before it, for every channel."""
     analytics = Database("analytics_db", connection)
     migrate(analytics)
     month = datetime.now(PROVIDER.timezone).date().replace(day=1)
@@ -141,7 +141,7 @@ def fill(connection: psycopg.Connection, months: int) -> None:
 
 
 def rows_of(integration: str, answer: Reading) -> dict[str, list[tuple]]:
-    """The day's rows of each table, as COPY takes them."""
+    """The day's rows of each table, for COPY."""
     now = datetime.now(UTC)
     return {
         "integration_metric_daily": [
@@ -164,7 +164,7 @@ def rows_of(integration: str, answer: Reading) -> dict[str, list[tuple]]:
 
 
 def copy_and_merge(connection: psycopg.Connection, rows: dict[str, list[tuple]]) -> None:
-    """One transaction: COPY into the staging tables, merge from there."""
+    """In one transaction: COPY into the staging tables, and merge from there."""
     with connection.transaction(), connection.cursor() as cursor:
         for table, (key, columns) in TABLES.items():
             with cursor.copy(f"COPY staged_{table} FROM STDIN") as copy:

@@ -1,4 +1,4 @@
-"""What a provider brings to the conformance suite: its case file, one module in ``cases/``."""
+"""What a provider adds to the conformance suite: its case file, one module in ``cases/``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from include.sandbox.stand_ins.base import Account
 
 
 class Situation(StrEnum):
-    """What an account may be in. A case file answers each.
+    """A situation that an account can be in. A case file has an answer for each.
 
-    What any server may do (hang, drip, answer garbage) is not here: every stand-in does it alike.
+    What any server can do (hang, drip, answer garbage) is not here: every stand-in does it the same way.
     """
 
     QUIET = "nothing happened on the day"
@@ -35,7 +35,7 @@ class Situation(StrEnum):
 
 @dataclass(frozen=True)
 class Arranged:
-    """How the stand-in is brought into the situation; and the provider's own code, where that is an error."""
+    """How to bring the stand-in into the situation, and the provider's own code if that is an error."""
 
     bring_about: Callable[[Any], object]
     provider_code: str | None = None
@@ -43,44 +43,44 @@ class Arranged:
 
 @dataclass(frozen=True)
 class Impossible:
-    """The situation cannot exist for this provider, so no test of it runs for it."""
+    """The situation cannot exist for this provider: its tests don't run."""
 
     reason: str
 
 
 class Case(ABC):
-    """One healthy account of a provider, its stand-in, and what must be stored of it.
+    """One healthy account of a provider, its stand-in, and what must be stored.
 
-    Days are the provider's. A case is made anew for each test; the stand-in's clock stands at ``now``.
+    Days are in the provider's zone. Each test gets a new case. The stand-in's clock is fixed at ``now``.
     """
 
     provider: ClassVar[str]
-    #: Requests that an ordinary day takes.
+    #: Requests for an ordinary day.
     calls_a_day: ClassVar[int]
     situations: ClassVar[Mapping[Situation, Arranged | Impossible]]
 
-    #: Both are set by ``__init__``.
+    #: ``__init__`` sets both.
     api: Api
     account: Account
 
     @abstractmethod
     def __init__(self, now: datetime, day: date) -> None:
-        """:param day: the latest day that is read."""
+        """:param day: the latest day to read."""
 
     @abstractmethod
     def figures(self, day: date) -> dict[str, int]:
-        """What is stored of the account for a day: every declared metric but those told as of now."""
+        """The figures that must be stored for a day: every declared metric, except those as of now."""
 
     def figures_now(self) -> dict[str, int]:
-        """The metrics that the API tells as of now only."""
+        """The metrics that the API has only as of now."""
         return {}
 
     @abstractmethod
     def posts(self, first: date, last: date) -> dict[str, dict[str, int | None]]:
-        """The account's posts of these days: id -> every metric that is stored of it."""
+        """The account's posts of these days: id -> every metric that must be stored."""
 
     def fault(self, kind: str, **how: Any) -> None:
-        """Put a fault of the stand-in in force for the account."""
+        """Set a fault of the stand-in for the account."""
         self.api.faults.set(self.account.id, self.api.fault_type(kind, **how))
 
 

@@ -25,9 +25,9 @@ def _made_up() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each provider, and a test of situations for each that the provider can be in.
+    """Run each test for each provider, and a test with situations for each that the provider can be in.
 
-    ``@pytest.mark.situations(…)`` names them; the test gets one as ``situation``.
+    ``@pytest.mark.situations(…)`` lists them; the test gets one as ``situation``.
     """
     if "trial" not in metafunc.fixturenames:
         return

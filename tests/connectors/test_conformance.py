@@ -1,6 +1,6 @@
-"""What every provider must do, on real HTTP with its stand-in at the end, and on real Postgres.
+"""What every provider must do, over real HTTP to its stand-in, and on real Postgres.
 
-A provider adds a case file to ``cases/``, and nothing here.
+A provider adds only a case file to ``cases/``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tests.connectors.case import Arranged, Situation
 from tests.connectors.cases import CASES
 from tests.connectors.trial import SETTINGS, Trial
 
-#: So many characters of a secret in a row give it away.
+#: This many characters of a secret in a row count as a leak.
 FRAGMENT = 10
-#: What any server may do instead of answering.
+#: What any server can do instead of answering.
 GARBAGE = ("html_503", "empty_body", "truncated", "huge_body", "reset")
 
 
@@ -43,7 +43,7 @@ def test_every_provider_has_a_case_and_every_case_answers_each_situation() -> No
 # What is stored
 
 
-def test_an_ordinary_day_is_stored_to_the_last_figure(trial: Trial) -> None:
+def test_every_figure_and_post_of_an_ordinary_day_is_stored(trial: Trial) -> None:
     job = trial.ingest()
     assert job["status"] == "succeeded"
     assert trial.stored() == trial.case.figures(trial.day) | trial.case.figures_now()
@@ -52,21 +52,21 @@ def test_an_ordinary_day_is_stored_to_the_last_figure(trial: Trial) -> None:
     assert len(trial.stored_posts()) > 3
 
 
-def test_the_calls_of_an_ordinary_day_are_as_few_as_promised_and_counted(trial: Trial) -> None:
+def test_an_ordinary_day_takes_the_declared_number_of_calls_and_counts_them(trial: Trial) -> None:
     job = trial.ingest()
     assert len(trial.case.api.calls) == trial.case.calls_a_day
     assert job["http_calls"] == trial.case.calls_a_day
     assert {call.account_id for call in trial.case.api.calls} == {trial.case.account.id}
 
 
-def test_a_day_that_is_read_again_stays_as_it_was(trial: Trial) -> None:
+def test_reading_a_day_twice_stores_the_same_figures(trial: Trial) -> None:
     trial.ingest()
     before = trial.stored(), trial.stored_posts()
     trial.ingest()
     assert (trial.stored(), trial.stored_posts()) == before
 
 
-def test_the_look_back_reads_the_days_before_and_books_no_value_of_now_under_them(trial: Trial) -> None:
+def test_the_look_back_stores_earlier_days_without_values_as_of_now(trial: Trial) -> None:
     for day in (*trial.lookback, trial.day):
         trial.ingest(day)
     trial.connection.execute("DELETE FROM analytics.integration_metric_daily")
@@ -76,13 +76,13 @@ def test_the_look_back_reads_the_days_before_and_books_no_value_of_now_under_the
         assert trial.stored(day) == trial.case.figures(day) | dict.fromkeys(trial.case.figures_now())
 
 
-def test_what_is_told_as_of_now_is_not_booked_under_a_day_that_is_long_over(trial: Trial) -> None:
+def test_a_value_as_of_now_is_not_stored_for_a_day_long_past(trial: Trial) -> None:
     trial.ingest(trial.lookback[0])
     stored = trial.stored(trial.lookback[0])
     assert stored == trial.case.figures(trial.lookback[0]) | dict.fromkeys(trial.case.figures_now())
 
 
-def test_a_day_that_was_not_a_job_is_not_written_by_the_look_back(trial: Trial) -> None:
+def test_the_look_back_writes_no_day_without_a_job(trial: Trial) -> None:
     trial.ingest()
     days = trial.rows("SELECT DISTINCT date FROM analytics.integration_metric_daily")
     assert [row["date"] for row in days] == [trial.day]
@@ -101,9 +101,7 @@ def test_a_corrected_figure_replaces_the_first_one(trial: Trial, situation: Situ
 
 
 @pytest.mark.situations(Situation.QUIET)
-def test_a_quiet_day_is_zero_where_the_provider_says_so_and_not_unknown(
-    trial: Trial, situation: Situation
-) -> None:
+def test_a_quiet_day_is_stored_as_zero_and_not_as_null(trial: Trial, situation: Situation) -> None:
     trial.arrange(situation)
     assert trial.ingest()["status"] == "succeeded"
     assert trial.stored() == trial.case.figures(trial.day) | trial.case.figures_now()
@@ -147,7 +145,7 @@ REFUSED = {
 
 
 @pytest.mark.situations(*REFUSED)
-def test_what_stays_refused_is_asked_for_once_and_recorded_with_its_reason(
+def test_a_permanent_error_is_not_retried_and_is_recorded_with_its_reason(
     trial: Trial, situation: Situation
 ) -> None:
     said = trial.arrange(situation)
@@ -163,7 +161,7 @@ def test_what_stays_refused_is_asked_for_once_and_recorded_with_its_reason(
 
 
 @pytest.mark.situations(Situation.REVOKED)
-def test_a_failure_takes_no_figure_away(trial: Trial, situation: Situation) -> None:
+def test_a_failed_reading_keeps_the_stored_figures(trial: Trial, situation: Situation) -> None:
     trial.ingest()
     before = trial.stored(), trial.stored_posts()
     trial.arrange(situation)
@@ -173,7 +171,7 @@ def test_a_failure_takes_no_figure_away(trial: Trial, situation: Situation) -> N
 
 
 @pytest.mark.situations(Situation.THROTTLED)
-def test_a_spent_quota_is_waited_for_and_not_asked_again(trial: Trial, situation: Situation) -> None:
+def test_a_spent_quota_queues_the_job_and_is_not_called_again(trial: Trial, situation: Situation) -> None:
     said = trial.arrange(situation)
     with pytest.raises(ThrottledError) as throttled:
         trial.ingest()
@@ -185,7 +183,7 @@ def test_a_spent_quota_is_waited_for_and_not_asked_again(trial: Trial, situation
 
 
 @pytest.mark.situations(Situation.DOWN)
-def test_an_api_that_is_down_is_tried_three_times_and_may_come_back(
+def test_an_api_that_is_down_is_called_three_times_and_read_when_it_is_back(
     trial: Trial, situation: Situation
 ) -> None:
     said = trial.arrange(situation)
@@ -199,7 +197,7 @@ def test_an_api_that_is_down_is_tried_three_times_and_may_come_back(
     assert trial.ingest()["status"] == "succeeded"
 
 
-def test_a_blip_costs_one_call_more_and_nothing_else(trial: Trial) -> None:
+def test_a_brief_outage_costs_one_more_call_and_nothing_else(trial: Trial) -> None:
     trial.case.fault("html_503", times=1)
     job = trial.ingest()
     assert job["status"] == "succeeded"
@@ -207,7 +205,7 @@ def test_a_blip_costs_one_call_more_and_nothing_else(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hang", "drip"])
-def test_an_api_that_hangs_or_drips_is_given_up(trial: Trial, kind: str) -> None:
+def test_an_api_that_hangs_or_drips_fails_with_a_network_error(trial: Trial, kind: str) -> None:
     trial.case.fault(kind)
     with pytest.raises(JobError):
         trial.ingest(settings=SETTINGS.model_copy(update={"request_timeout": 0.1}))
@@ -216,7 +214,7 @@ def test_an_api_that_hangs_or_drips_is_given_up(trial: Trial, kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_garbage_is_a_passing_failure_and_stores_nothing(trial: Trial, kind: str) -> None:
+def test_a_garbage_answer_is_a_transient_failure_and_stores_nothing(trial: Trial, kind: str) -> None:
     trial.case.fault(kind)
     with pytest.raises(JobError):
         trial.ingest()
@@ -267,13 +265,13 @@ def test_no_part_of_a_token_shows_when_the_server_does_not_answer(trial: Trial, 
     assert_that_no_secret_shows(trial, caplog)
 
 
-def test_no_part_of_a_token_shows_when_all_is_well(trial: Trial, caplog) -> None:
+def test_no_part_of_a_token_shows_after_a_success(trial: Trial, caplog) -> None:
     assert_that_no_secret_shows(trial, caplog)
     assert trial.case.api.calls
 
 
 def assert_that_no_secret_shows(trial: Trial, caplog) -> None:
-    """Ingest, and look into logs, errors, tables and URLs."""
+    """Ingest, and search logs, errors, tables and URLs for secrets."""
     caplog.set_level(logging.DEBUG)
     errors = ""
     with capture_logs() as lines:

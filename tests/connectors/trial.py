@@ -1,4 +1,4 @@
-"""One account on real HTTP and real Postgres, ingested as a task does it."""
+"""One account over real HTTP and on real Postgres, ingested as a task does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from include.social_analytics.settings import Settings
 from tests.connectors.case import Arranged, Case, Situation
 from tests.support.bench import ingest
 
-#: Impatient, for what hangs.
+#: A short timeout, for an API that hangs.
 SETTINGS = Settings(request_backoff=0, request_timeout=1)
 
 
@@ -53,7 +53,7 @@ class Trial:
 
     @property
     def lookback(self) -> list[date]:
-        """The days before the latest one that a reading brings in, too."""
+        """The days before the latest one that a reading also stores."""
         return [self.day - timedelta(days=n) for n in range(self.provider.lookback_days(SETTINGS), 0, -1)]
 
     @property
@@ -62,16 +62,16 @@ class Trial:
         return self.day - timedelta(days=SETTINGS.post_window_days - 1), self.day
 
     def arrange(self, situation: Situation) -> Arranged:
-        """Bring the stand-in into a situation that the provider can be in, as its case file says."""
+        """Bring the stand-in into a situation, as the case file says."""
         answer = self.case.situations[situation]
         assert isinstance(answer, Arranged)
         answer.bring_about(self.case)
         return answer
 
     def ingest(self, day: date | None = None, *, settings: Settings = SETTINGS) -> dict[str, Any]:
-        """Ingest a day, the latest one unless told otherwise; the ledger's row.
+        """Ingest a day, by default the latest one; returns the ledger's row.
 
-        :raises JobError, ThrottledError: as the ingester does.
+        :raises JobError, ThrottledError: as the ingester raises them.
         """
         account = self.case.account
         integration = Integration("one", account.name, "acme", self.case.provider)
@@ -107,7 +107,7 @@ class Trial:
         return found
 
     def everything(self) -> str:
-        """All that the warehouse holds, as text."""
+        """Everything in the warehouse, as text."""
         tables = self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'analytics'")
         return "\n".join(
             str(row["line"])

@@ -20,7 +20,7 @@ DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 
 
 def parse(project: Path, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the integrity test of a project as the Astro CLI does: in its directory, with a fresh Airflow."""
+    """Run a project's integrity test as the Astro CLI does: in its directory, with a new Airflow."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     return subprocess.run(
         [
@@ -47,14 +47,14 @@ def parse(project: Path, home: Path, **settings: str) -> subprocess.CompletedPro
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """What the image holds, and the directory .astro, which the CLI copies into the container."""
+    """The files of the image, and the directory .astro, which the CLI copies into the container."""
     directory = tmp_path / "project"
     lay_out(DOCKERFILE, "", ".", directory)
     shutil.copytree(PROJECT / ".astro", directory / ".astro")
     return directory
 
 
-def test_its_image_holds_the_package_and_neither_the_sandbox_nor_the_tests():
+def test_the_image_holds_the_package_but_no_sandbox_and_no_tests():
     assert [source for source, _ in copied(DOCKERFILE)] == [
         "packages.txt",
         "requirements.txt",
@@ -65,13 +65,13 @@ def test_its_image_holds_the_package_and_neither_the_sandbox_nor_the_tests():
     ]
 
 
-def test_astro_finds_nothing_to_complain_about(project, tmp_path):
+def test_astro_dev_parse_accepts_the_project(project, tmp_path):
     done = parse(project, tmp_path)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
 
 
-def test_the_dag_survives_settings_and_what_astro_makes_of_unset_variables(project, tmp_path):
+def test_the_dag_parses_with_settings_and_with_astros_mocked_variables(project, tmp_path):
     with (project / ".astro" / "test_dag_integrity_default.py").open("a") as test:
         test.write(
             "import os\n"
@@ -96,13 +96,13 @@ def test_astro_names_a_dag_that_breaks_the_rules(project, tmp_path):
     assert "3 failed, 3 passed" in done.stdout
 
 
-def test_its_runtime_is_of_the_locks_airflow():
+def test_the_astro_runtime_has_the_airflow_version_of_the_lock():
     [(runtime, airflow)] = re.findall(r"Runtime (\S+) is Airflow (\d+\.\d+\.\d+)\.", DOCKERFILE)
     assert f"/runtime:{runtime}-python-3.12-base\n" in DOCKERFILE
     assert f"\napache-airflow=={airflow} " in (PROJECT / "requirements.lock").read_text()
 
 
-def test_the_dockerfile_takes_out_of_the_requirements_what_its_base_image_refuses():
+def test_the_dockerfile_removes_the_requirements_that_its_base_image_refuses():
     requirements = (PROJECT / "requirements.txt").read_text()
     [unwanted] = re.findall(r"sed --in-place '/(.+)/d' requirements.txt", DOCKERFILE)
     left = [line for line in requirements.splitlines() if not re.search(unwanted, line)]
@@ -110,7 +110,7 @@ def test_the_dockerfile_takes_out_of_the_requirements_what_its_base_image_refuse
     assert len(left) == len(requirements.splitlines()) - 1
 
 
-def test_the_example_of_settings_names_the_connections_and_no_password():
+def test_the_settings_example_names_the_connections_and_no_password():
     example = yaml.safe_load((PROJECT / "airflow_settings.example.yaml").read_text())["airflow"][
         "connections"
     ]

@@ -1,4 +1,4 @@
-"""The DAG as Airflow sees it: its shape is a contract, and each DAG of the project keeps the house rules."""
+"""The DAG as Airflow sees it. Its shape is a contract, and each DAG follows the project's rules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_flow_is_list_ingest_aggregate_check(dag):
     assert [task.task_id for task in dag.tasks if task.is_mapped] == ["analytics_ingest"]
 
 
-def test_ingests_are_retried_three_times_with_exponential_backoff_spread_by_a_policy(dag):
+def test_ingests_are_retried_three_times_with_a_spread_exponential_backoff(dag):
     ingest = dag.get_task("analytics_ingest")
     assert ingest.retries == 3
     assert ingest.retry_exponential_backoff == 2.0
@@ -56,7 +56,7 @@ def test_ingests_are_retried_three_times_with_exponential_backoff_spread_by_a_po
     assert type(ingest.partial_kwargs["retry_policy"]).__name__ == "SpreadRetryPolicy"
 
 
-def test_the_aggregate_runs_whatever_became_of_the_ingests_and_tries_twice_five_seconds_apart(dag):
+def test_the_aggregate_runs_after_failed_ingests_and_is_retried_once_after_5_s(dag):
     aggregate = dag.get_task("analytics_aggregate")
     assert aggregate.trigger_rule == "all_done"
     assert (aggregate.retries, aggregate.retry_delay.total_seconds()) == (1, 5)
@@ -64,17 +64,17 @@ def test_the_aggregate_runs_whatever_became_of_the_ingests_and_tries_twice_five_
     assert [asset.name for asset in aggregate.outlets] == ["social_analytics_organization_daily"]
 
 
-def test_the_check_judges_also_a_run_whose_aggregate_failed(dag):
+def test_the_check_runs_after_a_failed_aggregate(dag):
     assert dag.get_task("check_coverage").trigger_rule == "all_done"
 
 
-def test_catch_up_is_on_and_runs_are_bounded(dag):
+def test_catch_up_is_on_and_concurrent_runs_are_limited(dag):
     assert dag.catchup is True
     assert dag.max_active_runs == 3
     assert dag.start_date == dag.default_args["start_date"]
 
 
-def test_every_dag_says_what_it_is_and_whose(dag, deadline_dag):
+def test_every_dag_has_documentation_tags_an_owner_and_retries(dag, deadline_dag):
     for each in (dag, deadline_dag):
         assert each.doc_md.strip(), f"{each.dag_id}: give the module a docstring and pass doc_md=__doc__"
         assert each.tags, f"{each.dag_id}: add tags"
@@ -83,18 +83,18 @@ def test_every_dag_says_what_it_is_and_whose(dag, deadline_dag):
             assert task.retries >= 1, f"{task.task_id}: set retries"
 
 
-def test_the_deadline_is_watched_from_the_next_one_on_at_its_hour_in_the_zone(deadline_dag):
+def test_the_deadline_dag_first_runs_at_the_next_deadline_in_the_zone(deadline_dag):
     from airflow.serialization.serialized_objects import DagSerialization
 
     stored = DagSerialization.from_dict(DagSerialization.to_dict(deadline_dag))
     assert stored.is_paused_upon_creation is False
-    # A minute after one.
+    # A minute after a deadline.
     with freeze_time(datetime(2026, 11, 20, 6, 16, tzinfo=LOS_ANGELES).astimezone(UTC)):
         first = stored.next_dagrun_info(last_automated_run_info=None).run_after
     assert first == datetime(2026, 11, 21, 6, 15, tzinfo=LOS_ANGELES)
 
 
-def test_the_check_at_the_deadline_goes_before_ingests_that_wait(dag, deadline_dag):
+def test_the_deadline_check_has_priority_over_waiting_ingests(dag, deadline_dag):
     [check] = deadline_dag.tasks
     assert check.priority_weight > dag.get_task("analytics_ingest").priority_weight * len(dag.tasks)
 
@@ -111,7 +111,7 @@ def test_the_dag_survives_serialisation_and_shows_its_schedule_readably(dag):
     ("variable", "value"),
     [("SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS", "three"), ("SOCIAL_ANALYTICS_RUN_AT", "2 am")],
 )
-def test_a_setting_that_cannot_be_is_an_import_error_of_one_sentence(variable, value, airflow_home):
+def test_an_invalid_setting_is_an_import_error_of_one_sentence(variable, value, airflow_home):
     answer = subprocess.run(
         [sys.executable, str(PROJECT / "dags" / "social_analytics_daily.py")],
         env={**os.environ, "PYTHONPATH": str(PROJECT), variable: value},
@@ -128,7 +128,7 @@ def test_a_setting_that_cannot_be_is_an_import_error_of_one_sentence(variable, v
 
 
 def test_the_dag_file_loads_nothing_that_only_its_tasks_need():
-    # It is parsed again and again, and once more for every task.
+    # Airflow parses it all the time, and once for each task.
     script = (
         "import runpy, sys; runpy.run_path('dags/social_analytics_daily.py');"
         "print(sorted({'psycopg', 'requests', 'redis', 'alembic'} & set(sys.modules) - before))"
@@ -140,16 +140,14 @@ def test_the_dag_file_loads_nothing_that_only_its_tasks_need():
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
-# What a task loads between its start and its first call, when nothing was loaded before.
+# What a task loads between its start and its first call, if nothing is loaded before.
 ONLY_TASKS_NEED = {"psycopg", "requests", "airflow.providers.postgres.hooks.postgres"}
 
 
 @pytest.mark.parametrize(
     ("lazily", "loaded"), [("True", set()), ("False", ONLY_TASKS_NEED)], ids=["lazily", "at the start"]
 )
-def test_the_plugin_loads_what_tasks_need_only_where_it_is_loaded_once_for_all_of_them(
-    lazily, loaded, tmp_path
-):
+def test_the_plugin_loads_the_tasks_modules_unless_plugins_load_lazily(lazily, loaded, tmp_path):
     script = (
         "import sys, airflow; from airflow import plugins_manager; plugins_manager.ensure_plugins_loaded();"
         "assert not plugins_manager.get_import_errors(), plugins_manager.get_import_errors();"

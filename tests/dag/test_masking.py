@@ -1,4 +1,4 @@
-"""A batch's tokens in Airflow's hands, with the setting that takes them in at once and without."""
+"""Airflow masks a batch's tokens, with and without the setting that takes them all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One complete Airflow for all end-to-end tests; each test has an organization and pages of its own."""
+"""A complete Airflow for the end-to-end tests. Each test has its own organization and channels."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def stage(
     postiz_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    """A running Airflow, its DAG unpaused, that has two days to catch up with the organization org-1.
+    """A running Airflow with its DAG unpaused. It has two days to catch up for the organization org-1.
 
-    Each file has its own: one asks what all runs so far have sent, another takes a run away.
+    Each file has its own: one test checks all alerts so far, and another deletes a run.
     """
-    # The API's clock stands, so that asked twice it answers the same.
+    # The API's clock is fixed, so that it gives the same answers twice.
     now = datetime.now(UTC)
     world = hostile_world(range(1, 400), now=lambda: now)
     for name, template in (("e2e_postiz", postiz_template), ("e2e_analytics", "template1")):
@@ -49,14 +49,14 @@ def stage(
             "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("e2e_analytics"),
             "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": sandbox.url}),
             "SOCIAL_ANALYTICS_START_DATE": (DAY - timedelta(days=1)).isoformat(),
-            # Tests start their runs together, so that one's waiting is another's work.
+            # Tests start their runs together, so that one runs while another waits.
             "SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS": "16",
             "SOCIAL_ANALYTICS_RETRY_DELAY": "0",
             "SOCIAL_ANALYTICS_MAX_RETRY_DELAY": "1",
             "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
             "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
             "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "24",
-            # Tests do not wait for it.
+            # Tests don't wait for retries.
             "SOCIAL_ANALYTICS_DEADLINE": "23:59",
             "SOCIAL_ANALYTICS_NOTIFIER": json.dumps(
                 {

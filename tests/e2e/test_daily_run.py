@@ -1,4 +1,4 @@
-"""The daily job on a real scheduler, Postgres and HTTP, as its users drive it."""
+"""The daily job on a real scheduler, Postgres and HTTP, used as its users do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.stage import DAY, Run, Stage, expected, tables
 
 @dataclass(frozen=True)
 class Scenario:
-    """An organization of its own, and the run that was started for it."""
+    """An organization and the run that was started for it."""
 
     organization_id: str
     pages: list[Page]
@@ -29,17 +29,17 @@ class Scenario:
 
 @pytest.fixture(scope="module")
 def scenarios(stage: Stage) -> dict[str, Scenario]:
-    """One run for each way in which a page can fare, all started at once: the first page is the one."""
+    """One run for each outcome of a channel, all started at once. Only the first channel has the fault."""
     started = {}
     faring: dict[str, tuple[int, dict[str, Any] | None]] = {
         "revoked": (20, {"kind": "token_revoked"}),
-        # Three requests a try, for a blip; so six make two tries fail.
+        # A try makes three requests when the API is down, so six failures make two tries fail.
         "down twice": (1, {"kind": "down", "times": 6}),
         "down": (3, {"kind": "down"}),
         "throttled": (1, {"kind": "page_throttled_32", "times": 2}),
         "not published": (1, {"kind": "not_published"}),
         "no insights": (1, {"kind": "no_insights"}),
-        "to be cured": (2, {"kind": "permission_missing"}),
+        "needs attention": (2, {"kind": "permission_missing"}),
         "healthy": (2, None),
         "nobody": (0, None),
     }
@@ -51,7 +51,7 @@ def scenarios(stage: Stage) -> dict[str, Scenario]:
     return started
 
 
-def test_catch_up_runs_each_day_since_the_start_date_once_and_names_it(stage):
+def test_catch_up_runs_each_day_once_and_names_the_run_after_its_day(stage):
     organization_id, [page] = stage.caught_up
     days = [DAY - timedelta(days=1), DAY]
     assert sorted(stage.run_ids(run_type="scheduled")) == [f"scheduled__{day}" for day in days]
@@ -62,7 +62,7 @@ def test_catch_up_runs_each_day_since_the_start_date_once_and_names_it(stage):
         assert (value, reported, of) == (expected(stage, [page], "page_media_view", day), 1, 1)
 
 
-def test_a_revoked_token_stops_one_page_of_twenty_and_no_other(stage, scenarios):
+def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenarios):
     scenario = scenarios["revoked"]
     broken, *healthy = scenario.pages
     run = stage.ended(scenario.run_id)
@@ -86,7 +86,7 @@ def test_a_revoked_token_stops_one_page_of_twenty_and_no_other(stage, scenarios)
     assert all(stage.job(page)["http_calls"] == 2 for page in healthy)
 
 
-def test_a_page_whose_api_is_down_on_two_tries_is_stored_on_the_third(stage, scenarios):
+def test_a_channel_whose_api_is_down_on_two_tries_is_stored_on_the_third(stage, scenarios):
     scenario = scenarios["down twice"]
     run = stage.ended(scenario.run_id)
     assert run.state == "success"
@@ -96,7 +96,7 @@ def test_a_page_whose_api_is_down_on_two_tries_is_stored_on_the_third(stage, sce
     assert (job["status"], job["attempts"], job["error_code"]) == ("succeeded", 3, None)
 
 
-def test_a_page_whose_api_is_down_for_good_turns_the_run_red_and_is_named(stage, scenarios):
+def test_a_channel_whose_api_stays_down_fails_the_run_and_is_named(stage, scenarios):
     scenario = scenarios["down"]
     run = stage.ended(scenario.run_id)
     assert run.state == "failed"
@@ -109,7 +109,7 @@ def test_a_page_whose_api_is_down_for_good_turns_the_run_red_and_is_named(stage,
     assert stage.figures(scenario.organization_id)["views"][1:] == (2, 3)
 
 
-def test_a_throttled_page_waits_without_using_up_a_try(stage, scenarios):
+def test_a_throttled_channel_waits_without_using_up_a_try(stage, scenarios):
     scenario = scenarios["throttled"]
     run = stage.ended(scenario.run_id)
     assert run.state == "success"
@@ -119,7 +119,7 @@ def test_a_throttled_page_waits_without_using_up_a_try(stage, scenarios):
     assert (job["status"], job["attempts"]) == ("succeeded", 3)
 
 
-def test_a_day_that_the_api_has_not_published_is_pending_and_comes_in_later(stage, scenarios):
+def test_a_day_not_published_yet_is_pending_and_is_read_later(stage, scenarios):
     scenario = scenarios["not published"]
     [page] = scenario.pages
     assert stage.ended(scenario.run_id).state == "success"
@@ -132,22 +132,22 @@ def test_a_day_that_the_api_has_not_published_is_pending_and_comes_in_later(stag
     assert stage.figures(scenario.organization_id)["views"] == (views, 1, 1)
 
 
-def test_a_page_without_insights_has_no_data_and_no_zero(stage, scenarios):
+def test_a_channel_without_insights_has_no_data_and_no_zeros(stage, scenarios):
     scenario = scenarios["no insights"]
     assert stage.ended(scenario.run_id).state == "success"
     assert stage.job(scenario.pages[0])["status"] == "no_data"
     assert stage.figures(scenario.organization_id)["views"] == (None, 0, 1)
 
 
-def test_an_organization_without_channels_makes_a_green_run_with_nothing_to_do(stage, scenarios):
+def test_a_run_without_channels_succeeds(stage, scenarios):
     run = stage.ended(scenarios["nobody"].run_id)
     assert run.state == "success"
     assert run.states("analytics_ingest") == ["skipped"]
     assert run.states("analytics_aggregate") == ["success"]
 
 
-def test_clearing_one_channels_day_runs_it_and_what_follows_again(stage, scenarios):
-    scenario = scenarios["to be cured"]
+def test_clearing_one_channels_day_reruns_it_and_its_downstream_tasks(stage, scenarios):
+    scenario = scenarios["needs attention"]
     run = stage.ended(scenario.run_id)
     [failed] = [one for one in run.of("analytics_ingest") if one["state"] == "failed"]
     stage.world.faults.clear(scenario.pages[0].id)
@@ -160,7 +160,7 @@ def test_clearing_one_channels_day_runs_it_and_what_follows_again(stage, scenari
     assert stage.figures(scenario.organization_id)["views"] == (views, 2, 2)
 
 
-def test_a_cleared_task_that_reads_nothing_does_not_pass_for_one_that_did(stage):
+def test_a_cleared_task_that_reads_nothing_is_not_taken_for_a_success(stage):
     organization_id, pages = stage.organization(2)
     run = stage.run(organization_id=organization_id)
     assert run.state == "success"
@@ -202,10 +202,10 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
         assert line["integrationId"] is None
 
 
-def test_a_run_over_all_sends_one_alert_and_the_next_one_is_silent_while_nothing_changes(stage, scenarios):
+def test_a_full_run_sends_one_alert_and_the_next_is_silent_without_changes(stage, scenarios):
     for scenario in scenarios.values():
         stage.ended(scenario.run_id)
-    # Narrowed runs, and good ones of catch-up, said nothing.
+    # Narrowed runs, and the successful ones of catch-up, sent nothing.
     assert stage.outbox == []
     first = stage.run()
     [(subject, text)] = stage.outbox
@@ -216,7 +216,7 @@ def test_a_run_over_all_sends_one_alert_and_the_next_one_is_silent_while_nothing
     assert len(stage.outbox) == 1
 
 
-def test_a_run_that_cannot_be_judged_for_want_of_its_database_is_told(stage, scenarios):
+def test_a_check_that_cannot_reach_its_database_sends_an_alert(stage, scenarios):
     for scenario in scenarios.values():
         stage.ended(scenario.run_id)
     run_id = f"scheduled__{DAY}"
@@ -239,7 +239,7 @@ def test_a_run_that_cannot_be_judged_for_want_of_its_database_is_told(stage, sce
     assert stage.ended(run_id).state == "success"
 
 
-def test_statsd_is_told_what_became_of_jobs_and_days(stage, scenarios):
+def test_statsd_receives_the_outcomes_of_jobs_and_days(stage, scenarios):
     for name in ("revoked", "healthy", "throttled", "no insights"):
         stage.ended(scenarios[name].run_id)
     ours = "airflow.social_analytics"
@@ -251,7 +251,7 @@ def test_statsd_is_told_what_became_of_jobs_and_days(stage, scenarios):
         f"{ours}.ingest.http_calls,provider=facebook:2|c",
         f"{ours}.ingest.throttled,provider=facebook:1|c",
     }
-    # Whose values the other tests decide.
+    # Their values depend on the other tests.
     measured = {
         f"{ours}.ingest.duration,provider=facebook,status=succeeded,error_code=none": "ms",
         f"{ours}.coverage,provider=facebook": "g",
@@ -266,7 +266,7 @@ def test_statsd_is_told_what_became_of_jobs_and_days(stage, scenarios):
 
 
 def lines_of(stage: Stage, run: Run, instance: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines of a task instance's log file that this package wrote."""
+    """The lines that this package wrote to a task instance's log."""
     [folder] = stage.home.glob(f"logs/**/run_id={run.run_id}/task_id={instance['task_id']}")
     if instance["map_index"] >= 0:
         folder /= f"map_index={instance['map_index']}"
@@ -274,7 +274,7 @@ def lines_of(stage: Stage, run: Run, instance: dict[str, Any]) -> list[dict[str,
     return [line for line in lines if str(line.get("logger", "")).startswith("include.social_analytics")]
 
 
-def test_a_day_run_twice_leaves_the_tables_as_they_were(stage, scenarios):
+def test_running_a_day_twice_leaves_the_tables_unchanged(stage, scenarios):
     scenario = scenarios["healthy"]
     assert stage.ended(scenario.run_id).state == "success"
     once = tables(stage, scenario.organization_id)
@@ -283,7 +283,7 @@ def test_a_day_run_twice_leaves_the_tables_as_they_were(stage, scenarios):
     assert tables(stage, scenario.organization_id) == once
 
 
-def test_a_backfill_includes_both_ends_and_may_go_before_the_start_date(stage):
+def test_a_backfill_includes_both_ends_and_can_begin_before_the_start_date(stage):
     first, last = DAY - timedelta(days=6), DAY - timedelta(days=4)
     stage.airflow.api(
         "POST",
@@ -313,10 +313,10 @@ BAD_INPUT = {
 }
 
 
-def test_bad_input_turns_the_run_red_with_one_sentence_and_no_call_is_made(stage):
+def test_bad_input_fails_the_run_with_one_sentence_and_without_a_call(stage):
     stage.sandbox.clear_calls()
     started = {sentence: stage.start(**conf) for sentence, conf in BAD_INPUT.items()}
-    # A logical date before the start date, as the UI's form can send it.
+    # The UI's form can send a logical date before the start date.
     early = stage.airflow.trigger(logical_date=f"{DAY - timedelta(days=30)}T00:00:00Z")
     started["SOCIAL_ANALYTICS_START_DATE"] = early
     for sentence, run_id in started.items():
@@ -332,14 +332,14 @@ def test_bad_input_turns_the_run_red_with_one_sentence_and_no_call_is_made(stage
 @pytest.mark.parametrize(
     "conf", [{"date": "2026-13-45"}, {"integration_ids": "abc"}, {"integration_ids": []}]
 )
-def test_the_trigger_refuses_what_is_malformed(stage, conf):
+def test_the_trigger_refuses_malformed_values(stage, conf):
     with pytest.raises(requests.HTTPError) as refusal:
         stage.airflow.trigger(conf)
     assert refusal.value.response.status_code == 400
     assert next(iter(conf)) in refusal.value.response.text
 
 
-def test_a_failing_aggregate_is_tried_twice_and_turns_the_run_red(stage):
+def test_a_failing_aggregate_is_tried_twice_and_fails_the_run(stage):
     organization_id, _ = stage.organization(1)
     stage.analytics.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full'; END $$;"
@@ -356,7 +356,7 @@ def test_a_failing_aggregate_is_tried_twice_and_turns_the_run_red(stage):
 
 
 def test_no_token_is_anywhere_but_in_the_authorization_header(stage, postgres):
-    """Last in this file: it searches what all the runs before have left behind."""
+    """Last in this file: it searches everything that the earlier runs left behind."""
     kinds = ["token_revoked", "html_503", "truncated", "reset", "account_blocked", "foreign_next"]
     organization_id, pages = stage.organization(len(kinds))
     for page, kind in zip(pages, kinds, strict=True):
@@ -381,12 +381,12 @@ def test_no_token_is_anywhere_but_in_the_authorization_header(stage, postgres):
 
 
 def assert_free_of(tokens: list[str], text: str, where: str) -> None:
-    # A part is as bad as the whole, and is found also where a line was cut.
+    # A part of a token is a leak too, and is also found in a cut line.
     leaked = [token[:12] for token in tokens if token[10:50] in text]
     assert not leaked, f"{where} has {leaked}"
 
 
-def test_a_run_drops_months_of_snapshots_that_are_past_their_retention(stage):
+def test_a_run_drops_months_of_snapshots_past_their_retention(stage):
     past, kept = (DAY - timedelta(days=days) for days in (3 * 365, 365))
     for day in (past, kept):
         ensure_month(stage.analytics, day)

@@ -1,4 +1,4 @@
-"""The deadline on a real scheduler: who is held up past it is told of once, and who is done is not."""
+"""The deadline on a real scheduler: a late run sends one alert, and a run that is done sends none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWN_RUN = f"scheduled__{DAY}"
 
 @pytest.fixture
 def done(stage: Stage) -> Iterator[None]:
-    """The day's own run has ended, and ends again after the test."""
+    """The day's scheduled run has ended, and has ended again after the test."""
     stage.ended(OWN_RUN)
     yield
     stage.world.faults.clear(stage.caught_up[1][0].id)
@@ -26,7 +26,7 @@ def done(stage: Stage) -> Iterator[None]:
 
 
 def at_the_deadline(stage: Stage, **body: str) -> list[tuple[str, str]]:
-    """Let the deadline pass; returns what was sent."""
+    """Let the deadline pass; returns the alerts that were sent."""
     before = len(stage.outbox)
     run = stage.airflow.api("POST", f"{DEADLINE}/dagRuns", {"logical_date": None, **body})
     path = f"{DEADLINE}/dagRuns/{run['dag_run_id']}"
@@ -35,7 +35,7 @@ def at_the_deadline(stage: Stage, **body: str) -> list[tuple[str, str]]:
     return stage.outbox[before:]
 
 
-def test_it_is_planned_for_its_hour_without_anybody_unpausing_it(stage):
+def test_the_deadline_dag_is_scheduled_without_being_unpaused(stage):
     stage.wait_for(
         lambda: any(f"dags/{one['dag_id']}" == DEADLINE for one in stage.airflow.api("GET", "dags")["dags"])
     )
@@ -49,11 +49,11 @@ def test_it_is_planned_for_its_hour_without_anybody_unpausing_it(stage):
     )
 
 
-def test_a_run_that_is_done_in_time_stays_silent(stage, done):
+def test_a_run_that_is_done_in_time_sends_nothing(stage, done):
     assert at_the_deadline(stage) == []
 
 
-def test_a_run_that_waits_for_quota_past_the_deadline_is_told_once_and_its_end_too(stage, done):
+def test_a_run_that_misses_the_deadline_sends_one_alert_and_one_at_its_end(stage, done):
     [page] = stage.caught_up[1]
     stage.fault(page, "page_throttled_32")
     stage.clear(OWN_RUN)
@@ -73,17 +73,17 @@ def test_a_run_that_waits_for_quota_past_the_deadline_is_told_once_and_its_end_t
     assert "deadline" not in subject
 
 
-def test_a_run_that_has_not_begun_by_the_deadline_is_told(stage, done):
+def test_a_run_that_has_not_begun_by_the_deadline_sends_an_alert(stage, done):
     stage.airflow.api("PATCH", "dags/social_analytics_daily", {"is_paused": True})
     stage.clear(OWN_RUN)
     [(_, text)] = at_the_deadline(stage)
     assert "Its run has not begun" in text
 
 
-def test_a_day_that_has_no_run_is_told(stage, done):
-    """Last in this file: it takes a run away."""
+def test_a_day_without_a_run_sends_an_alert_at_the_deadline(stage, done):
+    """Last in this file: it deletes a run."""
     stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/scheduled__{DAY - timedelta(days=1)}")
-    # When the day before was the latest due one.
+    # At a moment when the day before is the latest due one.
     then = DaySchedule(Settings().timezone, Settings().run_at).run_time(DAY) - timedelta(seconds=1)
     [(subject, text)] = at_the_deadline(stage, run_after=then.astimezone(UTC).isoformat())
     assert str(DAY - timedelta(days=1)) in subject

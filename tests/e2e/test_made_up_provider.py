@@ -1,4 +1,4 @@
-"""A provider that no line of the project knows: its folder is added, and a real scheduler runs it."""
+"""A provider that no line of the project names: its folder is added, and a real scheduler runs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from include.sandbox.stand_ins.facebook.world import World, make_page
 from tests.support.made_up import project_with_it, registered
 from tests.support.stage import DAY, Run, Stage, expected, statsd
 
-#: The oldest day that a room's reading still brings in, and no page's does.
+#: The oldest day that a room's look-back still covers, and a Facebook page's doesn't.
 OLDEST = DAY - timedelta(days=3)
 
 
@@ -47,7 +47,7 @@ def rooms(_made_up: None) -> Any:
 def stage(
     postgres: EmbeddedPostgres, postiz_template: str, tmp_path_factory: pytest.TempPathFactory, rooms: Any
 ) -> Iterator[Stage]:
-    """A running Airflow on a project with one folder more, and both stand-ins."""
+    """A running Airflow on the project with the provider's folder added, and both stand-ins."""
     now = datetime.now(UTC)
     pages = GraphApi(World([make_page(number) for number in range(1, 5)], now=lambda: now))
     for name, template in (("made_up_postiz", postiz_template), ("made_up_analytics", "template1")):
@@ -68,7 +68,7 @@ def stage(
             "AIRFLOW__METRICS__STATSD_ON": "True",
             "AIRFLOW__METRICS__STATSD_PORT": str(port),
             "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
-            # The runs that are asked for, and no other.
+            # Only the runs that the tests start.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW_CONN_POSTIZ_DB": postgres.airflow_connection("made_up_postiz"),
@@ -92,7 +92,7 @@ def stage(
         postgres.drop_database(name)
 
 
-def test_its_figures_are_read_stored_aggregated_and_told_beside_facebooks(stage: Stage, rooms: Any) -> None:
+def test_its_figures_are_read_stored_and_aggregated_beside_facebooks(stage: Stage, rooms: Any) -> None:
     organization, pages = stage.organization(2)
     healthy, other, broken, _ = rooms.world.rooms.values()
     for room in (healthy, other, broken):
@@ -102,7 +102,7 @@ def test_its_figures_are_read_stored_aggregated_and_told_beside_facebooks(stage:
     earlier = stage.run(date=OLDEST.isoformat())
     assert earlier.state == "success", why(stage, earlier)
     assert stage.job(healthy, OLDEST)["status"] == "succeeded"
-    # It is no longer the rooms' latest day: what is told as of now is not this day's.
+    # It is not the rooms' latest day, so values as of now are not stored for it.
     assert figures(stage, organization, "chatter", OLDEST)["followers"] == (None, 0, 3)
 
     rooms.world.restate(healthy.id, OLDEST, 200)
@@ -126,7 +126,7 @@ def test_its_figures_are_read_stored_aggregated_and_told_beside_facebooks(stage:
     )
     assert cheered == {"metrics": 2, "many": True}
 
-    # Its figures are final after three days, whatever the setting; Facebook's after two.
+    # Its figures are final after three days, whatever the setting; Facebook's are after two.
     people = sum(rooms.world.value(room.id, "people", OLDEST) for room in (healthy, other))
     assert figures(stage, organization, "chatter", OLDEST)["reach_summed"] == (people, 2, 3)
     assert figures(stage, organization, "facebook", OLDEST)["views"] == before

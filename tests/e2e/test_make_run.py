@@ -1,4 +1,4 @@
-"""`make run`, as someone new would call it: in a terminal, to the end or not."""
+"""`make run` in a terminal, to its end or interrupted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def terminal(tmp_path):
-    """Starts `make run` in a process group of its own, as a shell does; ends what is left of it."""
+    """Starts `make run` in its own process group, as a shell does; kills what is left of it at the end."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -34,7 +34,7 @@ def terminal(tmp_path):
         process = subprocess.Popen(
             ["make", "run", *arguments],
             cwd=PROJECT,
-            # All that it starts has its temporary files here, and is found by that.
+            # Everything that it starts has its temporary files here, and is found by them.
             env={**kept, "TMPDIR": str(tmp_path), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -53,7 +53,7 @@ def terminal(tmp_path):
 
 
 def left_over(directory: Path) -> list[psutil.Process]:
-    """Processes that run in, or were started with, anything below a directory."""
+    """Processes that run in a directory, or have a path below it in their command line."""
     found = []
     for process in psutil.process_iter(["cmdline", "cwd", "status"]):
         places = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
@@ -64,8 +64,8 @@ def left_over(directory: Path) -> list[psutil.Process]:
     return found
 
 
-def test_it_prints_figures_coverage_and_failures_with_reasons_and_leaves_nothing_running(terminal, tmp_path):
-    # Batches of eight: progress is told in channels all the same.
+def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(terminal, tmp_path):
+    # In batches of eight, progress is still counted in channels.
     process = terminal(SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
@@ -95,7 +95,7 @@ def test_ctrl_c_at_any_moment_leaves_nothing_running(terminal, tmp_path, moment)
     assert left_over(tmp_path) == []
 
 
-def test_ctrl_c_in_the_instant_of_starting_a_process_leaves_nothing_running(tmp_path, monkeypatch):
+def test_ctrl_c_while_a_process_starts_leaves_nothing_running(tmp_path, monkeypatch):
     class Interrupted(subprocess.Popen):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
@@ -107,7 +107,7 @@ def test_ctrl_c_in_the_instant_of_starting_a_process_leaves_nothing_running(tmp_
     assert left_over(tmp_path) == []
 
 
-def test_with_connections_given_it_runs_on_those_and_starts_no_sandbox(
+def test_with_connections_given_it_uses_them_and_starts_no_sandbox(
     terminal, postgres: EmbeddedPostgres, postiz: psycopg.Connection
 ):
     world = World([make_page(1)])
@@ -119,7 +119,7 @@ def test_with_connections_given_it_runs_on_those_and_starts_no_sandbox(
     with serve(world) as api:
         process = terminal(
             f"DATE={day}",
-            # Each way to write a connection, as Airflow takes it.
+            # Each way to write a connection that Airflow accepts.
             AIRFLOW_CONN_POSTIZ_DB=f"postgresql://postgres@/{postiz.info.dbname}"
             f"?host={postgres.socket_directory.replace('/', '%2F')}",
             AIRFLOW_CONN_ANALYTICS_DB=postgres.airflow_connection("own_analytics"),
@@ -144,9 +144,7 @@ def test_with_connections_given_it_runs_on_those_and_starts_no_sandbox(
         ([], {"AIRFLOW_CONN_POSTIZ_DB": "postgresql://x"}, "AIRFLOW_CONN_ANALYTICS_DB is not: set both"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_sentence_before_anything_is_started(
-    terminal, arguments, environment, sentence
-):
+def test_invalid_input_gives_one_sentence_before_anything_starts(terminal, arguments, environment, sentence):
     process = terminal(*arguments, **environment)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""A warehouse for each test, and an ingester on real HTTP with the stand-in for the Graph API at its end."""
+"""A warehouse for each test, and an ingester over real HTTP to the stand-in for the Graph API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.readings import Warehouse
 @pytest.fixture
 def bench(postiz: psycopg.Connection, analytics: psycopg.Connection, request) -> Iterator[Bench]:
     postiz.autocommit = analytics.autocommit = True
-    # The API's clock stands, so that asked twice it answers the same.
+    # The API's clock is fixed, so that it gives the same answers twice.
     now = datetime.now(UTC)
     world = hostile_world(range(1, getattr(request, "param", 3) + 1), now=lambda: now)
     with serve(world) as sandbox:

@@ -1,4 +1,4 @@
-"""Alerts through a real notifier: what they say, and when they are silent."""
+"""Alerts through a real notifier: what they say, and when none is sent."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def failing(*codes: ErrorCode, name: str = "Page") -> Coverage:
 def tell(
     analytics, coverage: Coverage, complaints: tuple[str, ...] = (), notifier: Notifier = OUTBOX
 ) -> bool:
-    """Whether a message went out."""
+    """Send the alert of a run, if something changed; returns whether a message went out."""
     before = len(Outbox.sent)
     alerts.tell_of_changes(analytics, notifier, alerts.alert_of(RUN, coverage, list(complaints)), {})
     return len(Outbox.sent) > before
 
 
-def test_one_message_says_what_fails_why_who_cures_it_and_where_to_look(analytics, outbox):
+def test_one_message_says_what_fails_why_who_resolves_it_and_where_to_look(analytics, outbox):
     assert tell(
         analytics, failing(ErrorCode.TOKEN_INVALID, ErrorCode.TOKEN_INVALID, ErrorCode.NETWORK), ("red",)
     )
@@ -59,12 +59,12 @@ def test_one_message_says_what_fails_why_who_cures_it_and_where_to_look(analytic
     assert "/dags/social_analytics_daily/runs/scheduled__2026-11-20" in text
 
 
-def test_a_first_good_run_says_nothing(analytics, outbox):
+def test_a_first_good_run_sends_nothing(analytics, outbox):
     assert not tell(analytics, ALL_WELL)
     assert outbox == []
 
 
-def test_nothing_is_sent_while_nothing_changes_and_the_end_is_told_once(analytics, outbox):
+def test_nothing_is_sent_without_changes_and_the_all_clear_is_sent_once(analytics, outbox):
     owners = failing(ErrorCode.TOKEN_INVALID)
     assert tell(analytics, owners)
     assert not tell(analytics, owners)
@@ -78,23 +78,23 @@ def test_nothing_is_sent_while_nothing_changes_and_the_end_is_told_once(analytic
     ]
 
 
-def test_other_words_for_the_same_failure_are_no_change(analytics, outbox):
+def test_the_same_failure_with_other_words_is_no_change(analytics, outbox):
     assert tell(analytics, failing(ErrorCode.TOKEN_INVALID, name="Before"))
     assert not tell(analytics, failing(ErrorCode.TOKEN_INVALID, name="After"))
 
 
-def test_a_notifier_that_fails_is_no_failure_of_the_run_and_is_tried_again(analytics, outbox):
+def test_a_failing_notifier_does_not_fail_the_run_and_is_tried_again(analytics, outbox):
     down = Notifier("tests.support.notifiers.Down", ARGUMENTS)
     assert not tell(analytics, failing(ErrorCode.NETWORK), notifier=down)
     assert tell(analytics, failing(ErrorCode.NETWORK))
 
 
 @pytest.mark.parametrize("path", ["no.such.Notifier", "json.dumps", "tests.support.notifiers.Nothing"])
-def test_a_notifier_that_there_is_not_is_no_failure_of_the_run(analytics, path):
+def test_a_missing_notifier_class_does_not_fail_the_run(analytics, path):
     assert not tell(analytics, failing(ErrorCode.NETWORK), notifier=Notifier(path, ARGUMENTS))
 
 
-def test_a_notifier_that_hangs_is_left_behind(analytics, outbox, monkeypatch):
+def test_a_hanging_notifier_is_abandoned(analytics, outbox, monkeypatch):
     monkeypatch.setattr(alerts, "PATIENCE", 0.1)
     assert not tell(
         analytics, failing(ErrorCode.NETWORK), notifier=Notifier("tests.support.notifiers.Hanging", ARGUMENTS)
@@ -103,14 +103,14 @@ def test_a_notifier_that_hangs_is_left_behind(analytics, outbox, monkeypatch):
 
 
 def late(analytics, day: date = DAY, own_run: RunState = RunState.RUNNING) -> bool:
-    """Tell of a deadline; whether a message went out."""
+    """Send the alert of a deadline; returns whether a message went out."""
     before = len(Outbox.sent)
     alert = alerts.late(day, own_run, ledger.by_status(analytics, day))
     assert alerts.tell_of_changes(analytics, OUTBOX, alert, {})
     return len(Outbox.sent) > before
 
 
-def test_at_the_deadline_it_says_how_the_run_stands_and_how_many_are_done(analytics, outbox):
+def test_the_deadline_alert_has_the_runs_state_and_the_jobs_by_status(analytics, outbox):
     jobs = [IngestJob(Integration(f"id-{n}", "Page", "acme", "facebook"), DAY, False) for n in range(3)]
     ledger.register(analytics, jobs, "scheduled")
     claim = ledger.Claim("scheduled", 1)
@@ -131,13 +131,13 @@ def test_at_the_deadline_it_says_how_the_run_stands_and_how_many_are_done(analyt
         (RunState.MISSING, "It has no run: is the DAG social_analytics_daily unpaused"),
     ],
 )
-def test_a_run_that_has_not_begun_is_told_too(analytics, outbox, own_run, words):
+def test_the_deadline_alert_tells_a_run_that_has_not_begun(analytics, outbox, own_run, words):
     assert late(analytics, own_run=own_run)
     assert words in outbox[0][1]
     assert "No channel has been listed for it." in outbox[0][1]
 
 
-def test_each_late_day_is_told_once_and_the_end_of_it_too(analytics, outbox):
+def test_each_late_day_sends_one_alert_and_one_all_clear(analytics, outbox):
     assert late(analytics)
     assert not late(analytics)
     assert late(analytics, DAY + timedelta(days=1))
@@ -145,13 +145,13 @@ def test_each_late_day_is_told_once_and_the_end_of_it_too(analytics, outbox):
     assert not tell(analytics, ALL_WELL)
 
 
-def test_a_name_is_neither_a_template_nor_markup(analytics, outbox):
+def test_a_name_is_not_rendered_as_a_template_or_markup(analytics, outbox):
     assert tell(analytics, failing(ErrorCode.NETWORK, name="{{ 7 * 6 }} <b>bold</b>"))
     [(_, text)] = outbox
     assert "{{ 7 * 6 }} &lt;b&gt;bold&lt;/b&gt;" in text
 
 
-def test_very_many_are_counted_and_not_all_named(analytics, outbox):
+def test_a_long_list_of_failures_is_cut_and_the_rest_counted(analytics, outbox):
     assert tell(analytics, failing(*[ErrorCode.NETWORK] * (alerts.NAMED + 5)))
     [(_, text)] = outbox
     assert text.count("It says why") == alerts.NAMED

@@ -33,9 +33,7 @@ def test_postiz_is_only_ever_read(monkeypatch, postgres: EmbeddedPostgres, posti
         connection.execute('DELETE FROM "Integration"')
 
 
-def test_the_analytics_database_is_migrated_by_whoever_opens_it_first(
-    monkeypatch, postgres: EmbeddedPostgres
-):
+def test_opening_the_analytics_database_migrates_it(monkeypatch, postgres: EmbeddedPostgres):
     postgres.create_database("to_be_migrated")
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", postgres.airflow_connection("to_be_migrated"))
     with open_analytics() as connection:
@@ -43,7 +41,7 @@ def test_the_analytics_database_is_migrated_by_whoever_opens_it_first(
 
 
 @pytest.mark.parametrize(("opener", "name"), [(open_postiz, "postiz_db"), (open_analytics, "analytics_db")])
-def test_a_missing_connection_is_one_sentence_that_names_it(monkeypatch, opener, name):
+def test_a_missing_connection_gives_one_sentence_that_names_it(monkeypatch, opener, name):
     monkeypatch.delenv(f"AIRFLOW_CONN_{name.upper()}", raising=False)
     with pytest.raises(JobError) as missing, opener():
         pass
@@ -60,27 +58,27 @@ def test_a_connection_of_another_type_is_refused(monkeypatch):
         pass
 
 
-def test_a_server_that_is_down_is_transient(monkeypatch, tmp_path):
+def test_a_server_that_is_down_is_a_transient_error(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", json.dumps({"conn_type": "postgres", "host": str(tmp_path)}))
     with pytest.raises(JobError) as down, open_postiz():
         pass
     assert down.value.code is ErrorCode.STORAGE_UNAVAILABLE
 
 
-def test_a_database_that_is_not_postiz_is_said_to_be_none(monkeypatch, postgres: EmbeddedPostgres):
+def test_a_database_without_postizs_tables_is_a_configuration_error(monkeypatch, postgres: EmbeddedPostgres):
     monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", postgres.airflow_connection("postgres"))
     with pytest.raises(JobError, match="'postiz_db'") as wrong, open_postiz() as connection:
         connection.execute('SELECT "id" FROM "Integration"')
     assert wrong.value.code is ErrorCode.CONFIG_INVALID
 
 
-def test_an_error_of_our_own_passes_through(monkeypatch, postgres: EmbeddedPostgres):
+def test_an_error_of_the_query_itself_passes_through(monkeypatch, postgres: EmbeddedPostgres):
     monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", postgres.airflow_connection("postgres"))
     with pytest.raises(psycopg.errors.DivisionByZero), open_postiz() as connection:
         connection.execute("SELECT 1 / 0")
 
 
-def test_without_a_connection_the_graph_api_is_metas_own(monkeypatch):
+def test_without_a_connection_the_graph_api_is_metas_server(monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_FACEBOOK_GRAPH", raising=False)
     graph = facebook_graph()
     assert (graph.base_url, graph.api_version, graph.app_secret) == (
@@ -108,7 +106,7 @@ def test_the_graph_apis_address_comes_from_its_connection(monkeypatch, connectio
 
 
 @pytest.mark.parametrize("version", ["25", "v25.0/../..", 25.0, "latest"])
-def test_an_api_version_that_is_none_is_refused_by_name(monkeypatch, version):
+def test_an_invalid_api_version_is_refused_and_named(monkeypatch, version):
     settings = {"conn_type": "http", "extra": {"api_version": version}}
     monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings))
     with pytest.raises(JobError, match="api_version") as refused:
@@ -116,7 +114,7 @@ def test_an_api_version_that_is_none_is_refused_by_name(monkeypatch, version):
     assert refused.value.code is ErrorCode.CONFIG_INVALID
 
 
-def test_a_provider_of_the_graph_api_has_a_host_version_and_app_of_its_own(monkeypatch):
+def test_each_graph_api_provider_has_its_own_host_version_and_app(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps({"conn_type": "http", "host": "elsewhere"}))
     monkeypatch.setenv("AIRFLOW_CONN_THREADS_GRAPH", json.dumps({"conn_type": "http", "password": "secret"}))
     graph = graph_connection("threads", "threads_graph", "graph.threads.net", "v1.0")
@@ -141,9 +139,9 @@ def test_with_a_redis_connection_the_cooldown_is_shared(monkeypatch):
     assert isinstance(facebook_graph().cooldown, RedisCooldown)
 
 
-def test_a_redis_that_never_answers_holds_nobody_up(monkeypatch):
+def test_a_redis_that_never_answers_delays_no_task(monkeypatch):
     monkeypatch.setattr(cooldowns, "REDIS_TIMEOUT", 0.05)
-    # It takes connections and says nothing.
+    # It accepts connections and never answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         cooldown = facebook_graph().cooldown
@@ -153,7 +151,7 @@ def test_a_redis_that_never_answers_holds_nobody_up(monkeypatch):
 
 
 def test_workers_share_a_cooldown_by_provider_app_and_host_and_show_no_password(monkeypatch):
-    # Nobody listens there: the line that says so names the key.
+    # No Redis listens there: the log line about it names the key.
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", "redis://127.0.0.1:1/0")
     with capture_logs() as lines:
         shared_cooldown("threads", "threads_graph", "https://user:pw@graph.threads.net:8443/").remaining()

@@ -1,4 +1,4 @@
-"""Faults that ingesting meets by itself, each caused for real. Their marks are a table in the docs."""
+"""Faults during ingesting, each caused for real. Their marks make a table in the docs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.bench import DAY, SETTINGS, Bench, ingest
 
 
 def rows(bench: Bench) -> list[tuple]:
-    """Every figure stored, but for the moments."""
+    """Every stored figure, without timestamps."""
     return bench.analytics.execute(
         "SELECT integration_id, metric, date, value FROM analytics.integration_metric_daily"
         " UNION ALL SELECT integration_id || '/' || content_id, metric, snapshot_date, value"
@@ -34,7 +34,7 @@ def rows(bench: Bench) -> list[tuple]:
 
 
 def all_stored_once(bench: Bench) -> None:
-    """Each channel has its eight metrics of the day, the right views among them, and its job says so."""
+    """Each channel has its eight metrics of the day with the right views, and its job succeeded."""
     assert {status for status, _, _ in bench.states()} == {"succeeded"}
     stored = bench.analytics.execute(
         "SELECT integration_id, count(*), max(value) FILTER (WHERE metric = 'views')"
@@ -50,7 +50,7 @@ def all_stored_once(bench: Bench) -> None:
 def another(
     bench: Bench, postgres: EmbeddedPostgres, connector: Connector | None = None, **settings: float
 ) -> Ingester:
-    """A second worker's ingester: on the same world, with connections of its own."""
+    """A second worker's ingester: the same world, but its own connections."""
     own = SETTINGS.model_copy(update=settings)
     postiz, analytics = (
         Database(conn_id, psycopg.connect(postgres.dsn(connection.info.dbname), autocommit=True))
@@ -91,7 +91,7 @@ def test_a_failed_write_stores_nothing_of_its_channel(bench):
     "The connection to analytics_db breaks in the middle of a write", "The next try does what is left."
 )
 @pytest.mark.parametrize("bench", [20], indirect=True)
-def test_a_lost_connection_leaves_the_rest_to_the_next_try(bench, postgres):
+def test_after_a_lost_connection_the_next_try_reads_the_rest(bench, postgres):
     bench.ingest()
     bench.analytics.execute(
         "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -109,7 +109,7 @@ def test_a_lost_connection_leaves_the_rest_to_the_next_try(bench, postgres):
     with psycopg.connect(postgres.dsn(database), autocommit=True) as connection:
         connection.execute("DROP TRIGGER die ON analytics.integration_metric_daily")
         bench.use(connection)
-        # Nothing of the first ingest, which had succeeded, passes for this one's.
+        # The first ingest succeeded; its rows must not count for this one.
         assert bench.states()[0][0] == "running"
         assert bench.ingest(redo_all=False) == {"succeeded": 20}
         assert all(attempts >= 2 for _, _, attempts in bench.states())
@@ -118,10 +118,10 @@ def test_a_lost_connection_leaves_the_rest_to_the_next_try(bench, postgres):
 
 @pytest.mark.fault("The API answers 500 to a third of the calls", "Everything is stored once.")
 @pytest.mark.parametrize("bench", [9], indirect=True)
-def test_answers_of_500_are_tried_again(bench):
+def test_answers_with_status_500_are_retried(bench):
     bench.world.faults.set(Faults.APP, Fault("down", every=3))
     for attempt in range(4):
-        # A try may fail; a task has four.
+        # A try can fail; a task has four.
         with suppress(JobError):
             bench.ingest(redo_all=attempt == 0)
     all_stored_once(bench)
@@ -149,7 +149,7 @@ def test_a_hanging_api_ends_the_try_in_time(bench, postgres, kind):
 
 @dataclass
 class Slow:
-    """A connector whose readings come late: read, then held until told."""
+    """A connector that reads, then holds the reading back until ``told`` is set."""
 
     connector: Connector
     has_read: Event
@@ -193,7 +193,7 @@ def test_an_older_reading_never_overwrites_a_newer_one(bench, postgres):
 
 @pytest.mark.fault("Two runs for the same day at once", "The tables are the same as after one run.")
 @pytest.mark.parametrize("bench", [12], indirect=True)
-def test_two_runs_for_one_day_store_what_one_stores(bench, postgres):
+def test_two_runs_of_one_day_store_what_one_run_stores(bench, postgres):
     bench.ingest("alone")
     once = rows(bench)
     workers = [another(bench, postgres) for _ in range(2)]

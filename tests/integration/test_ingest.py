@@ -1,4 +1,4 @@
-"""Ingesting batches: real databases, real HTTP, the stand-in for the API at its end."""
+"""Ingesting batches: real databases, and real HTTP to the stand-in for the API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.bench import DAY
 
 
 @pytest.mark.parametrize("bench", [20], indirect=True)
-def test_a_batch_larger_than_the_pool_is_done_to_the_last_job(bench):
+def test_a_batch_larger_than_the_thread_pool_is_done_completely(bench):
     assert bench.ingest() == {"succeeded": 20}
     assert bench.states() == [("succeeded", None, 1)] * 20
 
@@ -33,14 +33,14 @@ def test_every_token_is_masked_as_it_is_read(bench):
     assert sorted(bench.masked) == sorted(bench.world.tokens)
 
 
-def test_one_jobs_permanent_failure_touches_no_other_and_is_not_tried_again(bench):
+def test_one_jobs_permanent_failure_affects_no_other_and_is_not_retried(bench):
     bench.fault(1, "token_revoked")
     with pytest.raises(JobError, match="1 of 3 integrations failed: 1 token_invalid") as failure:
         bench.ingest()
     assert failure.value.error_class is ErrorClass.PERMANENT
     assert bench.states() == [("succeeded", None, 1), ("failed", "token_invalid", 1), ("succeeded", None, 1)]
 
-    # A retry that something else caused finds nothing to do, and still says that one failed for good.
+    # A retry for another reason finds nothing to do, and still reports the permanent failure.
     with pytest.raises(JobError, match="token_invalid"):
         bench.ingest(redo_all=False)
     assert [attempts for _, _, attempts in bench.states()] == [1, 1, 1]
@@ -63,7 +63,7 @@ def test_a_transient_failure_beside_a_permanent_one_asks_for_a_retry(bench):
     assert failure.value.error_class is ErrorClass.TRANSIENT
 
 
-def test_the_first_start_after_a_clear_redoes_all_and_another_runs_results_are_not_ours(bench):
+def test_a_start_after_a_clear_and_a_start_of_another_run_redo_all(bench):
     bench.ingest()
     bench.ingest()
     assert bench.states() == [("succeeded", None, 2)] * 3
@@ -77,7 +77,7 @@ def test_the_ledger_knows_which_account_was_read(bench):
     assert sorted(accounts) == [(page.id,) for page in bench.world.pages.values()]
 
 
-def test_throttled_is_not_failed_and_says_when_it_is_due(bench):
+def test_a_throttled_job_is_queued_and_says_when_it_is_due(bench):
     bench.fault(2, "page_throttled", minutes=19, times=1)
     with pytest.raises(ThrottledError) as throttled:
         bench.ingest()
@@ -87,7 +87,7 @@ def test_throttled_is_not_failed_and_says_when_it_is_due(bench):
     assert bench.ingest(redo_all=False) == {"succeeded": 3}
 
 
-def test_six_hours_of_waiting_for_quota_are_enough(bench):
+def test_a_job_that_waits_six_hours_for_quota_fails(bench):
     bench.fault(0, "page_throttled", minutes=19)
     with pytest.raises(ThrottledError):
         bench.ingest()
@@ -99,7 +99,7 @@ def test_six_hours_of_waiting_for_quota_are_enough(bench):
         bench.ingest(redo_all=False)
     assert failure.value.code is ErrorCode.RATE_LIMITED
     assert bench.states()[0] == ("failed", "rate_limited", 2)
-    # The run is done with it: another try, for another job's sake, leaves it alone.
+    # The job has failed for this run: another try, caused by another job, leaves it alone.
     with pytest.raises(JobError, match="rate_limited"):
         bench.ingest(redo_all=False)
     assert bench.states()[0] == ("failed", "rate_limited", 2)
@@ -113,7 +113,7 @@ def test_six_hours_of_waiting_for_quota_are_enough(bench):
         ('DELETE FROM "Integration"', "unknown"),
     ],
 )
-def test_a_channel_that_went_away_since_it_was_listed_fails_with_that_reason(bench, change, reason):
+def test_a_channel_removed_after_the_listing_fails_with_that_reason(bench, change, reason):
     bench.postiz.execute(f"{change} WHERE id = %s", [bench.jobs[0].integration.id])
     with pytest.raises(JobError, match="object_not_found"):
         bench.ingest()
@@ -139,7 +139,7 @@ def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):
     assert stored == {post.id: f"postiz-{post.id}" for post in posts}
 
 
-def test_every_line_of_a_job_carries_its_four_fields_also_from_the_pools_threads(bench):
+def test_every_log_line_of_a_job_has_its_four_fields_in_pool_threads_too(bench):
     bench.fault(1, "token_revoked")
     lines: list[str] = []
     structlog.configure(
@@ -176,7 +176,7 @@ class _Recorder:
 
 @dataclass
 class Wrong:
-    """A connector that brings back what its provider does not declare, for one account."""
+    """A connector that returns metrics that its provider does not declare, for one account."""
 
     connector: Connector
     account_id: str
@@ -189,7 +189,7 @@ class Wrong:
         return reader
 
 
-def test_a_reading_that_the_provider_does_not_declare_is_that_jobs_own_error(bench):
+def test_a_reading_with_undeclared_metrics_fails_only_its_job(bench):
     wrong = Wrong(bench.connector, bench.jobs[1].integration.id)
     bench.ingester = replace(bench.ingester, connector=lambda _: wrong)
     with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
@@ -200,12 +200,12 @@ def test_a_reading_that_the_provider_does_not_declare_is_that_jobs_own_error(ben
 
 
 class TimeIsUpError(BaseException):
-    """Like Airflow's: it interrupts the task's main thread."""
+    """Like Airflow's timeout: it interrupts the task's main thread."""
 
 
 @dataclass
 class Hanging:
-    """A connector whose readings do not end before they are told to; the task's time is up meanwhile."""
+    """A connector that hangs until ``told`` is set. It raises the task's timeout as it begins."""
 
     told: Event
 
@@ -219,7 +219,7 @@ class Hanging:
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)
-def test_when_the_tasks_time_is_up_nobody_waits_for_a_reader_that_hangs(bench):
+def test_a_task_that_times_out_does_not_wait_for_a_hanging_reader(bench):
     def time_is_up(*_: object) -> None:
         raise TimeIsUpError
 
@@ -236,7 +236,7 @@ def test_when_the_tasks_time_is_up_nobody_waits_for_a_reader_that_hangs(bench):
 
 
 @pytest.mark.parametrize(("setting", "days"), [(0, 3), (2, 3), (5, 6)])
-def test_a_provider_looks_back_until_its_days_are_final_and_as_far_as_the_setting_says(bench, setting, days):
+def test_the_look_back_covers_unfinal_days_and_at_least_the_setting(bench, setting, days):
     bench.ingester = replace(
         bench.ingester, settings=bench.ingester.settings.model_copy(update={"lookback_days": setting})
     )

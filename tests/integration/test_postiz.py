@@ -70,7 +70,7 @@ def post(connection: psycopg.Connection, id_: str, release_id: str | None, **col
 
 @pytest.fixture
 def acme(postiz: psycopg.Connection) -> psycopg.Connection:
-    """A Postiz with the organization acme, and nothing in it."""
+    """A Postiz with only the empty organization acme."""
     organization(postiz, "acme")
     return postiz
 
@@ -81,7 +81,7 @@ def listed(
     return [found.id for page in active_integrations(connection, identifiers, **narrowed) for found in page]
 
 
-#: One integration for each reason to leave one out.
+#: One integration for each reason to leave it out.
 INACTIVE: dict[str, dict[str, object]] = {
     "deleted": {"deletedAt": LATER},
     "organization_deleted": {"organizationId": "gone"},
@@ -105,7 +105,7 @@ def mixed(acme: psycopg.Connection) -> psycopg.Connection:
     return acme
 
 
-def test_an_empty_postiz_has_no_page(postiz):
+def test_an_empty_postiz_has_no_integrations(postiz):
     assert list(active_integrations(postiz, FACEBOOK)) == []
     assert left_out(postiz, FACEBOOK) == {}
 
@@ -119,7 +119,7 @@ def test_only_active_integrations_are_listed_and_without_their_token(mixed):
     ]
 
 
-def test_providers_are_those_asked_for(mixed):
+def test_only_integrations_of_the_requested_providers_are_listed(mixed):
     assert listed(mixed, {"facebook": "facebook", "linkedin": "linkedin-page"}) == [
         "a",
         "b",
@@ -128,14 +128,14 @@ def test_providers_are_those_asked_for(mixed):
     assert listed(mixed, {}) == []
 
 
-def test_a_token_said_to_be_expired_is_no_reason_to_leave_one_out(acme):
+def test_an_integration_with_an_expired_token_is_listed(acme):
     integration(acme, "a", tokenExpiration="2020-01-01 00:00:00")
     assert listed(acme) == ["a"]
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 6, 1000])
 def test_every_page_size_gives_the_same_sorted_list(acme, page_size):
-    # In most collations these sort otherwise, and some are equal to the eye.
+    # Most collations sort these differently, and some look equal.
     ids = ["B", "a", "_c", "-d", "Ä", "a b"]
     for id_ in ids:
         integration(acme, id_)
@@ -163,7 +163,7 @@ def test_pages_are_read_one_at_a_time(acme):
         ({"organization_id": "acme", "integration_ids": ["a", "b"]}, ["a"]),
     ],
 )
-def test_the_list_can_be_narrowed(mixed, narrowed, ids):
+def test_the_listing_can_be_narrowed(mixed, narrowed, ids):
     assert listed(mixed, **narrowed) == ids
 
 
@@ -176,7 +176,7 @@ def test_the_list_can_be_narrowed(mixed, narrowed, ids):
         {"organization_id": "bolt", "integration_ids": ["b"]},
     ],
 )
-def test_what_exists_and_is_active_is_known(mixed, narrowed):
+def test_active_organizations_and_integrations_are_found(mixed, narrowed):
     require_known(mixed, FACEBOOK, **narrowed)
 
 
@@ -200,7 +200,7 @@ def test_what_exists_and_is_active_is_known(mixed, narrowed):
         ],
     ],
 )
-def test_what_is_unknown_or_inactive_is_named_with_the_reason(mixed, narrowed, fault):
+def test_an_unknown_or_inactive_id_is_named_with_the_reason(mixed, narrowed, fault):
     with pytest.raises(JobError) as raised:
         require_known(mixed, FACEBOOK, **narrowed)
     assert raised.value.code is ErrorCode.CONFIG_INVALID
@@ -212,7 +212,7 @@ def test_left_out_integrations_are_counted_by_reason(mixed):
     assert left_out(mixed, FACEBOOK) == dict.fromkeys(INACTIVE, 1) | {"disabled": 2}
 
 
-def test_one_with_several_reasons_counts_once_under_the_first(acme):
+def test_an_integration_with_several_reasons_counts_once_under_the_first(acme):
     everything = INACTIVE["disabled"] | INACTIVE["refresh_needed"] | INACTIVE["in_between_steps"]
     integration(acme, "a", **everything)
     integration(acme, "b", **everything | INACTIVE["no_connector"])
@@ -220,7 +220,7 @@ def test_one_with_several_reasons_counts_once_under_the_first(acme):
     assert left_out(acme, FACEBOOK) == {"disabled": 1, "no_connector": 1, "deleted": 1}
 
 
-def test_accounts_are_those_still_active_and_their_tokens_are_masked(mixed):
+def test_only_active_integrations_have_accounts_and_their_tokens_are_masked(mixed):
     masked: list[str] = []
     found = accounts(mixed, ["a", "b", "unknown", "is-disabled"], FACEBOOK, mask=masked.extend)
     assert sorted(found) == ["a", "b"]
@@ -239,12 +239,12 @@ def test_no_token_is_returned_that_could_not_be_masked(mixed):
 
 
 @pytest.mark.parametrize("token", ["", "undefined"])
-def test_a_token_that_cannot_be_one_is_left_to_the_api_to_judge(acme, token):
+def test_an_impossible_token_is_passed_on_for_the_api_to_refuse(acme, token):
     integration(acme, "a", token=token, internalId="1234")
     assert accounts(acme, ["a"], FACEBOOK, mask=id) == {"a": Account("a", "facebook", "1234", (token,))}
 
 
-def test_why_an_integration_is_no_longer_active(mixed):
+def test_each_inactive_integration_has_its_reason(mixed):
     ids = ["a", "unknown", *(f"is-{reason}" for reason in INACTIVE)]
     expected = {f"is-{reason}": reason for reason in INACTIVE} | {"unknown": "unknown"}
     assert inactive_reasons(mixed, ids, FACEBOOK) == expected
@@ -273,27 +273,27 @@ def test_posts_are_matched_by_release_id(acme):
     ],
     ids=str,
 )
-def test_what_is_not_a_published_post_is_not_matched(acme, columns):
+def test_only_published_posts_are_matched(acme, columns):
     integration(acme, "a")
     post(acme, "feed", None)
     post(acme, "x", "1_2", **columns)
     assert published_posts(acme, "a", ["1_2"]) == {}
 
 
-def test_missing_is_no_release_id(acme):
+def test_the_release_id_missing_matches_no_post(acme):
     integration(acme, "a")
     post(acme, "x", "missing")
     assert published_posts(acme, "a", ["missing"]) == {}
 
 
-def test_of_several_posts_with_one_release_id_the_first_by_id_counts(acme):
+def test_the_first_post_by_id_counts_when_several_have_one_release_id(acme):
     integration(acme, "a")
     for id_ in ("z", "a", "M"):
         post(acme, id_, "1_2")
     assert published_posts(acme, "a", ["1_2"]) == {"1_2": "M"}
 
 
-#: The columns that the package needs, for a database role with the least rights.
+#: The columns that the package reads: enough rights for a database role.
 READ = {
     "Integration": (
         "id, internalId, organizationId, name, providerIdentifier, type, token, disabled, deletedAt, "
@@ -304,7 +304,7 @@ READ = {
 }
 
 
-def test_a_role_that_may_read_only_these_columns_is_enough_and_nothing_is_written(mixed):
+def test_reading_postiz_needs_only_these_columns_and_writes_nothing(mixed):
     role = sql.Identifier(f"reader_{next(_numbers)}_{mixed.info.dbname}")
     mixed.execute(sql.SQL("CREATE ROLE {}").format(role))
     for table, columns in READ.items():

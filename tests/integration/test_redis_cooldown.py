@@ -43,7 +43,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sub
         stdout=subprocess.DEVNULL,
     )
     try:
-        # Retries until the socket is there.
+        # Try until the socket exists.
         connect(socket_path).ping()
         yield process, socket_path
     finally:
@@ -56,7 +56,7 @@ def socket_path(redis_server: tuple[subprocess.Popen[bytes], Path]) -> Path:
     return redis_server[1]
 
 
-def test_one_worker_starts_it_and_another_sees_it(socket_path: Path) -> None:
+def test_one_worker_starts_a_cooldown_and_another_sees_it(socket_path: Path) -> None:
     starter, other = RedisCooldown(connect(socket_path), KEY), RedisCooldown(connect(socket_path), KEY)
     assert other.remaining() is None
     starter.start(timedelta(minutes=15))
@@ -66,7 +66,7 @@ def test_one_worker_starts_it_and_another_sees_it(socket_path: Path) -> None:
     assert RedisCooldown(connect(socket_path), "another app").remaining() is None
 
 
-def test_a_shorter_one_never_shortens_a_longer_one(socket_path: Path) -> None:
+def test_a_shorter_shared_cooldown_never_shortens_a_longer_one(socket_path: Path) -> None:
     redis = connect(socket_path)
     RedisCooldown(redis, KEY).start(timedelta(hours=1))
     RedisCooldown(redis, KEY).start(timedelta(seconds=1))
@@ -75,7 +75,7 @@ def test_a_shorter_one_never_shortens_a_longer_one(socket_path: Path) -> None:
     assert redis.pttl(KEY) > 7_100_000
 
 
-def test_it_ends_by_itself(socket_path: Path) -> None:
+def test_a_shared_cooldown_ends_by_itself(socket_path: Path) -> None:
     redis = connect(socket_path)
     RedisCooldown(redis, KEY).start(timedelta(hours=1))
     assert 0 < redis.pttl(KEY) <= 3_600_000

@@ -1,4 +1,4 @@
-"""The two database roles that include/deploy/roles makes: what they may, and what they may not."""
+"""The two database roles that include/deploy/roles makes: their rights, and what they cannot do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROLES = Path(__file__).resolve().parents[2] / "include" / "deploy" / "roles"
 
 @pytest.fixture
 def as_role(postgres):
-    """Connects as a role to a database; drops the roles that the test made at its end."""
+    """A function that connects to a database as a role. At its end it drops the roles that the test made."""
     opened = []
 
     def connect(role: str, database: str) -> psycopg.Connection:
@@ -41,14 +41,14 @@ def as_role(postgres):
 
 @pytest.fixture
 def reader(postiz, postiz_database, as_role):
-    """As the role of the connection postiz_db, in a Postiz with one channel."""
+    """A connection as the role of postiz_db, to a Postiz with one channel."""
     insert_organization(postiz, "o1")
     insert_integration(postiz, "i1", "o1", make_page(1))
     postiz.execute((ROLES / "postiz_reader.sql").read_bytes())
     return as_role("social_analytics_reader", postiz_database)
 
 
-def test_the_reader_reads_what_the_daily_job_needs(reader):
+def test_the_reader_can_read_what_the_daily_job_needs(reader):
     known = names_by_identifier()
     [[found]] = postiz_reading.active_integrations(reader, known)
     assert found.id == "i1"
@@ -67,7 +67,7 @@ def test_the_reader_reads_what_the_daily_job_needs(reader):
         'SELECT "content" FROM "Post"',
     ],
 )
-def test_the_reader_reads_nothing_else(reader, query):
+def test_the_reader_can_read_nothing_else(reader, query):
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute(query)
 
@@ -81,13 +81,13 @@ def test_the_reader_reads_nothing_else(reader, query):
         "CREATE SCHEMA analytics",
     ],
 )
-def test_the_reader_writes_nothing_even_where_it_turns_its_default_off(reader, statement):
+def test_the_reader_cannot_write_even_without_its_read_only_default(reader, statement):
     reader.execute("SET default_transaction_read_only = off")
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute(statement)
 
 
-def test_a_role_that_may_not_read_organizations_names_goes_without(reader, postiz):
+def test_a_role_without_access_to_organization_names_gets_none(reader, postiz):
     assert postiz_reading.organization_names(reader, {"o1"}) == {"o1": "o1"}
     postiz.execute('REVOKE SELECT ("name") ON "Organization" FROM social_analytics_reader')
     assert postiz_reading.organization_names(reader, {"o1"}) == {}

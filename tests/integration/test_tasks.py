@@ -1,4 +1,4 @@
-"""The tasks' bodies, called as Airflow calls them: what they make of its context."""
+"""The tasks' bodies, called with a context as Airflow gives them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RETRIES = 3
 
 @pytest.fixture
 def run() -> SimpleNamespace:
-    """The day's scheduled run, in Airflow's words."""
+    """The day's scheduled run, as Airflow's context has it."""
     return SimpleNamespace(
         run_id="run",
         run_type="scheduled",
@@ -41,7 +41,7 @@ def run() -> SimpleNamespace:
 
 @pytest.fixture
 def batch(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Batch:
-    """All of the bench's pages, for one mapped task; with what the tasks find in their environment."""
+    """All of the bench's channels in one batch, and the environment that the tasks read."""
     databases = {"POSTIZ_DB": bench.postiz, "ANALYTICS_DB": bench.analytics.connection}
     for variable, database in databases.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{variable}", postgres.airflow_connection(database.info.dbname))
@@ -55,7 +55,7 @@ def batch(bench: Bench, postgres: EmbeddedPostgres, monkeypatch) -> Batch:
 
 @pytest.fixture
 def ingest(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, int]]:
-    """One start of the mapped task."""
+    """A function that starts the mapped task once."""
 
     def start(try_number: int, *, max_tries: int = RETRIES, reschedules: int = 0) -> dict[str, int]:
         task = SimpleNamespace(retries=RETRIES)
@@ -69,7 +69,7 @@ def ingest(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, int]]:
 
 @pytest.fixture
 def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
-    """The run's last task, when the ingest task has ended so."""
+    """A function that runs the check, with the ingest task in a given state."""
 
     def start(ingested: str = "success") -> dict[str, Any]:
         states = dict.fromkeys((LIST_TASK, AGGREGATE_TASK), "success") | {f"{INGEST_TASK}_0": ingested}
@@ -93,7 +93,7 @@ def attempts(bench: Bench) -> list[int]:
 
 
 @pytest.mark.parametrize("database", ["POSTIZ_DB", "ANALYTICS_DB"])
-def test_a_clear_whose_first_try_reached_no_database_still_reads_everything_again(
+def test_a_clear_reads_everything_again_after_a_first_try_without_a_database(
     bench, ingest, monkeypatch, tmp_path, database
 ):
     assert ingest(1) == {"succeeded": 3}
@@ -105,7 +105,7 @@ def test_a_clear_whose_first_try_reached_no_database_still_reads_everything_agai
     assert attempts(bench) == [2, 2, 2]
 
 
-def test_a_retry_does_what_is_left_and_the_first_try_after_a_clear_does_all(bench, ingest):
+def test_a_retry_does_what_is_left_and_a_clear_does_everything(bench, ingest):
     bench.fault(0, "down", times=3)
     with pytest.raises(JobError, match="api_unavailable"):
         ingest(1)
@@ -119,7 +119,7 @@ def test_a_retry_does_what_is_left_and_the_first_try_after_a_clear_does_all(benc
     assert attempts(bench) == [4, 2, 2]
 
 
-def test_a_run_made_again_under_the_same_id_reads_everything_again(bench, ingest):
+def test_a_run_recreated_with_the_same_id_reads_everything_again(bench, ingest):
     ingest(1)
     ingest(1)
     assert attempts(bench) == [2, 2, 2]
@@ -135,7 +135,7 @@ def test_a_start_after_a_wait_for_quota_does_what_is_left(bench, ingest, max_tri
     assert attempts(bench) == [2, 1, 1]
 
 
-def test_nobody_says_that_all_is_well_again_while_another_run_still_reads(bench, ingest, check, monkeypatch):
+def test_no_all_clear_is_sent_while_another_run_still_reads_the_day(bench, ingest, check, monkeypatch):
     notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
     monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
     Outbox.sent.clear()
@@ -148,7 +148,7 @@ def test_nobody_says_that_all_is_well_again_while_another_run_still_reads(bench,
     assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 channels are missing"]
 
 
-def test_a_cleared_task_that_never_reaches_postiz_is_not_excused_by_a_failure_of_before(
+def test_a_cleared_task_without_postiz_is_not_excused_by_an_earlier_failure(
     bench, ingest, check, monkeypatch, tmp_path
 ):
     bench.fault(0, "token_revoked")

@@ -1,4 +1,4 @@
-"""An ingester on real HTTP with the stand-in for the Graph API at its end."""
+"""An ingester over real HTTP to the stand-in for the Graph API."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ DAY = latest_due_day(datetime.now(UTC), SETTINGS)
 def ingest(
     worker: Ingester, jobs: Sequence[IngestJob], run_id: str, *, redo_all: bool = True
 ) -> dict[str, int]:
-    """Claim the jobs and do them, as the task does."""
+    """Claim and ingest the jobs, as the task does."""
     claim = ledger.Claim(run_id, 1)
     ledger.claim(worker.analytics_db, jobs, claim, force=redo_all)
     return worker.ingest(jobs, claim)
 
 
 class Bench:
-    """Pages, their integrations in a Postiz, and an ingester on them."""
+    """Facebook pages, their integrations in a Postiz, and an ingester for them."""
 
     def __init__(
         self, world: World, url: str, postiz: psycopg.Connection, analytics: psycopg.Connection
@@ -48,7 +48,7 @@ class Bench:
         self.use(analytics)
 
     def use(self, analytics: psycopg.Connection) -> None:
-        """Go on with another connection to the analytics database."""
+        """Continue with another connection to the analytics database."""
         self.analytics = Database("analytics_db", analytics)
         self.ingester = Ingester(
             Database("postiz_db", self.postiz),

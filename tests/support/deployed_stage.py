@@ -1,4 +1,4 @@
-"""A stage whose Airflow is the compose file's deployment."""
+"""A stage whose Airflow is a deployment of the compose file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psycopg
 from tests.support.deployment import Deployment
 from tests.support.stage import DAY, Stage
 
-#: Days that catch-up finds when the DAG is unpaused.
+#: The days that catch-up runs when the DAG is unpaused.
 CATCH_UP = [DAY - timedelta(days=n) for n in range(4, -1, -1)]
 MAX_ACTIVE_RUNS = 3
 MAX_CONCURRENT_TASKS = 4
@@ -19,17 +19,17 @@ MAX_CONCURRENT_TASKS = 4
 
 @dataclass(kw_only=True)
 class DeployedStage(Stage):
-    """A stage whose Airflow is the compose file's deployment."""
+    """A stage whose Airflow is a deployment of the compose file."""
 
     deployment: Deployment
 
     @property
     def api_port(self) -> int:
-        """Where the stand-in for the Graph API listens: a task that waits for it has a connection there."""
+        """The port of the stand-in for the Graph API. A task that waits for it has a connection there."""
         return int(self.sandbox.url.rsplit(":", 1)[1])
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Poll until a condition holds, while restart policies are at work."""
+        """Poll until a condition holds, and restart what ended meanwhile."""
 
         def holds() -> bool:
             self.deployment.restart_what_ended()
@@ -38,7 +38,7 @@ class DeployedStage(Stage):
         super().wait_for(holds, seconds)
 
     def reconnect(self) -> None:
-        """Look at the databases again after one of them was gone."""
+        """Connect to the databases again after one of them was down."""
         self.postiz.close()
         self.analytics.close()
         self.postiz = psycopg.connect(self.deployment.dsn("postiz", "demo-postiz"), autocommit=True)

@@ -1,7 +1,7 @@
-"""docker-compose.yaml without Docker: each service's command, environment and health check, as processes.
+"""docker-compose.yaml without Docker: each service's command and health check run as processes.
 
-podman-compose resolves the file. Two things differ from Docker: addresses are loopback's, and an image is a
-directory with a copy of what the image copies. The binaries are those that requirements-dev.lock installs.
+podman-compose resolves the file. Two things differ from Docker: addresses are on loopback, and an image is a
+directory with the files that the image copies. requirements-dev.lock installs the binaries.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _POSTGRES_BINARIES = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]
 
 
 def resolve(directory: Path, env: str = "") -> dict[str, Any]:
-    """What Compose makes of the project's docker-compose.yaml, with the .env that `make env` writes.
+    """The project's docker-compose.yaml as Compose resolves it, with the .env that `make env` writes.
 
-    :param directory: empty; it gets copies of both.
+    :param directory: an empty one; it gets copies of both files.
     :param env: lines to add to .env.
     """
     for name in ("docker-compose.yaml", ".env.example"):
@@ -58,7 +58,7 @@ def resolve(directory: Path, env: str = "") -> dict[str, Any]:
 
 def compose_config(directory: Path) -> dict[str, Any]:
     """`podman-compose config` in a directory that holds a docker-compose.yaml and a .env."""
-    # It asks for Podman's version first, and needs no more of it to resolve a file.
+    # podman-compose asks for Podman's version first. It needs nothing else from Podman to resolve a file.
     podman = directory / "bin" / "podman"
     podman.parent.mkdir(exist_ok=True)
     podman.write_text("#!/bin/sh\necho podman version 5.0.0\n")
@@ -90,17 +90,17 @@ class Replica:
 
     @property
     def hostname(self) -> str:
-        """What tells it from its siblings, as a container's id would."""
+        """What identifies the replica, as a container's id would."""
         return f"{self.service}-{self.number}"
 
 
 @dataclass
 class Deployment:
-    """The services of the compose file, started one by one or all in their order."""
+    """The services of the compose file. Start them singly, or all in their order."""
 
     directory: Path
     config: dict[str, Any]
-    #: On top of what the file says.
+    #: Variables that replace those of the file.
     overrides: Mapping[str, str]
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in PORTS})
     replicas: list[Replica] = field(default_factory=list)
@@ -118,10 +118,10 @@ class Deployment:
             f"http://127.0.0.1:{self.ports['api-server']}", "admin", self.env["AIRFLOW_ADMIN_PASSWORD"]
         )
 
-    # --- what the file says, here -------------------------------------------------------------
+    # --- the file's values, on this machine ---------------------------------------------------
 
     def environment(self, service: str) -> dict[str, str]:
-        """A service's environment: its image's part, .env where the file names it, and its own."""
+        """A service's environment: from its image, from .env if the file names it, and its own."""
         spec = self.config["services"][service]
         binaries = [
             Path(sys.executable).parent,
@@ -152,13 +152,13 @@ class Deployment:
         return text.replace("/opt/airflow", str(self._home(service)))
 
     def _home(self, service: str) -> Path:
-        """What is /opt/airflow in a service's image."""
+        """The directory that stands for /opt/airflow in a service's image."""
         return self.directory / str(self.config["services"][service]["image"])
 
     # --- running it ---------------------------------------------------------------------------
 
     def up(self, scale: Mapping[str, int], services: set[str]) -> None:
-        """Start services in the order that the file's conditions ask for, until all are healthy."""
+        """Start services in the order of the file's conditions, and wait until all are healthy."""
         waiting = sorted(services)
         unhealthy: list[Replica] = []
         completed: set[str] = set()
@@ -190,7 +190,7 @@ class Deployment:
             time.sleep(0.2)
 
     def start(self, service: str, number: int = 1) -> Replica:
-        """Start a service's command; the first time also what its image does before."""
+        """Start a service's command; the first time, after its image's own preparation."""
         environment = self.environment(service) | {"HOSTNAME": f"{service}-{number}"}
         user = None
         if "postgres" in self.config["services"][service].get("image", ""):
@@ -222,24 +222,24 @@ class Deployment:
         return done.returncode == 0
 
     def kill(self, replica: Replica) -> None:
-        """As if its container were killed: no process of it gets to say anything."""
+        """Kill all processes of a replica at once, as if its container were killed."""
         kill_session(replica.process)
         self.replicas.remove(replica)
 
     def stop(self, replica: Replica) -> None:
-        """As `docker compose stop` does it."""
+        """Stop a replica as `docker compose stop` does."""
         replica.process.send_signal(signal.SIGINT if "postgres" in replica.service else signal.SIGTERM)
         replica.process.wait(60)
         self.kill(replica)
 
     def restart(self, replica: Replica) -> Replica:
-        """Start a service again that has ended or was stopped; returns when it is healthy."""
+        """Start an ended or stopped service again, and wait until it is healthy."""
         again = self.start(replica.service, replica.number)
         self.wait_until_healthy(again)
         return again
 
     def restart_what_ended(self) -> None:
-        """What restart policies do; what a test stopped or killed stays so."""
+        """Restart what ended by itself, as restart policies do. What a test stopped or killed stays so."""
         for replica in list(self.replicas):
             if replica.service != "init" and replica.process.poll() is not None:
                 assert self.config["services"][replica.service]["restart"] == "unless-stopped"
@@ -254,16 +254,16 @@ class Deployment:
             time.sleep(0.2)
 
     def the(self, service: str, number: int = 1) -> Replica:
-        """A service's running replica."""
+        """The running replica of a service."""
         [found] = [one for one in self.replicas if (one.service, one.number) == (service, number)]
         return found
 
     def log(self, replica: Replica) -> Path:
-        """Where a replica's output goes."""
+        """The file with a replica's output."""
         return self.directory / f"{replica.service}-{replica.number}.log"
 
     def cli(self, *arguments: str) -> str:
-        """Airflow's command line, as `docker compose exec scheduler airflow …`; returns its output."""
+        """Run `docker compose exec scheduler airflow …`; returns its output."""
         done = subprocess.run(
             ["airflow", *arguments],
             env=self.environment("scheduler"),
@@ -277,12 +277,12 @@ class Deployment:
         return done.stdout
 
     def task_process(self, port: int) -> psutil.Process:
-        """The one process of all workers that has a connection to a port open at the moment."""
+        """The only workers' process that now has an open connection to a port."""
         [found] = self.task_processes(port)
         return found
 
     def task_processes(self, port: int) -> list[psutil.Process]:
-        """The workers' processes that have a connection to a port open at the moment."""
+        """The workers' processes that now have an open connection to a port."""
         sessions = {one.process.pid for one in self.replicas if one.service == "worker"}
         return [
             process
@@ -297,19 +297,19 @@ class Deployment:
         ]
 
     def worker_of(self, process: psutil.Process) -> Replica:
-        """The worker that a task's process belongs to."""
+        """The worker to which a task's process belongs."""
         session = os.getsid(process.pid)
         [found] = [one for one in self.replicas if one.process.pid == session]
         return found
 
-    # --- the images' part ---------------------------------------------------------------------
+    # --- what the images do -------------------------------------------------------------------
 
     def dsn(self, database: str, service: str = "postgres") -> str:
-        """A superuser's connection string, for looking at what a test did."""
+        """A superuser's connection string, to check what a test did."""
         return f"host={self.directory} port={self.ports[service]} user=postgres dbname={database}"
 
     def _prepare_postgres(self, service: str, environment: Mapping[str, str]) -> tuple[str | None, Path]:
-        """What the image's entrypoint does: initialise an empty directory, then run the mounted scripts."""
+        """Initialise an empty directory and run the mounted scripts, as the image's entrypoint does."""
         data = self.directory / f"{service}-data"
         server = get_server(data, cleanup_mode=None, start=False)
         if (data / "PG_VERSION").exists():
@@ -318,7 +318,7 @@ class Deployment:
         with (data / "postgresql.conf").open("a") as file:
             file.write(
                 f"listen_addresses = '127.0.0.1'\nunix_socket_directories = '{self.directory}'\n"
-                # Its data may be lost with the machine, though not with the process.
+                # fsync is off: data survives the process, but not a crash of the machine.
                 "fsync = off\n"
             )
         (data / "pg_hba.conf").write_text(

@@ -1,4 +1,4 @@
-"""The tables in the docs that come from the code. ``python -m tests.support.docs`` writes them."""
+"""The tables in the docs that are made from the code. ``python -m tests.support.docs`` writes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def settings_table() -> str:
 
 
 def _as_written(default: object) -> str:
-    """A default as somebody would write it into the environment."""
+    """A default as one writes it into the environment."""
     match default:
         case None:
             return ""
@@ -40,7 +40,7 @@ def _as_written(default: object) -> str:
 
 
 def metrics_table() -> str:
-    """Our daily metrics, and what each provider calls them."""
+    """Our daily metrics, and each provider's names for them."""
     known = list(providers().values())
     rows = [["metric", "unit", "kind", "of an organization", *(provider.title for provider in known)]]
     for name, metric in DAILY_METRICS.items():
@@ -58,7 +58,7 @@ def metrics_table() -> str:
 
 
 def errors_table() -> str:
-    """The error codes, who resolves them and how; a provider's own advice where it has some."""
+    """The error codes, who resolves them and how, with a provider's own advice if it has some."""
     rows = [["code", "class", "resolved by", "what to do"]]
     for code in ErrorCode:
         own = [f"{one.title}: {one.advice[code]}" for one in providers().values() if code in one.advice]
@@ -67,7 +67,7 @@ def errors_table() -> str:
 
 
 def faults_table() -> str:
-    """What breaks and what happens then, by the marks ``@pytest.mark.fault("injected", "seen")``."""
+    """What breaks and what happens then, from the marks ``@pytest.mark.fault("injected", "seen")``."""
     rows = [["what breaks", "what happens"]]
     for path in sorted(PROJECT.glob("tests/**/test_faults.py")):
         rows += [[*mark] for mark in marks(path).values() if mark]
@@ -75,7 +75,7 @@ def faults_table() -> str:
 
 
 def marks(path: Path) -> dict[str, tuple[str, str] | None]:
-    """The tests in a file, each with what its mark says: injected, seen."""
+    """The tests in a file, each with its mark's texts: injected, seen."""
     found: dict[str, tuple[str, str] | None] = {}
     for test in ast.parse(path.read_text()).body:
         if isinstance(test, ast.FunctionDef) and test.name.startswith("test_"):
@@ -101,7 +101,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def rendered() -> dict[Path, str]:
-    """Each document with its tables as they should be.
+    """Each document with its tables up to date.
 
     :raises ValueError: unless each table has its place, ``<!-- name --> … <!-- /name -->``, exactly once.
     """

@@ -1,4 +1,4 @@
-"""Days of some integrations, as the daily job would have stored them, and questions to the page's server."""
+"""Days of some integrations, as the daily job stores them, and requests to the health page's server."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def ago(days: int) -> date:
 
 
 class History:
-    """Days of some integrations, as the daily job would have stored them; ``get`` asks the page's server."""
+    """Days of some integrations, as the daily job stores them. ``get`` asks the health page's server."""
 
     def __init__(self, warehouse: Warehouse, ask: TestClient) -> None:
         self.warehouse, self.ask = warehouse, ask
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """The answer to a question that the server answers."""
+        """The server's answer, which must be a success."""
         answer = self.ask.get(path, params=parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -42,7 +42,7 @@ class History:
         name: str = "",
         provider: str = "facebook",
     ) -> IngestJob:
-        """An integration that a listing for ``day`` found; its job."""
+        """Record an integration that the listing for ``day`` found; returns its job."""
         one = Integration(integration, name or integration.title(), organization, provider)
         integrations.remember(self.warehouse.connection, [one], {organization: organization.upper()}, day)
         return IngestJob(one, day, is_backfill=False)
@@ -55,7 +55,7 @@ class History:
         content: tuple[Content, ...] = (),
         **how: str,
     ) -> None:
-        """An integration's day with each of the metrics that its provider has, but 0 posts published."""
+        """Store an integration's day with every metric of its provider, and 0 posts published."""
         job = self.listed(integration, day, **how)
         metrics = set(provider_named(job.integration.provider).metrics)
         posts = 0 if "posts_published" in metrics else None
@@ -65,7 +65,7 @@ class History:
     def failed(
         self, integration: str, day: date, error: JobError = REVOKED, map_index: int | None = 3, **how: str
     ) -> None:
-        """An integration's day that failed, in the run ``run``."""
+        """Record an integration's day that failed in the run ``run``."""
         job, connection = self.listed(integration, day, **how), self.warehouse.connection
         start = self.warehouse.start(job, "manual__2026-11-20T00:00:00+00:00", map_index=map_index)
         ledger.fail(connection, start, error, http_calls=1)

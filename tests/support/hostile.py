@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from include.sandbox.stand_ins.facebook.world import Page, World, make_page
 
-#: A page's number goes into the braces.
+#: The braces take a page's number.
 NAMES = (
     "Café {}",
     "Page & Söhne {}",
@@ -31,5 +31,5 @@ def hostile_page(number: int) -> Page:
 
 
 def hostile_world(numbers: Iterable[int], **options: object) -> World:
-    """These pages; their posts are hostile, too. ``options`` are the world's."""
+    """A world of these pages, with hostile posts. ``options`` go to the world."""
     return World(map(hostile_page, numbers), messages=MESSAGES, **options)

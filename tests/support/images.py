@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def copied(dockerfile: str, target: str = "") -> list[tuple[str, str]]:
-    """Each path that a build target copies from the project, and where to: those of its base come first.
+    """Each path that a build target copies from the project, with its destination. Its base's come first.
 
     :param target: the name of a stage; empty for a file whose one stage has no name.
     """

@@ -1,4 +1,4 @@
-"""Adding the made-up provider: its two folders, and no line anywhere else."""
+"""Add the made-up provider: its two folders, and no line anywhere else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOLDERS = {connectors: _SUPPORT / "providers", stand_ins: _SUPPORT / "stand_ins
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """The made-up provider is one of the providers, in this process."""
+    """Register the made-up provider in this process."""
 
     def forget() -> None:
         connectors.providers.cache_clear()
@@ -37,9 +37,9 @@ def registered() -> Iterator[None]:
 
 
 def project_with_it(directory: Path) -> Path:
-    """This project below ``directory``, as links, with the made-up provider's folder beside the others'.
+    """Link this project into ``directory``, with the made-up provider's folder beside the others.
 
-    Only the folders on the way to that one are real.
+    Only the folders on the path to that folder are real.
     """
     project = directory / "project"
     _link_children(PROJECT, project, only=("dags", "plugins", "tests"))

@@ -1,4 +1,4 @@
-"""Notifiers that keep, hang or fail."""
+"""Notifiers that keep their messages, hang or fail."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Outbox(BaseNotifier):
 
 
 class Hanging(Outbox):
-    """Does not come back."""
+    """Never returns."""
 
     def notify(self, context: Any) -> None:
         Event().wait()
 
 
 class Down(Outbox):
-    """Cannot send."""
+    """Always fails."""
 
     def notify(self, context: Any) -> None:
         raise OSError("https://hooks.example.org/s3cret")

@@ -1,4 +1,4 @@
-"""A notifier for tests: what it is told to send stands in a file."""
+"""A notifier for tests: it writes its messages to a file."""
 
 from __future__ import annotations
 

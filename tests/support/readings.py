@@ -1,4 +1,4 @@
-"""What the warehouse's tests share: jobs, readings, and a look at the tables."""
+"""What the warehouse's tests share: jobs, readings, and queries."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def job(
 
 
 def post(content_id: str = "post", message: str | None = "Hello", **metrics: int | None) -> Content:
-    """A post of the window."""
+    """A post in the window."""
     values = {name: None if value is None else Decimal(value) for name, value in metrics.items()}
     return Content(
         content_id, datetime(2026, 11, 18, 12, tzinfo=UTC), "post", message, "https://x", metrics=values
@@ -64,9 +64,9 @@ def reading(
     unsupported: tuple[UnsupportedMetric, ...] = (),
     lookback: int = 3,
 ) -> Reading:
-    """An answer in which each insight metric has ``values``, save those ``without`` any series.
+    """A reading in which each insight metric has ``values``, except those ``without`` a series.
 
-    A day that no insight names is pending, and without any insight there is no data.
+    A day without insights is pending. Without any insights the reading has no data.
     """
     window = Window(day, lookback, 28)
     if series is None:
@@ -82,7 +82,7 @@ def reading(
 
 @dataclass
 class Warehouse:
-    """A migrated database, as a run uses it; ``connect`` opens more connections to it."""
+    """A migrated database, used as a run does; ``connect`` opens more connections to it."""
 
     connection: Database
     connect: Callable[[], Database]
@@ -97,7 +97,7 @@ class Warehouse:
         connection: Database | None = None,
         **how: Any,
     ) -> ledger.Start:
-        """Claim the job, unless that task has, and start it."""
+        """Claim the job, unless this task already has, and start it."""
         claim = ledger.Claim(run or self.run, first_try)
         ledger.claim(connection or self.connection, [one], claim, force=False)
         return ledger.start(connection or self.connection, one, claim, **how)
@@ -111,7 +111,7 @@ class Warehouse:
         posts: Mapping[str, str] | None = None,
         connection: Database | None = None,
     ) -> Stored:
-        """Store an answer, of a start of its own unless one is given."""
+        """Store a reading, in a new start unless one is given."""
         return store(
             connection or self.connection,
             start or self.start(one),
@@ -121,15 +121,15 @@ class Warehouse:
         )
 
     def fail(self, one: IngestJob, error: JobError = REVOKED, start: ledger.Start | None = None) -> None:
-        """Fail the job, in a start of its own unless one is given."""
+        """Fail the job, in a new start unless one is given."""
         ledger.fail(self.connection, start or self.start(one), error, 1)
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """What a query returns."""
+        """The rows of a query."""
         return self.connection.execute(query, parameters).fetchall()
 
     def table(self, name: str, *without: str) -> list[dict[str, Any]]:
-        """All rows of a table in the order of their columns, without some columns."""
+        """All sorted rows of a table, without some columns."""
         with self.connection.connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(f"SELECT * FROM analytics.{name} AS t ORDER BY t::text").fetchall()
         return sorted(({k: v for k, v in row.items() if k not in without} for row in rows), key=str)

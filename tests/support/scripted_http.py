@@ -1,6 +1,6 @@
-"""A real HTTP server that answers what the test says, wire-level faults included.
+"""A real HTTP server that answers as the test says, with faults on the wire too.
 
-The test gives a function from request to step; each step writes to the real socket.
+The test gives a function from request to step. Each step writes to the real socket.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """What arrived: ``path`` as sent (not unquoted), the query, the headers, the client's port."""
+    """A request as received: ``path`` as sent (not unquoted), the query, the headers, the client's port."""
 
     path: str
     query: Mapping[str, str]
@@ -53,7 +53,7 @@ class Hang:
 
 @dataclass(frozen=True)
 class Drip:
-    """``head`` at once, then one byte each ``interval`` seconds, for as long as anyone listens."""
+    """``head`` at once, then one byte every ``interval`` seconds, until the client hangs up."""
 
     head: bytes
     interval: float = 0.02
@@ -61,7 +61,7 @@ class Drip:
 
 @dataclass(frozen=True)
 class CutOff:
-    """A body that promises more bytes than come before the connection closes."""
+    """A body that is shorter than its announced length: the connection closes."""
 
     body: bytes
 
@@ -81,7 +81,7 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Else the body waits 40 ms for the acknowledgement of the headers.
+            # Otherwise the body waits 40 ms for the acknowledgement of the headers.
             disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
@@ -121,13 +121,13 @@ class ScriptedServer:
                     return
 
             def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
             def handle_error(self, request: object, client_address: object) -> None:
-                """A client that hung up, or a reset of our own: what the test is about."""
+                """Print nothing: tests cause hang-ups and resets on purpose."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
@@ -138,7 +138,7 @@ class ScriptedServer:
 
     @property
     def paths(self) -> list[str]:
-        """The paths asked for, in order."""
+        """The requested paths, in order."""
         return [request.path for request in self.requests]
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class ScriptedServer:
 
 @contextmanager
 def scripted_server(*script: Step | Script) -> Iterator[ScriptedServer]:
-    """A server that plays ``script``: one function, or steps of which the last is repeated."""
+    """A server that plays ``script``: one function, or steps; the last step repeats."""
     if len(script) == 1 and callable(script[0]) and not isinstance(script[0], (Reset, Hang)):
         play: Script = script[0]
     else:

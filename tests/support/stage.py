@@ -1,4 +1,4 @@
-"""What end-to-end tests stand on: Airflow, the databases, the stand-in, and questions to each of them."""
+"""What end-to-end tests use: Airflow, the databases, the stand-in, and queries to each of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.days import latest_due_day
 from include.social_analytics.settings import Settings
 
-#: The latest day whose run is due: what a scheduler would run now.
+#: The latest due day: the one that a scheduler would run now.
 DAY = latest_due_day(datetime.now(UTC), Settings())
 
 
@@ -38,13 +38,13 @@ class Stage:
     home: Path
     _pages: Iterator[Page]
     _organizations: Iterator[int]
-    #: What Airflow and the package told StatsD, a line a metric.
+    #: What Airflow and the package sent to StatsD: one line for each metric.
     metrics: set[str] = field(default_factory=set)
-    #: The organization that catch-up found, and its pages.
+    #: The organization that catch-up ran for, and its pages.
     caught_up: tuple[str, list[Page]] = ("", [])
 
     def organization(self, pages: int) -> tuple[str, list[Page]]:
-        """A new organization with so many healthy pages; the integration's id is the page's."""
+        """Add an organization with this many healthy channels. An integration has its Facebook page's id."""
         organization_id = f"org-{next(self._organizations)}"
         members = [next(self._pages) for _ in range(pages)]
         insert_organization(self.postiz, organization_id)
@@ -53,11 +53,11 @@ class Stage:
         return organization_id, members
 
     def fault(self, page: Page, kind: str, **how: Any) -> None:
-        """Make the API answer wrongly for a page."""
+        """Set a fault of the API for a page."""
         self.world.faults.set(page.id, Fault(kind, **how))
 
     def start(self, **conf: Any) -> str:
-        """Trigger a manual run, for ``DAY`` unless told otherwise; returns its id."""
+        """Trigger a manual run, by default for ``DAY``; returns its id."""
         return self.airflow.trigger({"date": DAY.isoformat(), **conf})
 
     def run(self, **conf: Any) -> Run:
@@ -70,7 +70,7 @@ class Stage:
         return Run(run_id, self.airflow.run_state(run_id), self.airflow.task_instances(run_id), self.airflow)
 
     def clear(self, run_id: str, map_index: int | None = None) -> None:
-        """Clear a run, or one mapped ingest and what follows it, as the UI's dialogs do."""
+        """Clear a run, or one mapped ingest and its downstream tasks, as the UI's dialogs do."""
         how = {"only_failed": False, "dry_run": False}
         if map_index is None:
             self.airflow.api("POST", f"dags/{DAILY_DAG}/dagRuns/{run_id}/clear", how)
@@ -101,7 +101,7 @@ class Stage:
         return [tuple(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
     def job(self, page: Page, day: date = DAY) -> dict[str, Any]:
-        """The ledger's row of a page's day."""
+        """The ledger's row for a page's day."""
         [row] = self.rows(
             "SELECT * FROM analytics.ingest_job WHERE integration_id = %s AND date = %s", page.id, day
         )
@@ -144,12 +144,12 @@ class Run:
         return sorted(found, key=lambda one: one["map_index"])
 
     def failure(self, task_id: str) -> str:
-        """What ended an unmapped task."""
+        """The exception that failed an unmapped task."""
         [instance] = self.of(task_id)
         return self.airflow.failure_of(self.run_id, instance)
 
 
-#: What must not differ between two runs of a day that saw the same answers.
+#: Must be equal after two runs of a day that read the same answers.
 COMPARED = {
     "integration_metric_daily": "integration_id, metric, date, organization_id, provider, value,"
     " source_metric, job_id",
@@ -162,7 +162,7 @@ COMPARED = {
 
 
 def tables(stage: Stage, organization_id: str) -> dict[str, list[tuple]]:
-    """An organization's rows of all tables, but for the moments of reading and writing."""
+    """An organization's rows of all tables, without the times of reading and writing."""
     pages = "SELECT integration_id FROM analytics.ingest_job WHERE organization_id = %s"
     found = {}
     for table, columns in COMPARED.items():
@@ -173,13 +173,13 @@ def tables(stage: Stage, organization_id: str) -> dict[str, list[tuple]]:
 
 
 def expected(stage: Stage, pages: list[Page], source_metric: str, day: date = DAY) -> int:
-    """An organization's sum of a metric, from the pages' own figures."""
+    """An organization's sum of a metric, from its pages' figures in the stand-in."""
     return sum(stage.world.page_value(page.id, source_metric, day) for page in pages)
 
 
 @contextmanager
 def statsd() -> Iterator[tuple[int, set[str]]]:
-    """A StatsD server on loopback: its port, and the lines that come in."""
+    """A StatsD server on loopback: its port, and the lines that it receives."""
     lines: set[str] = set()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -193,6 +193,6 @@ def statsd() -> Iterator[tuple[int, set[str]]]:
         try:
             yield server.getsockname()[1], lines
         finally:
-            # Nothing comes from an empty packet but the end.
+            # An empty packet ends the thread.
             server.sendto(b"", server.getsockname())
             receiver.join()

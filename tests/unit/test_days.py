@@ -1,4 +1,4 @@
-"""Which day a run covers, and when it is due: over clock changes, in many zones, for every kind of run."""
+"""Which day a run covers, and when it is due: with clock changes, in many zones, for every kind of run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_day_ends_at_midnight_in_los_angeles(day, ended):
         ("America/Los_Angeles", "02:00", "2026-03-07", "2026-03-08T10:00"),
         ("America/Los_Angeles", "02:30", "2026-03-07", "2026-03-08T10:30"),
         ("America/Los_Angeles", "02:00", "2026-03-08", "2026-03-09T09:00"),
-        # 01:30 comes twice there on 1 November.
+        # 01:30 occurs twice in Los Angeles on 1 November.
         ("America/Los_Angeles", "01:30", "2026-10-31", "2026-11-01T08:30"),
         ("America/Los_Angeles", "02:00", "2026-10-31", "2026-11-01T10:00"),
         ("America/Los_Angeles", "00:00", "2026-11-01", "2026-11-02T08:00"),
@@ -79,24 +79,24 @@ def test_a_day_ends_at_midnight_in_los_angeles(day, ended):
         ("Asia/Kolkata", "13:30", "2026-11-22", "2026-11-23T08:00"),
         ("Asia/Kolkata", "02:00", "2026-11-22", "2026-11-23T20:30"),
         ("Europe/Berlin", "02:00", "2026-11-22", "2026-11-24T01:00"),
-        # 02:30 does not exist in Berlin on 29 March, and comes twice on 25 October.
+        # 02:30 does not exist in Berlin on 29 March, and occurs twice on 25 October.
         ("Europe/Berlin", "02:30", "2026-03-27", "2026-03-29T01:30"),
         ("Europe/Berlin", "02:30", "2026-10-23", "2026-10-25T00:30"),
         ("Pacific/Auckland", "02:00", "2026-11-22", "2026-11-23T13:00"),
     ],
 )
-def test_the_run_is_due_at_the_first_run_at_once_the_day_has_ended(zone, run_at, day, due):
+def test_the_run_is_due_at_the_first_run_at_after_the_days_end(zone, run_at, day, due):
     schedule = DaySchedule(ZoneInfo(zone), time.fromisoformat(run_at))
     assert schedule.run_time(date.fromisoformat(day)) == utc(due)
 
 
 def test_the_second_occurrence_counts_when_the_first_is_before_the_days_end():
-    # In Chicago 01:30 comes at 06:30 and 07:30 UTC that night; the day ends at 07:00 UTC.
+    # In Chicago 01:30 is at 06:30 and 07:30 UTC that night; the day ends at 07:00 UTC.
     schedule = DaySchedule(ZoneInfo("America/Chicago"), time(1, 30))
     assert schedule.run_time(date(2026, 10, 31)) == utc("2026-11-01T07:30")
 
 
-def test_two_days_that_fall_due_together_run_a_second_apart():
+def test_two_days_that_are_due_together_run_a_second_apart():
     # 7 March ends at 08:00 UTC on the 8th, 8 March at 07:00 UTC on the 9th.
     schedule = DaySchedule(ZoneInfo("UTC"), time(7, 30))
     assert schedule.run_time(date(2026, 3, 7)) == utc("2026-03-09T07:30:00")
@@ -116,7 +116,7 @@ def test_over_two_years_no_run_is_before_its_days_end_or_more_than_a_day_after_i
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.timezone}-{s.run_at}")
-def test_the_latest_due_day_changes_exactly_when_a_run_falls_due(schedule):
+def test_the_latest_due_day_changes_exactly_when_a_run_is_due(schedule):
     for day in TWO_YEARS:
         due = schedule.run_time(day)
         assert schedule.latest_due_day(due) >= day
@@ -167,7 +167,7 @@ def refusal(run_type: str = "manual", **given: object) -> str:
     ],
     ids=repr,
 )
-def test_a_scheduled_or_backfill_run_covers_the_day_it_is_labelled_with(run_type):
+def test_a_scheduled_or_backfill_run_covers_the_day_of_its_label(run_type):
     before_the_start_date = utc("2026-10-05T00:00")
     assert covered(run_type, logical_date=before_the_start_date, params={"date": None}) == date(2026, 10, 5)
 
@@ -178,7 +178,7 @@ def test_a_manual_run_covers_the_day_of_its_param():
 
 
 @pytest.mark.parametrize("run_type", ["manual", DagRunType.OPERATOR_TRIGGERED, "asset_triggered"])
-def test_without_the_param_a_logical_date_at_midnight_utc_is_the_days_label(run_type):
+def test_without_the_param_a_logical_date_at_midnight_utc_is_a_label(run_type):
     assert covered(run_type, logical_date=utc("2026-11-05T00:00")) == date(2026, 11, 5)
 
 
@@ -194,7 +194,7 @@ def test_midnight_utc_is_recognised_in_any_zone():
         ("2026-11-23T11:17:42.123456", "2026-11-22"),
     ],
 )
-def test_an_instant_means_the_latest_day_due_then(moment, day):
+def test_a_moment_means_the_latest_day_due_at_that_moment(moment, day):
     assert covered(logical_date=utc(moment)) == date.fromisoformat(day)
     assert covered(run_after=utc(moment)) == date.fromisoformat(day)
 
@@ -212,13 +212,13 @@ def test_a_manual_run_cleared_later_still_covers_the_same_day():
         ("backfill", {"logical_date": utc("2026-11-23T00:00")}, "logical date"),
     ],
 )
-def test_a_day_that_has_not_ended_is_refused_by_the_fields_name(run_type, given, field):
+def test_a_day_that_has_not_ended_is_refused_with_the_fields_name(run_type, given, field):
     reason = refusal(run_type, **given)
     assert reason.startswith(f"{field} asks for 2026-11-2")
     assert "has not ended" in reason
 
 
-def test_a_day_may_be_asked_for_from_the_moment_it_ends():
+def test_a_day_can_be_requested_from_the_moment_it_ends():
     ended = utc("2026-11-23T08:00")
     asked = {"params": {"date": "2026-11-22"}}
     assert covered(**asked, now=ended) == date(2026, 11, 22)
@@ -237,7 +237,7 @@ def test_a_date_in_a_backfills_configuration_is_refused():
     assert "configuration of a backfill" in refusal("backfill", conf={"date": "2026-11-06"}, **given)
 
 
-def test_an_empty_date_in_a_backfills_configuration_is_as_good_as_none():
+def test_an_empty_date_in_a_backfills_configuration_is_accepted():
     given = {"logical_date": utc("2026-11-05T00:00"), "params": {"date": None}}
     assert covered("backfill", conf={"date": None}, **given) == date(2026, 11, 5)
 
@@ -250,19 +250,19 @@ def test_an_empty_date_in_a_backfills_configuration_is_as_good_as_none():
         {"run_after": utc("2026-11-01T12:00")},
     ],
 )
-def test_a_manual_run_before_the_start_date_is_sent_to_backfill(given):
+def test_a_manual_run_before_the_start_date_is_refused_with_the_backfill_command(given):
     reason = refusal(**given)
     assert "SOCIAL_ANALYTICS_START_DATE (2026-11-01)" in reason
     assert "airflow backfill create --from-date 2026-10-31 --to-date 2026-10-31" in reason
 
 
 @pytest.mark.parametrize("run_type", ["backfill", "scheduled"])
-def test_a_backfill_may_go_before_the_start_date_and_an_older_scheduled_run_may_be_cleared(run_type):
+def test_backfills_and_cleared_scheduled_runs_can_precede_the_start_date(run_type):
     assert covered(run_type, logical_date=label_of(date(2026, 10, 1))) == date(2026, 10, 1)
 
 
 @pytest.mark.parametrize("day", ["2026-03-07", "2026-03-08", "2026-07-01", "2026-10-31", "2026-11-01"])
-def test_a_value_as_of_now_is_on_time_for_36_hours_after_the_days_end_whatever_the_clocks_do(day):
+def test_a_value_as_of_now_is_on_time_for_36_hours_after_the_days_end(day):
     day = date.fromisoformat(day)
     end = day_ended_at(day, LOS_ANGELES)
     assert is_on_time(day, LOS_ANGELES, end + timedelta(hours=36) - timedelta(microseconds=1))
@@ -273,11 +273,11 @@ def test_a_value_as_of_now_is_on_time_for_36_hours_after_the_days_end_whatever_t
     ("zone", "due"),
     [
         ("Pacific/Honolulu", "2026-11-21T10:00"),
-        # Ends before Los Angeles does, so the day there decides.
+        # The day ends earlier there than in Los Angeles, which decides.
         ("Asia/Tokyo", "2026-11-21T08:00"),
     ],
 )
-def test_a_run_waits_for_the_end_of_the_day_in_the_last_of_the_providers_zones(monkeypatch, zone, due):
+def test_a_run_waits_until_the_day_has_ended_for_every_provider(monkeypatch, zone, due):
     facebook = providers()["facebook"]
     other = replace(facebook, name="other", timezone=ZoneInfo(zone))
     monkeypatch.setattr(days, "providers", lambda: {"facebook": facebook, "other": other})
@@ -290,7 +290,7 @@ def test_a_run_waits_for_the_end_of_the_day_in_the_last_of_the_providers_zones(m
     require_ended(date(2026, 11, 20), utc(due), "DATE")
 
 
-def test_where_all_providers_days_end_early_a_day_may_be_due_on_its_own_date(monkeypatch):
+def test_a_day_can_be_due_on_its_own_date_if_it_ends_early_for_all_providers(monkeypatch):
     tokyo = replace(providers()["facebook"], timezone=ZoneInfo("Asia/Tokyo"))
     monkeypatch.setattr(days, "providers", lambda: {"facebook": tokyo})
     schedule = DaySchedule(ZoneInfo("UTC"), time(16, 0))

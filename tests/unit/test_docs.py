@@ -1,4 +1,4 @@
-"""The docs say what is so, and a reader finds each of them."""
+"""The docs are up to date, and the README links to each of them."""
 
 import re
 
@@ -11,7 +11,7 @@ README = PROJECT / "README.md"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_tables_are_those_of_the_code(document):
+def test_the_tables_in_the_docs_are_those_of_the_code(document):
     assert document.read_text() == rendered()[document], "The tables are out of date: run `make docs`."
 
 
@@ -26,20 +26,20 @@ def test_each_fault_is_marked_with_what_breaks_and_what_happens(path):
     assert [name for name, mark in marks(path).items() if mark is None] == []
 
 
-def test_a_newcomer_reads_the_readme_in_one_go():
+def test_the_readme_has_at_most_120_lines():
     assert len(README.read_text().splitlines()) <= 120
 
 
 def links(text: str) -> list[str]:
-    """The files that a document links to or shows; not what is elsewhere."""
+    """The files that a document links to or shows. Links elsewhere are left out."""
     return re.findall(r"\[[^\]]*\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)", text)
 
 
-def test_the_readme_leads_to_each_document():
+def test_the_readme_links_to_each_document():
     to = {README.parent / link for link in links(README.read_text())}
     assert {*DOCUMENTS, PROJECT / "CHANGELOG.md"} - {README} <= to
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, PROJECT / "CHANGELOG.md"], ids=lambda path: path.name)
-def test_each_link_leads_to_a_file(document):
+def test_each_link_points_to_a_file(document):
     assert [link for link in links(document.read_text()) if not (document.parent / link).exists()] == []

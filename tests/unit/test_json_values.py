@@ -1,4 +1,4 @@
-"""Hostile JSON values become our types, or None."""
+"""Malformed JSON values become our types, or None."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from include.social_analytics.json_values import amount, moment, text
         ('"123"', None),
         ("true", None),
         ("[1, 2]", None),
-        # An empty object names no type; it does not say zero.
+        # An empty object has no types; that is not zero.
         ("{}", None),
         ('{"a": {}}', None),
-        # Without one part the sum would be too small.
+        # If one part is unknown, a sum would be too small.
         ('{"like": 3, "love": null}', None),
         ('{"like": 3, "love": NaN}', None),
         ('{"a": {"b": {"c": 1}}}', None),
@@ -56,11 +56,11 @@ def test_amounts(source: str, expected: object) -> None:
         {},
     ],
 )
-def test_what_is_no_moment_is_none(value: object) -> None:
+def test_a_value_that_is_not_a_timestamp_is_none(value: object) -> None:
     assert moment(value) is None
 
 
-def test_text_is_what_postgres_can_store() -> None:
+def test_text_keeps_only_what_postgres_can_store() -> None:
     assert text("a\x00b\ud800c", 10) == "ab?c"
     assert text("abc", 2) == "ab"
     assert text("\x00", 2) is None

@@ -1,4 +1,4 @@
-"""The cooldown of one process, and the key that workers share."""
+"""The cooldown of one process, and the key that workers share in Redis."""
 
 from __future__ import annotations
 

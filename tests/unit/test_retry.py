@@ -1,4 +1,4 @@
-"""The waits between Airflow's tries: they double, stay under the cap, and differ between mapped tasks."""
+"""The waits between Airflow's tries: they double, stay below the cap, and differ between mapped tasks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def delays(
     exception: BaseException | None = None,
     policy: SpreadRetryPolicy = POLICY,
 ) -> list[float]:
-    """What two hundred mapped tasks that failed together would wait, in seconds."""
+    """The waits, in seconds, of two hundred mapped tasks that failed together."""
     decisions = [policy.evaluate(exception or TimeoutError(), try_number, max_tries) for _ in range(200)]
     assert {decision.action for decision in decisions} == {RetryAction.RETRY}
     return [decision.retry_delay.total_seconds() for decision in decisions]
 
 
 @pytest.mark.parametrize(("try_number", "backoff"), [(1, 120), (2, 240), (3, 480)])
-def test_the_backoff_doubles_and_is_never_exceeded(try_number, backoff):
+def test_waits_are_between_half_and_all_of_the_doubling_backoff(try_number, backoff):
     assert backoff / 2 <= min(delays(try_number)) <= max(delays(try_number)) <= backoff
 
 
@@ -41,7 +41,7 @@ def test_tasks_that_fail_together_do_not_come_back_together(try_number):
     assert max(waits) - min(waits) > 120 * 2 ** (try_number - 1) / 4
 
 
-def test_the_cap_holds_and_still_spreads():
+def test_waits_at_the_cap_stay_under_it_and_are_spread():
     policy = SpreadRetryPolicy(
         retries=9, retry_delay=timedelta(minutes=2), max_retry_delay=timedelta(minutes=5)
     )
@@ -51,8 +51,8 @@ def test_the_cap_holds_and_still_spreads():
         assert len(set(waits)) > 190
 
 
-def test_a_clear_starts_the_backoff_anew():
-    # Cleared after its fourth try: Airflow goes on counting from 5, with max_tries 4 + 3.
+def test_a_clear_restarts_the_backoff():
+    # Cleared after its fourth try: Airflow counts on from 5, with max_tries 4 + 3.
     assert max(delays(try_number=5, max_tries=7)) <= 120
     assert min(delays(try_number=6, max_tries=7)) >= 120
     assert max(delays(try_number=6, max_tries=7)) <= 240
@@ -65,12 +65,12 @@ def test_zero_delays_stay_zero():
     assert set(delays(3, policy=policy)) == {0.0}
 
 
-def test_the_reason_tells_the_retry_and_the_wait_and_nothing_of_the_error():
+def test_the_reason_names_the_retry_and_the_wait_but_not_the_error():
     decision = POLICY.evaluate(JobError(ErrorCode.NETWORK, "No route to the host."), 2, 3)
     assert decision.reason == f"Retry 2 of 3 in {decision.retry_delay.total_seconds():.0f} s"
 
 
-def test_it_does_not_change_the_serialized_dag_from_parse_to_parse():
+def test_the_policy_is_serialized_the_same_at_every_parse():
     def parse() -> str:
         with DAG("retrying", schedule=None, start_date=datetime(2026, 11, 1, tzinfo=UTC)) as dag:
 

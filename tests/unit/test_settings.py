@@ -1,4 +1,4 @@
-"""Settings: every variable is read, and a bad value gives one sentence that names it."""
+"""Settings: every variable is read, and an error about a bad value is one sentence that names it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from include.social_analytics.settings import Notifier, SettingError, Settings
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings that a process with this environment has."""
+    """The settings of a process with this environment."""
     with mock.patch.dict(os.environ, environment):
         return Settings.from_environment()
 
 
-def test_without_variables_the_defaults_of_the_readme_hold():
+def test_without_variables_the_documented_defaults_apply():
     assert read({}) == Settings()
 
 
@@ -113,7 +113,7 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
         ("START_DATE", "2026-02-30"),
         ("START_DATE", "01.11.2026"),
         ("START_DATE", "2026-11-01T00:00"),
-        # A slip of the finger, and hundreds of thousands of runs to catch up with.
+        # A typo would make hundreds of thousands of runs to catch up.
         ("START_DATE", "0206-11-01"),
         ("START_DATE", "9999-12-31"),
     ],
@@ -128,7 +128,7 @@ def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
 
 
 @pytest.mark.parametrize("deadline", ["02:00", "01:59"])
-def test_a_deadline_that_is_not_after_the_time_of_the_run_is_named_with_it(deadline):
+def test_a_deadline_that_is_not_after_the_run_time_is_refused_with_both_times(deadline):
     with pytest.raises(SettingError) as raised:
         read({"SOCIAL_ANALYTICS_DEADLINE": deadline})
     assert str(raised.value) == (
@@ -149,7 +149,7 @@ def test_a_deadline_that_is_not_after_the_time_of_the_run_is_named_with_it(deadl
         "[" * 10**5,
     ],
 )
-def test_a_bad_notifier_is_named_and_its_secrets_are_not(text):
+def test_a_bad_notifier_is_named_without_its_secrets(text):
     with pytest.raises(SettingError) as raised:
         read({"SOCIAL_ANALYTICS_NOTIFIER": text})
     assert str(raised.value).startswith("SOCIAL_ANALYTICS_NOTIFIER must be JSON such as ")

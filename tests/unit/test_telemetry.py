@@ -1,4 +1,4 @@
-"""What is told of a judged day, by provider."""
+"""The metrics sent for a judged day, by provider."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def gauges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, 
     return told
 
 
-def test_a_judged_day_is_told_by_provider(gauges) -> None:
+def test_a_judged_day_is_reported_by_provider(gauges) -> None:
     end = datetime(2026, 11, 21, 8, tzinfo=UTC)
     telemetry.day_checked("facebook", ratio=0.75, failed_for_owner=3, day_end=end)
     tags = {"provider": "facebook"}
@@ -32,7 +32,7 @@ def test_a_judged_day_is_told_by_provider(gauges) -> None:
     ]
 
 
-def test_a_provider_without_a_complete_day_tells_of_none(gauges) -> None:
+def test_a_provider_without_a_complete_day_reports_none(gauges) -> None:
     telemetry.day_checked("youtube", ratio=0, failed_for_owner=0, day_end=None)
     assert [name for name, _, _ in gauges] == [
         "social_analytics.coverage",

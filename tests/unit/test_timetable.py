@@ -1,4 +1,4 @@
-"""The timetable: every day once, catch-up, backfills, and the way through Airflow's serialization."""
+"""The timetable: every day once, catch-up, backfills, and Airflow's serialization."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def plugin(monkeypatch):
 
 @pytest.fixture
 def dag(plugin) -> SerializedDAG:
-    """A DAG with the timetable, as the scheduler sees it: through JSON and back."""
+    """A DAG with the timetable as the scheduler sees it: serialized to JSON and back."""
     source = DAG("daily", schedule=DAILY, start_date=datetime(2026, 11, 1, tzinfo=UTC), catchup=True)
     return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(source))))
 
 
-def test_a_run_is_labelled_with_its_day_and_due_at_two_the_night_after():
+def test_a_run_is_labelled_with_its_day_and_due_at_two_the_next_night():
     assert next_run(last="2026-11-21") == DagRunInfo(
         run_after=at("2026-11-23T10:00"), data_interval=interval("2026-11-22")
     )
@@ -90,7 +90,7 @@ def test_a_run_is_labelled_with_its_day_and_due_at_two_the_night_after():
         ("UTC", time(7, 30)),
     ],
 )
-def test_over_two_years_every_day_comes_exactly_once_and_never_before_it_has_ended(timezone, run_at):
+def test_over_two_years_every_day_comes_once_and_never_before_its_end(timezone, run_at):
     timetable = CalendarDayTimetable(ZoneInfo(timezone), run_at, FIRST_DAY)
     restriction = TimeRestriction(at("2026-01-01"), at("2027-12-31"), catchup=True)
     runs: list[DagRunInfo] = []
@@ -101,7 +101,7 @@ def test_over_two_years_every_day_comes_exactly_once_and_never_before_it_has_end
     days = [info.logical_date.date() for info in runs]
     assert days == [date(2026, 1, 1) + timedelta(days=n) for n in range(730)]
     assert all(info.run_after >= day_ended_at(day, LOS_ANGELES) for info, day in zip(runs, days, strict=True))
-    # A backfill names its runs by this moment, so no two may share it.
+    # A backfill names its runs after this moment, so each must be different.
     assert [info.run_after for info in runs] == sorted({info.run_after for info in runs})
 
 
@@ -118,7 +118,7 @@ def test_over_two_years_every_day_comes_exactly_once_and_never_before_it_has_end
         ({}, "2020-01-01"),
     ],
 )
-def test_catch_up_goes_on_from_the_last_day_within_start_and_end(given, day):
+def test_catch_up_continues_after_the_last_day_within_start_and_end(given, day):
     assert next_day(**given) == day
 
 
@@ -138,12 +138,12 @@ def test_without_catch_up_missed_days_are_left_out(now, given, day):
         assert next_day(**given, catchup=False) == day
 
 
-def test_catch_up_begins_on_the_first_day_and_a_backfill_may_go_before_it():
+def test_catch_up_begins_on_the_first_day_and_a_backfill_can_precede_it():
     assert next_day(earliest="2019-12-01") == "2020-01-01"
     assert next_day(earliest="2019-12-01", latest="2019-12-03") == "2019-12-01"
 
 
-def test_a_last_interval_from_another_schedule_is_no_hindrance():
+def test_a_last_interval_from_another_schedule_is_accepted():
     restriction = TimeRestriction(at("2026-11-01"), None, catchup=True)
     last = DataInterval.exact(at("2026-11-05T10:00"))
     info = DAILY.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
@@ -185,14 +185,14 @@ def test_the_id_of_a_scheduled_run_names_its_day():
 
 
 @pytest.mark.parametrize("day", ["2026-11-22", None])
-def test_a_day_may_have_many_manual_runs(day):
+def test_a_day_can_have_many_manual_runs(day):
     first = run_id(DagRunType.MANUAL, "2026-11-23T12:00:00.000001", day)
     second = run_id(DagRunType.MANUAL, "2026-11-23T12:00:00.000002", day)
     assert first == "manual__2026-11-23T12:00:00.000001+00:00"
     assert first != second
 
 
-def test_the_schedule_reads_well():
+def test_the_schedule_has_a_readable_summary():
     assert DAILY.summary == "Daily, 02:00 America/Los_Angeles"
     assert DAILY.description == (
         "Every day, at the first 02:00 in America/Los_Angeles after the day has ended for every provider"
@@ -204,7 +204,7 @@ def test_the_schedule_reads_well():
     [DAILY, CalendarDayTimetable(ZoneInfo("Asia/Kolkata"), time(23, 59, 59, 5), FIRST_DAY)],
     ids=["default", "other"],
 )
-def test_airflow_reads_back_what_it_wrote(plugin, timetable):
+def test_the_timetable_survives_airflows_serialization(plugin, timetable):
     encoded = json.loads(json.dumps(encode_timetable(timetable)))
     assert encoded["__type"] == "include.social_analytics.timetable.CalendarDayTimetable"
     decoded = decode_timetable(encoded)
@@ -214,7 +214,7 @@ def test_airflow_reads_back_what_it_wrote(plugin, timetable):
     assert decoded != CalendarDayTimetable(ZoneInfo("UTC"), time(3, 0), FIRST_DAY)
 
 
-def test_the_plugin_is_what_makes_it_readable(plugin, monkeypatch, tmp_path):
+def test_without_the_plugin_airflow_cannot_read_the_timetable(plugin, monkeypatch, tmp_path):
     encoded = encode_timetable(DAILY)
     plugins_manager._get_plugins.cache_clear()
     plugins_manager.get_timetables_plugins.cache_clear()

@@ -29,7 +29,7 @@ class Chatter(Case):
     }
 
     def __init__(self, now: datetime, day: date) -> None:
-        # There is no such package before the made-up provider is registered.
+        # The package exists only once the made-up provider is registered.
         from include.sandbox.stand_ins.chatter.api import ChatterApi
         from include.sandbox.stand_ins.chatter.world import World, make_room
 

@@ -1,4 +1,4 @@
-"""One deployment of the compose file for all of its tests: two workers, as its users would run it."""
+"""One deployment of the compose file for all of its tests, with two workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVICES = {
     "api-server", "scheduler", "dag-processor", "triggerer", "worker",
 }  # fmt: skip
 
-#: Nobody waits minutes for what is to be seen in seconds. All else is as the file says.
+#: Shorter intervals, so that tests take seconds instead of minutes. All else is as in the file.
 HURRIED = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
@@ -38,11 +38,11 @@ HURRIED = {
 
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[DeployedStage]:
-    """The deployment, up and healthy, its DAG still paused; its Postiz is the demo profile's, empty."""
-    # The API's clock stands, so that asked twice it answers the same.
+    """The deployment: up and healthy, the DAG paused. Its Postiz is that of the profile `demo`, empty."""
+    # The API's clock is fixed, so that it gives the same answers twice.
     now = datetime.now(UTC)
     world = hostile_world(range(1, 400), now=lambda: now)
-    # Not in pytest's own directory, which it closes to Postgres's user.
+    # Not in pytest's own directory: Postgres's user cannot read it.
     with (
         tempfile.TemporaryDirectory(prefix="social-analytics-compose-") as name,
         serve(world) as sandbox,
@@ -57,7 +57,7 @@ def deployed() -> Iterator[DeployedStage]:
             f"SOCIAL_ANALYTICS_START_DATE={CATCH_UP[0]}\n"
             f"SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS={MAX_ACTIVE_RUNS}\n"
             f"SOCIAL_ANALYTICS_MAX_CONCURRENT_TASKS={MAX_CONCURRENT_TASKS}\n"
-            # Four channels or more are dealt out in batches.
+            # With four channels or more, a task takes a batch.
             "SOCIAL_ANALYTICS_MAX_MAPPED_TASKS=3\n"
             "SOCIAL_ANALYTICS_RETRY_DELAY=0\n"
             "SOCIAL_ANALYTICS_MAX_RETRY_DELAY=1\n"
@@ -87,7 +87,7 @@ def deployed() -> Iterator[DeployedStage]:
 
 @pytest.fixture(autouse=True)
 def _no_faults(deployed: DeployedStage) -> Iterator[None]:
-    """One test's faults are not the next one's."""
+    """Clear a test's faults at its end."""
     yield
     for page_id in (Faults.APP, *deployed.world.pages):
         deployed.world.faults.clear(page_id)
@@ -95,7 +95,7 @@ def _no_faults(deployed: DeployedStage) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stage(deployed: DeployedStage) -> DeployedStage:
-    """The deployment, its DAG unpaused and caught up with the organization org-1, which has six pages."""
+    """The deployment, its DAG unpaused and caught up for the organization org-1, which has six channels."""
     deployed.caught_up = deployed.organization(6)
     deployed.wait_for(deployed.airflow.knows_the_dag, 60)
     deployed.airflow.unpause()

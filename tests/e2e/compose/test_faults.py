@@ -1,4 +1,4 @@
-"""Faults of the deployment, each caused for real. Their marks are a table in the docs."""
+"""Faults of the deployment, each caused for real. Their marks make a table in the docs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.stage import expected
 
 
 def views(stage: DeployedStage, organization_id: str) -> tuple:
-    """The organization's figure, and of how many of its channels."""
+    """The organization's views, with how many channels reported and were expected."""
     return stage.figures(organization_id)["views"]
 
 
 def run_that_waits(stage: DeployedStage, channels: int = 2) -> tuple[str, str, list[Page]]:
-    """A run, its organization and its channels, of which the first waits for the API to answer."""
+    """Start a run whose first channel waits for the API; returns run, organization and channels."""
     organization_id, pages = stage.organization(channels)
     stage.fault(pages[0], "held")
     run_id = stage.start(organization_id=organization_id)
@@ -31,7 +31,7 @@ def run_that_waits(stage: DeployedStage, channels: int = 2) -> tuple[str, str, l
 
 
 def process_that_waits_for_the_api(stage: DeployedStage) -> psutil.Process:
-    """The one task process that waits for an answer; once there is one."""
+    """Wait for the one task process that waits for an answer; returns it."""
     stage.wait_for(lambda: len(stage.deployment.task_processes(stage.api_port)) == 1, 90)
     return stage.deployment.task_process(stage.api_port)
 
@@ -42,7 +42,7 @@ def broker(stage: DeployedStage) -> str:
 
 
 def all_stored_once(stage: DeployedStage, organization_id: str, pages: list) -> None:
-    """Each channel's day is there, whole and once; the ledger says so."""
+    """Each channel's day is stored once and completely, and the ledger says so."""
     for page in pages:
         job = stage.job(page)
         assert (job["status"], job["error_code"]) == ("succeeded", None)
@@ -75,11 +75,11 @@ def test_another_worker_retries_a_killed_workers_task(stage):
     "A task is killed after it has stored its data and before it reports success",
     "It is retried, and makes no further call.",
 )
-def test_a_task_killed_after_its_commit_reads_nothing_again(stage):
+def test_a_task_killed_after_its_commit_is_not_read_again(stage):
     run_id, organization_id, [page] = run_that_waits(stage, 1)
     task = process_that_waits_for_the_api(stage)
     supervisor = task.parent()
-    # Whatever the task reports, nobody hears it.
+    # With its supervisor suspended, the task's report reaches nobody.
     supervisor.suspend()
     stage.world.faults.clear(page.id)
     stage.wait_for(lambda: stage.job(page)["status"] == "succeeded")
@@ -122,7 +122,7 @@ def test_a_new_scheduler_finishes_the_run(stage):
     scheduler = stage.deployment.the("scheduler")
     stage.deployment.kill(scheduler)
     stage.world.faults.clear(pages[0].id)
-    # The worker goes on without a scheduler.
+    # The worker continues without a scheduler.
     stage.wait_for(lambda: stage.job(pages[0])["status"] == "succeeded")
     stage.deployment.restart(scheduler)
     assert stage.ended(run_id).state == "success"
@@ -156,10 +156,10 @@ def test_workers_and_scheduler_reconnect_to_redis(stage):
     log = stage.deployment.log(stage.deployment.the("scheduler"))
     told = len(log.read_text())
     with redis_gone(stage):
-        # What runs goes on: it needs Redis for nothing but the shared cooldown.
+        # A running task continues: it needs Redis only for the shared cooldown.
         stage.world.faults.clear(pages[0].id)
         stage.wait_for(lambda: stage.job(pages[0])["status"] == "succeeded")
-        # And what would follow cannot be handed out; the scheduler has noticed.
+        # The scheduler cannot queue what follows, and logs it.
         stage.wait_for(lambda: "Connection refused" in log.read_text()[told:])
     assert stage.ended(run_id).state == "success"
     assert {stage.job(page)["attempts"] for page in pages} == {1}
@@ -168,7 +168,7 @@ def test_workers_and_scheduler_reconnect_to_redis(stage):
 
 @contextmanager
 def redis_gone(stage: DeployedStage) -> Iterator[None]:
-    """Without Redis for the time of the block: killed, not asked to save anything."""
+    """Kill Redis, without letting it save anything, and restart it at the block's end."""
     server = stage.deployment.the("redis")
     stage.deployment.kill(server)
     try:
@@ -207,7 +207,7 @@ def test_a_task_survives_a_restart_of_postgres(stage):
     stage.deployment.kill(database)
     stage.deployment.restart(database)
     stage.reconnect()
-    # Airflow ends where it cannot reach its database, and is started again.
+    # Airflow's services end without their database, and are restarted.
     stage.wait_for(stage.airflow.is_healthy, 180)
     stage.world.faults.clear(pages[0].id)
     assert stage.ended(run_id).state == "success"
@@ -227,7 +227,7 @@ def test_no_worker_calls_a_throttled_app(stage):
     assert stage.job(canary)["error_code"] == "rate_limited"
     stage.sandbox.clear_calls()
 
-    # Within the cooldown's minute, on the worker that has not met the throttle.
+    # Within the cooldown's minute, on the worker that did not get the throttle.
     with the_only_worker(stage, 2):
         others = stage.start(organization_id=organization_id)
         stage.wait_for(lambda: states_of_ingests(stage, others) == ["up_for_reschedule"] * 3)
@@ -243,7 +243,7 @@ def test_no_worker_calls_a_throttled_app(stage):
 
 
 def states_of_ingests(stage: DeployedStage, run_id: str) -> list[str]:
-    """The states of a run's mapped ingests; none before the list is there."""
+    """The states of a run's mapped ingests; none before the listing has ended."""
     instances = stage.airflow.task_instances(run_id)
     return [
         one["state"] for one in instances if one["task_id"] == "analytics_ingest" and one["map_index"] >= 0
@@ -252,7 +252,7 @@ def states_of_ingests(stage: DeployedStage, run_id: str) -> list[str]:
 
 @contextmanager
 def the_only_worker(stage: DeployedStage, number: int) -> Iterator[None]:
-    """Let one worker alone take tasks from the queue for the time of the block."""
+    """Let only one worker take tasks from the queue during the block."""
     control = Celery(broker=broker(stage)).control
     other = [f"worker@{stage.deployment.the('worker', 3 - number).hostname}"]
     [answer] = control.cancel_consumer("default", destination=other, reply=True, timeout=10)

@@ -1,4 +1,4 @@
-"""The profile `monitoring`: Prometheus reads its files, and its rules fire when they should and only then."""
+"""The profile `monitoring`: Prometheus reads its files, and its alerts fire only when they should."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_prometheus_reads_its_configuration_and_rules():
     promtool("check", "config", PROJECT / "include/deploy/monitoring/prometheus.yaml")
 
 
-def test_each_alert_fires_when_it_should_and_only_then():
+def test_each_alert_fires_when_it_should_and_at_no_other_time():
     promtool("test", "rules", Path(__file__).with_name("alerts.yaml"))

@@ -16,9 +16,9 @@ DAILY_DAG = "social_analytics_daily"
 
 
 def at_once(intervals: list[tuple[str, str]]) -> int:
-    """How many intervals, as Airflow's API tells their starts and ends, overlap at most."""
+    """The largest number of overlapping intervals. Starts and ends are as Airflow's API returns them."""
     moments = [(datetime.fromisoformat(start), 1) for start, _ in intervals]
-    # An end before a start of the same moment: one slot, handed on.
+    # An end sorts before a start at the same moment: the slot is handed on.
     moments += [(datetime.fromisoformat(end), -1) for _, end in intervals]
     most = now = 0
     for _, change in sorted(moments):
@@ -28,7 +28,7 @@ def at_once(intervals: list[tuple[str, str]]) -> int:
 
 
 def wait_for_backfills(stage: DeployedStage) -> None:
-    """Until none is under way: Airflow takes one at a time, and notices late that one has ended."""
+    """Wait until no backfill is under way: Airflow takes one at a time, and notices its end late."""
     stage.wait_for(
         lambda: all(
             one["completed_at"]
@@ -37,7 +37,7 @@ def wait_for_backfills(stage: DeployedStage) -> None:
     )
 
 
-def test_unpaused_it_catches_up_within_its_bounds(stage):
+def test_an_unpaused_dag_catches_up_within_its_limits(stage):
     organization_id, pages = stage.caught_up
     runs = stage.airflow.api("GET", f"dags/{DAILY_DAG}/dagRuns", run_type="scheduled")["dag_runs"]
     assert sorted(run["dag_run_id"] for run in runs) == [f"scheduled__{day}" for day in CATCH_UP]
@@ -58,7 +58,7 @@ def test_unpaused_it_catches_up_within_its_bounds(stage):
         )  # fmt: skip
 
 
-def test_a_trigger_may_narrow_the_run_to_a_day_an_organization_and_channels(stage):
+def test_a_trigger_can_narrow_the_run_to_a_day_an_organization_and_channels(stage):
     organization_id, [one, other] = stage.organization(2)
     day = DAY - timedelta(days=2)
     run = stage.run(date=day.isoformat(), organization_id=organization_id, integration_ids=[one.id])
@@ -76,14 +76,14 @@ def test_a_trigger_may_narrow_the_run_to_a_day_an_organization_and_channels(stag
     "conf",
     [{"date": "2026-13-45"}, {"organization_id": ""}, {"integration_ids": "abc"}, {"integration_ids": [""]}],
 )
-def test_the_triggers_form_refuses_what_is_malformed(stage, conf):
+def test_the_trigger_form_refuses_malformed_values(stage, conf):
     with pytest.raises(requests.HTTPError) as refusal:
         stage.airflow.trigger(conf)
     assert refusal.value.response.status_code == 400
     assert next(iter(conf)) in refusal.value.response.text
 
 
-def test_clearing_one_batch_with_a_bad_token_runs_it_and_no_sibling_again(stage):
+def test_clearing_a_batch_with_a_bad_token_reruns_it_and_no_other_batch(stage):
     organization_id, pages = stage.organization(6)
     bad = pages[0]
     stage.fault(bad, "token_revoked")
@@ -98,7 +98,7 @@ def test_clearing_one_batch_with_a_bad_token_runs_it_and_no_sibling_again(stage)
         stage.sandbox.clear_calls()
         stage.clear(run.run_id, failed)
         again = stage.ended(run.run_id)
-        # The batch's two channels, and nobody else's.
+        # The batch's two channels, and no others.
         assert {call.page_id for call in stage.sandbox.calls} == {bad.id, pages[1].id}
         assert again.states("analytics_ingest")[failed] == ("success" if token_works_again else "failed")
     assert [one["try_number"] for one in again.of("analytics_ingest") if one["map_index"] != failed] == [1, 1]
@@ -106,7 +106,7 @@ def test_clearing_one_batch_with_a_bad_token_runs_it_and_no_sibling_again(stage)
     assert stage.figures(organization_id)["views"] == (expected(stage, pages, "page_media_view"), 6, 6)
 
 
-def test_clearing_a_channel_while_it_runs_stops_it_and_runs_it_again(stage):
+def test_clearing_a_running_channel_stops_it_and_runs_it_again(stage):
     organization_id, pages = stage.organization(2)
     slow = pages[0]
     stage.fault(slow, "held")
@@ -131,9 +131,9 @@ def test_clearing_a_channel_while_it_runs_stops_it_and_runs_it_again(stage):
     assert stage.figures(organization_id)["views"] == (expected(stage, pages, "page_media_view"), 2, 2)
 
 
-def test_a_backfill_over_a_clock_change_makes_each_day_once_and_again_the_same(stage):
+def test_a_backfill_over_a_clock_change_stores_each_day_once_and_is_repeatable(stage):
     organization_id, pages = stage.organization(2)
-    # Los Angeles left summer time on 1 November.
+    # Summer time in Los Angeles ends on 1 November.
     days = [date(2026, 10, 27) + timedelta(days=n) for n in range(10)]
     command = [
         "backfill", "create", "--dag-id", DAILY_DAG, "--from-date", str(days[0]), "--to-date", str(days[-1]),
@@ -170,7 +170,7 @@ def test_a_backfill_over_a_clock_change_makes_each_day_once_and_again_the_same(s
     ) == [{"min": 2, "max": 2}]
 
 
-def test_a_run_and_a_backfill_that_overlap_on_a_day_leave_it_as_one_run_did(stage):
+def test_a_run_and_a_backfill_of_one_day_at_once_store_what_one_run_stores(stage):
     organization_id, pages = stage.organization(2)
     assert stage.run(organization_id=organization_id).state == "success"
     once = tables(stage, organization_id)
@@ -183,14 +183,14 @@ def test_a_run_and_a_backfill_that_overlap_on_a_day_leave_it_as_one_run_did(stag
     stage.wait_for(lambda: len(stage.deployment.task_processes(stage.api_port)) == 2)
     stage.world.faults.clear(pages[0].id)
     assert stage.ended(run_id).state == "success"
-    # The backfill takes over the scheduled run of the day.
+    # The backfill takes over the day's scheduled run.
     assert stage.ended(f"scheduled__{DAY}").state == "success"
     wait_for_backfills(stage)
     assert tables(stage, organization_id) == once
     assert stage.job(pages[0])["attempts"] == 3
 
 
-def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated(stage):
+def test_a_repeated_run_sees_channels_added_disabled_and_deleted_in_postiz(stage):
     organization_id, [kept, disabled, deleted] = stage.organization(3)
     run = stage.run(organization_id=organization_id)
     assert run.state == "success"
@@ -211,7 +211,7 @@ def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated
     job = stage.job(disabled)
     assert (job["status"], job["error_code"]) == ("failed", "object_not_found")
     assert "disabled" in job["reason"]
-    # What was read before stays, and counts.
+    # The earlier figures stay, and count.
     assert stage.figures(organization_id)["views"] == before
 
     stage.clear(run.run_id)
@@ -223,7 +223,7 @@ def test_channels_that_came_and_went_in_postiz_are_heeded_when_a_run_is_repeated
 
 
 @pytest.mark.parametrize(("service", "path", "status"), [("flower", "", 401), ("demo", "sandbox/calls", 200)])
-def test_a_profiles_service_starts_is_healthy_and_answers(stage, service, path, status):
+def test_the_service_of_a_profile_starts_is_healthy_and_answers(stage, service, path, status):
     replica = stage.deployment.start(service)
     stage.deployment.wait_until_healthy(replica)
     url = f"http://127.0.0.1:{stage.deployment.ports[service]}/{path}"

@@ -1,4 +1,4 @@
-"""The health page in Airflow's UI, in a real browser; last, because its backfill repeats a scheduled run."""
+"""The health page in Airflow's UI, in a real browser. Runs last: its backfill repeats a scheduled run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def ui(browser: Browser, stage: DeployedStage) -> Iterator[Callable[..., Page]]:
-    """Opens Airflow's UI, logged in through its form."""
+    """A function that opens Airflow's UI, logged in through its form."""
     contexts = []
 
     def open_ui(user: str = "admin", password: str | None = None, **how: object) -> Page:
@@ -49,7 +49,7 @@ def ui(browser: Browser, stage: DeployedStage) -> Iterator[Callable[..., Page]]:
 
 
 def from_navigation(page: Page) -> FrameLocator:
-    """The health page, opened from Airflow's navigation, its first view drawn."""
+    """Open the health page from Airflow's navigation, and wait until its first view is drawn."""
     page.get_by_role("link", name="Social analytics").first.click()
     frame = page.frame_locator("iframe[title='Social analytics']")
     frame.get_by_role("tab", name="Coverage").wait_for()
@@ -57,7 +57,7 @@ def from_navigation(page: Page) -> FrameLocator:
 
 
 def choose(health: FrameLocator, organization_id: str) -> None:
-    """Show an organization's part of the view, and wait until it is drawn: that forgets a first click."""
+    """Filter the view by an organization, and wait until it is drawn. That also resets the buttons."""
     health.get_by_label("Organization").select_option(organization_id)
     expect(health.get_by_label("Organization").locator("option:checked")).not_to_be_empty()
     chosen = re.compile(rf"[?&]organization={organization_id}(&|$)")
@@ -67,7 +67,7 @@ def choose(health: FrameLocator, organization_id: str) -> None:
 
 @pytest.fixture
 def broken(stage: DeployedStage) -> tuple[str, list, str]:
-    """An organization of two channels whose first one is revoked, the other one down; and their run."""
+    """An organization with two channels, one revoked and one whose API is down; and their run."""
     organization_id, pages = stage.organization(2)
     stage.fault(pages[0], "token_revoked")
     stage.fault(pages[1], "down")
@@ -76,7 +76,7 @@ def broken(stage: DeployedStage) -> tuple[str, list, str]:
     return organization_id, pages, run.run_id
 
 
-def test_from_the_navigation_to_the_broken_channel_and_its_log(stage, ui, broken):
+def test_the_navigation_leads_to_the_broken_channel_and_its_log(stage, ui, broken):
     organization_id, pages, _ = broken
     page = ui()
     health = from_navigation(page)
@@ -91,7 +91,7 @@ def test_from_the_navigation_to_the_broken_channel_and_its_log(stage, ui, broken
     expect(page.get_by_text("token_invalid").first).to_be_visible()
 
 
-def test_the_calendar_is_filtered_and_downloaded(stage, ui, broken, tmp_path):
+def test_the_calendar_can_be_filtered_and_downloaded(stage, ui, broken, tmp_path):
     organization_id, pages, _ = broken
     page = ui()
     health = from_navigation(page)
@@ -120,7 +120,7 @@ def test_the_calendar_is_filtered_and_downloaded(stage, ui, broken, tmp_path):
     ]
 
 
-def test_a_resolved_channel_runs_again_by_its_button(stage, ui, broken):
+def test_the_button_of_a_resolved_channel_runs_it_again(stage, ui, broken):
     organization_id, pages, run_id = broken
     for page in pages:
         stage.world.faults.clear(page.id)
@@ -136,7 +136,7 @@ def test_a_resolved_channel_runs_again_by_its_button(stage, ui, broken):
     assert stage.job(pages[0])["status"] == "succeeded"
 
 
-def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed_the_run(stage, ui, broken):
+def test_the_backfill_button_fills_the_gap_that_a_narrowed_backfill_left(stage, ui, broken):
     organization_id, pages, _ = broken
     for page in pages:
         stage.world.faults.clear(page.id)
@@ -159,19 +159,19 @@ def test_the_page_fills_the_gap_by_a_backfill_also_where_an_earlier_one_narrowed
     expect(health.get_by_text("A backfill from")).to_be_visible()
     stage.ended(f"scheduled__{DAY}")
     assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
-    # At its end the message goes, and the view is drawn again without what was failing.
+    # At its end the message disappears, and the view refreshes without the failures.
     expect(health.get_by_text("A backfill from")).to_be_hidden(timeout=60_000)
     expect(health.get_by_text("Nothing needs attention.")).to_be_visible()
 
 
-def test_catching_up_is_followed_as_days_of_all(stage, ui):
+def test_progress_of_catch_up_shows_the_days_done_of_all_days(stage, ui):
     _, pages = stage.caught_up
     stage.fault(pages[0], "held")
     wait_for_backfills(stage)
     missed = [f"scheduled__{day}" for day in CATCH_UP[-MAX_ACTIVE_RUNS:]]
     for run_id in missed:
         stage.airflow.api("DELETE", f"dags/{DAILY_DAG}/dagRuns/{run_id}")
-    # Airflow goes on after the latest day that is left, as soon as it reads the DAG again.
+    # Airflow continues after the latest remaining day, once it reads the DAG again.
     stage.deployment.cli("dags", "reserialize")
     stage.wait_for(lambda: set(missed) <= set(stage.run_ids()), 120)
     health = from_navigation(ui())
@@ -185,7 +185,7 @@ def test_catching_up_is_followed_as_days_of_all(stage, ui):
     expect(progress).to_be_hidden(timeout=60_000)
 
 
-def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_again_at_its_end(stage, ui):
+def test_progress_of_a_backfill_is_shown_and_the_view_refreshes_at_its_end(stage, ui):
     organization_id, pages = stage.organization(5)
     stage.fault(pages[0], "held")
     stage.fault(pages[4], "token_revoked")
@@ -202,7 +202,7 @@ def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_again_at_it
     progress = health.get_by_role("region", name="Progress")
     expect(progress).to_contain_text("Backfill: 0 of 2 days done", timeout=60_000)
     expect(progress).to_contain_text("4 of 5 channels done, 1 failed", timeout=60_000)
-    # The next day waits for another channel.
+    # The next day waits for a different channel.
     stage.fault(pages[1], "held")
     stage.world.faults.clear(pages[0].id)
     expect(progress).to_contain_text("Backfill: 1 of 2 days done", timeout=60_000)
@@ -216,7 +216,7 @@ def test_a_backfill_is_followed_while_it_lasts_and_the_view_is_drawn_again_at_it
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_it_follows_light_and_dark_and_nothing_overflows(ui, broken, width):
+def test_the_health_page_follows_light_and_dark_and_nothing_overflows(ui, broken, width):
     organization_id = broken[0]
     page = ui(viewport={"width": width, "height": 800}, color_scheme="light")
     health = from_navigation(page)
@@ -246,7 +246,7 @@ def test_names_with_markup_are_shown_as_they_are(stage, ui):
     assert "taken" not in browser_page.title()
 
 
-def test_who_is_not_logged_in_or_may_not_see_the_dag_sees_nothing(stage):
+def test_a_user_without_a_login_or_access_to_the_dag_sees_nothing(stage):
     url = f"{stage.airflow.url}/social-analytics"
     paths = (
         "/", "/page.js", "/api/overview", "/api/progress", "/api/coverage", "/api/attention", "/coverage.csv",
@@ -268,7 +268,7 @@ def test_who_is_not_logged_in_or_may_not_see_the_dag_sees_nothing(stage):
 
 
 def test_the_page_itself_changes_nothing(stage):
-    """What it starts, it asks of Airflow's API, whose cookie other sites' pages cannot use."""
+    """It starts everything through Airflow's API, whose cookie other sites cannot use."""
     login = AirflowApi(stage.airflow.url, stage.airflow.user, stage.airflow.password)
     login.api("GET", "dags")
     headers = {"Authorization": login._session.headers["Authorization"]}

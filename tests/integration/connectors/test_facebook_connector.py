@@ -39,7 +39,7 @@ def graph_error(code: int, message: str = "No.", status: int = 400, **fields: An
 
 
 def end_of(day: date) -> str:
-    """The ``end_time`` that Meta gives the value of ``day``."""
+    """The ``end_time`` that Meta sets on the value of ``day``."""
     end = datetime.combine(day + timedelta(days=1), datetime.min.time(), PACIFIC)
     return end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
@@ -53,7 +53,7 @@ def metric(name: str, values: dict[date, Any], period: str = "day") -> dict[str,
 
 
 def insights(values: dict[date, Any] | None = None) -> Answering:
-    """Every metric asked for, with the same values; ``next`` walks into the future as Meta's does."""
+    """Every requested metric, with the same values. ``next`` leads into the future, as Meta's does."""
     values = dict.fromkeys(WINDOW.days, 5) if values is None else values
 
     def answer(request: Request) -> Step:
@@ -77,7 +77,7 @@ def posts(*items: Any) -> Answering:
 
 
 def without_nesting(*items: Any, error: Step | None = None) -> Answering:
-    """A listing that fails when asked for insights."""
+    """A listing of posts that fails if insights are requested with it."""
 
     def answer(request: Request) -> Step:
         if "insights" in request.query["fields"]:
@@ -173,7 +173,7 @@ def test_an_ordinary_day_costs_two_requests() -> None:
         (date(2026, 11, 1), "2026-10-29T07:00:00+00:00", "2026-11-03T08:00:00+00:00"),
     ],
 )
-def test_days_are_asked_for_from_pacific_midnight_to_midnight(day: date, since: str, until: str) -> None:
+def test_days_are_requested_from_pacific_midnight_to_midnight(day: date, since: str, until: str) -> None:
     with graph() as (server, reader):
         reader.read(Window(day, 3, 28))
     query = server.requests[0].query
@@ -188,7 +188,7 @@ def test_days_are_asked_for_from_pacific_midnight_to_midnight(day: date, since: 
 
 
 @pytest.mark.parametrize("day", [date(2026, 1, 31), date(2026, 4, 1), date(2026, 11, 20)])
-def test_the_longest_look_back_stays_within_what_the_api_allows(day: date) -> None:
+def test_the_longest_look_back_stays_within_the_apis_limit(day: date) -> None:
     with graph() as (server, reader):
         reader.read(Window(day, 89, 28))
     since, until = int(server.requests[0].query["since"]), int(server.requests[0].query["until"])
@@ -197,14 +197,14 @@ def test_the_longest_look_back_stays_within_what_the_api_allows(day: date) -> No
 
 
 @pytest.mark.parametrize("day", [date(2026, 3, 8), date(2026, 3, 9), date(2026, 11, 1), date(2026, 11, 2)])
-def test_a_value_belongs_to_the_day_before_its_end_time_also_when_clocks_change(day: date) -> None:
+def test_a_value_belongs_to_the_day_before_its_end_time_over_clock_changes(day: date) -> None:
     window = Window(day, 3, 28)
     values = {day + timedelta(days=n): 100 + n for n in range(-5, 2)}
     series = read(window, insights=insights(values)).series
     assert series["followers"] == {d: Decimal(values[d]) for d in window.days}
 
 
-def test_a_value_is_never_taken_for_the_day_by_its_position() -> None:
+def test_a_value_is_matched_to_its_day_by_end_time_and_not_by_position() -> None:
     reading = read(insights=insights({DAY - timedelta(days=1): 7}))
     assert reading.series["views"] == {DAY - timedelta(days=1): Decimal(7)}
     assert reading.status is DayStatus.PENDING
@@ -216,11 +216,11 @@ def test_a_page_without_insights_has_no_data() -> None:
     assert reading.status is DayStatus.NO_DATA
 
 
-def test_series_that_name_no_day_are_pending() -> None:
+def test_series_without_any_day_are_pending() -> None:
     assert read(insights=insights({})).status is DayStatus.PENDING
 
 
-def test_hostile_insights_give_numbers_or_none_and_no_error() -> None:
+def test_malformed_insights_give_numbers_or_none_and_no_error() -> None:
     items = [
         metric("page_media_view", {DAY: {"paid": 2, "organic": 3}}),
         metric("page_media_view", {DAY: 400}),
@@ -248,7 +248,7 @@ def test_hostile_insights_give_numbers_or_none_and_no_error() -> None:
     }
 
 
-def test_a_retired_metric_costs_its_own_figure_only() -> None:
+def test_a_retired_metric_loses_its_own_figure_and_no_other() -> None:
     def answer(request: Request) -> Step:
         if "page_views_total" in request.query["metric"]:
             return graph_error(100, INVALID_METRIC)
@@ -264,33 +264,33 @@ def test_a_retired_metric_costs_its_own_figure_only() -> None:
     assert reading.status is DayStatus.SUCCEEDED
 
 
-def test_an_outage_while_asking_metric_by_metric_is_no_verdict_on_the_metric() -> None:
+def test_an_outage_while_reading_metrics_singly_does_not_mark_them_unsupported() -> None:
     def answer(request: Request) -> Step:
         return graph_error(2, status=503) if request.query["metric"] == "page_follows" else graph_error(100)
 
     assert failure(insights=answer)[0].code is ErrorCode.API_UNAVAILABLE
 
 
-def test_a_request_of_which_nothing_is_valid_is_invalid() -> None:
+def test_a_request_without_a_valid_metric_is_invalid() -> None:
     caught, calls = failure(insights=graph_error(100, INVALID_METRIC))
     assert (caught.code, caught.provider_code) == (ErrorCode.REQUEST_INVALID, "100")
     assert calls == 8
 
 
 @pytest.mark.parametrize("code", [190, 10, 200, 803, 368, 4, 80001])
-def test_what_concerns_the_whole_page_stops_it_at_the_first_request(code: int) -> None:
+def test_an_error_about_the_whole_page_stops_it_at_the_first_request(code: int) -> None:
     caught, calls = failure(insights=graph_error(code))
     assert caught.provider_code == str(code)
     assert calls == 1
 
 
 @pytest.mark.parametrize(("code", "calls"), [(190, 2), (32, 2), (2, 4), (10, 3), (3, 3)])
-def test_a_listing_that_is_refused_outright_fails_the_read(code: int, calls: int) -> None:
+def test_a_refused_listing_of_posts_fails_the_read(code: int, calls: int) -> None:
     caught, made = failure(posts=graph_error(code))
     assert (caught.provider_code, made) == (str(code), calls)
 
 
-def test_a_post_without_insights_leaves_the_others_theirs() -> None:
+def test_a_post_without_insights_does_not_affect_other_posts() -> None:
     def single(request: Request) -> Step:
         if request.path == "/v25.0/1001_2/insights":
             return graph_error(100, NO_INSIGHTS)
@@ -311,7 +311,7 @@ def test_a_post_without_insights_leaves_the_others_theirs() -> None:
         assert metrics["comments"] == n
 
 
-def test_a_retired_post_metric_is_found_out_once_not_for_each_post() -> None:
+def test_a_retired_post_metric_is_detected_once_and_not_for_each_post() -> None:
     def single(request: Request) -> Step:
         asked = request.query["metric"].split(",")
         return graph_error(100, INVALID_METRIC) if "post_clicks" in asked else Answer(post_insights(6, asked))
@@ -327,7 +327,7 @@ def test_a_retired_post_metric_is_found_out_once_not_for_each_post() -> None:
 @pytest.mark.parametrize(
     ("code", "expected"), [(190, "token_invalid"), (32, "rate_limited"), (2, "api_unavailable")]
 )
-def test_what_is_not_about_one_post_fails_the_read(code: int, expected: str) -> None:
+def test_an_error_that_is_not_about_one_post_fails_the_read(code: int, expected: str) -> None:
     assert failure(posts=without_nesting(post()), post=graph_error(code))[0].code == expected
 
 
@@ -336,7 +336,7 @@ def test_absent_shares_are_zero_and_other_absent_totals_are_unknown() -> None:
     assert read_one(post(shares={"count": "many"})).metrics["shares"] is None
 
 
-def test_insights_that_lack_a_metric_leave_it_unknown() -> None:
+def test_a_metric_absent_from_the_insights_is_unknown() -> None:
     metrics = read_one(post(insights=post_insights(9, ["post_media_view"]))).metrics
     assert (metrics["views"], metrics["reach"], metrics["clicks"]) == (9, None, None)
 
@@ -362,13 +362,13 @@ def test_reactions_are_summed_by_type_or_taken_from_the_summary() -> None:
         (7, ()),
     ],
 )
-def test_a_video_is_also_known_by_the_id_in_its_permalink(
+def test_a_video_is_also_matched_by_the_id_in_its_permalink(
     permalink: object, expected: tuple[str, ...]
 ) -> None:
     assert read_one(post(permalink_url=permalink)).also_known_as == expected
 
 
-def test_attachments_name_other_ids_once() -> None:
+def test_other_ids_from_attachments_are_kept_once() -> None:
     attachments = {"data": [{"target": {"id": "889"}}, {"target": {"id": "1001_1"}}, {"target": 5}, None]}
     content = read_one(post(attachments=attachments, permalink_url="https://www.facebook.com/reel/889"))
     assert content.also_known_as == ("889",)
@@ -391,7 +391,7 @@ def test_malformed_posts_are_counted_and_skipped() -> None:
     assert next(line for line in lines if line["event"] == "malformed posts skipped")["posts"] == 8
 
 
-def test_hostile_fields_never_cost_a_post() -> None:
+def test_a_malformed_field_never_drops_the_post() -> None:
     content = read_one(
         post(
             message="a\x00b\ud800" + "x" * 100_000,
@@ -410,7 +410,7 @@ def test_hostile_fields_never_cost_a_post() -> None:
     assert content.kind == "post"
 
 
-def test_posts_are_kept_once_and_within_the_window_and_counted_by_pacific_day() -> None:
+def test_posts_in_the_window_are_kept_once_and_counted_by_pacific_day() -> None:
     pages = [
         [post("a", "2026-11-20T07:59:59+0000"), post("b", "2026-11-20T08:00:00+0000")],
         [post("b", "2026-11-20T08:00:00+0000"), post("c", "2026-11-21T07:59:59+0000")],
@@ -441,14 +441,14 @@ def test_a_look_back_longer_than_the_post_window_still_counts_all_its_posts() ->
     assert reading.series["posts_published"][date(2026, 11, 17)] == 1
 
 
-def test_a_listing_that_breaks_off_counts_no_posts_but_keeps_what_it_brought() -> None:
+def test_an_incomplete_listing_counts_no_posts_but_keeps_those_it_read() -> None:
     endless = Answer({"data": [post()], "paging": {"cursors": {"after": "same"}, "next": "x"}})
     reading = read(posts=endless)
     assert "posts_published" not in reading.series
     assert len(reading.content) == 1
 
 
-def test_too_many_posts_at_once_are_asked_for_in_smaller_pages() -> None:
+def test_too_many_posts_at_once_are_requested_in_smaller_pages() -> None:
     def answer(request: Request) -> Step:
         if int(request.query["limit"]) > 25:
             return graph_error(1, "Please reduce the amount of data you're asking for", 500)

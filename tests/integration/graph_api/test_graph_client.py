@@ -1,4 +1,4 @@
-"""The Graph API's client against a real server: what Meta adds to any API."""
+"""The Graph API's client against a real server: what Meta adds to the shared client."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_token_travels_in_the_header_only() -> None:
     assert "gzip" in request.headers["Accept-Encoding"]
 
 
-def test_an_app_secret_is_proved_not_sent() -> None:
+def test_the_app_secret_is_proved_and_not_sent() -> None:
     with scripted_server(FINE) as server:
         client(server.base_url, app_secret=APP_SECRET).get("1001")
     assert server.requests[0].query == {"appsecret_proof": PROOF}
@@ -68,7 +68,7 @@ def test_an_app_secret_is_proved_not_sent() -> None:
 
 
 @pytest.mark.parametrize("page_id", ["../../other", "1001/feed?x=1#y", "1 0\n0", "ü", "\ud800"])
-def test_a_hostile_id_stays_one_segment_of_the_path(page_id: str) -> None:
+def test_an_id_with_special_characters_stays_one_segment_of_the_path(page_id: str) -> None:
     with scripted_server(FINE) as server:
         client(server.base_url).get(page_id, "insights")
     path = server.requests[0].path
@@ -79,7 +79,7 @@ def test_a_hostile_id_stays_one_segment_of_the_path(page_id: str) -> None:
 
 
 @pytest.mark.parametrize("page_id", ["", ".", ".."])
-def test_an_id_that_would_climb_out_of_the_path_is_not_asked_for(page_id: str) -> None:
+def test_an_id_that_would_change_the_path_is_not_requested(page_id: str) -> None:
     with scripted_server(FINE) as server:
         assert failure(client(server.base_url), page_id, "insights").code is ErrorCode.OBJECT_NOT_FOUND
     assert not server.requests
@@ -106,14 +106,16 @@ def test_an_id_that_would_climb_out_of_the_path_is_not_asked_for(page_id: str) -
     ],
     ids=str,
 )
-def test_a_blip_is_tried_three_times_and_then_told_by_its_code(step: Step, expected: ErrorCode) -> None:
+def test_a_transient_error_is_tried_three_times_and_then_raised_with_its_code(
+    step: Step, expected: ErrorCode
+) -> None:
     with scripted_server(step) as server:
         graph = client(server.base_url)
         assert failure(graph).code is expected
     assert graph.http_calls == len(server.requests) == TRIES
 
 
-def test_a_blip_that_passes_is_not_seen_by_the_caller() -> None:
+def test_a_transient_error_that_passes_is_not_seen_by_the_caller() -> None:
     with scripted_server(Reset(), Answer("", 500), FINE) as server:
         graph = client(server.base_url)
         assert graph.get("1001") == {"data": [1]}
@@ -121,7 +123,7 @@ def test_a_blip_that_passes_is_not_seen_by_the_caller() -> None:
 
 
 @pytest.mark.parametrize("code", [190, 10, 100, 368, 803, 4, 17, 32, 80001])
-def test_permanent_errors_and_throttles_are_not_tried_again(code: int) -> None:
+def test_permanent_errors_and_throttles_are_not_retried(code: int) -> None:
     with scripted_server(graph_error(code)) as server:
         graph = client(server.base_url)
         assert failure(graph).provider_code == str(code)
@@ -134,7 +136,7 @@ def test_an_error_inside_a_200_is_an_error() -> None:
     assert (caught.code, caught.provider_subcode, caught.trace_id) == (ErrorCode.TOKEN_INVALID, "460", "AbC")
 
 
-def test_a_throttle_says_when_to_come_back() -> None:
+def test_a_throttle_says_how_long_to_wait() -> None:
     with scripted_server(graph_error(32, headers=usage_header(estimated_time_to_regain_access=19))) as server:
         assert failure(client(server.base_url)).retry_after == timedelta(minutes=19)
     with scripted_server(graph_error(80001, headers={"Retry-After": "90"})) as server:
@@ -143,7 +145,7 @@ def test_a_throttle_says_when_to_come_back() -> None:
         assert failure(client(server.base_url)).retry_after is None
 
 
-def test_a_throttled_page_is_left_alone_and_others_are_not() -> None:
+def test_a_throttled_page_gets_no_calls_and_others_do() -> None:
     with scripted_server(
         Answer({"data": []}, headers=usage_header(call_count=100, estimated_time_to_regain_access=19))
     ) as server:
@@ -160,7 +162,7 @@ def test_a_throttled_page_is_left_alone_and_others_are_not() -> None:
         assert len(server.requests) == 2
 
 
-def test_an_app_over_its_limit_is_left_alone_by_all_pages() -> None:
+def test_an_app_over_its_limit_gets_no_calls_for_any_page() -> None:
     with scripted_server(graph_error(4, 403)) as server:
         shared = api(server.base_url)
         assert failure(shared.client("1001", TOKEN)).retry_after is None
@@ -174,14 +176,14 @@ def test_an_app_over_its_limit_is_left_alone_by_all_pages() -> None:
 
 
 @pytest.mark.parametrize(("percent", "cools_down"), [(94, False), (95, True), (120, True)])
-def test_an_app_near_its_limit_pauses_before_the_api_makes_it(percent: int, cools_down: bool) -> None:
+def test_an_app_near_its_limit_pauses_before_the_api_refuses(percent: int, cools_down: bool) -> None:
     with scripted_server(Answer({}, headers={"x-app-usage": json.dumps({"call_count": percent})})) as server:
         shared = api(server.base_url)
         assert shared.client("1001", TOKEN).get("1001") == {}
     assert (shared.connection.cooldown.remaining() is not None) is cools_down
 
 
-def test_each_request_logs_one_line_that_tells_its_outcome() -> None:
+def test_each_request_logs_one_line_with_its_outcome() -> None:
     steps = [
         graph_error(2, 503, error_subcode=7, fbtrace_id="AbC"),
         Answer({}, headers={"X-App-Usage": '{"call_count": 41}', **usage_header(call_count=12)}),
@@ -200,7 +202,7 @@ def test_each_request_logs_one_line_that_tells_its_outcome() -> None:
 
 
 def echo(request: Request) -> Answer:
-    """Everything that was sent, back in an error, as a careless server does."""
+    """An error that repeats everything that was sent, as a careless server does."""
     said = f"Bad {request.headers['Authorization']} ?{request.query}"
     return Answer({"error": {"message": said, "code": 190, "fbtrace_id": TOKEN}}, 400, {"Bad Header": "x"})
 

@@ -1,4 +1,4 @@
-"""Reading listings from a real server, to their end or not."""
+"""Reading listings from a real server, completely or not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(*script: Step | Script, **options: Any) -> tuple[Listing, list[Request]
         return read_listing(client(server.base_url), ("1", "posts"), fields="id", **options), server.requests
 
 
-def test_empty_and_short_pages_are_not_the_end() -> None:
+def test_an_empty_or_short_page_is_not_the_last_page() -> None:
     listing, requests = read(page([1], "a"), page([], "b"), page([2], "c"), last_page([3]))
     assert listing == Listing((1, 2, 3), complete=True)
     assert [request.query.get("after") for request in requests] == [None, "a", "b", "c"]
@@ -50,11 +50,11 @@ def test_empty_and_short_pages_are_not_the_end() -> None:
     assert {request.query["limit"] for request in requests} == {"100"}
 
 
-def test_no_paging_at_all_is_the_end() -> None:
+def test_an_answer_without_paging_is_the_last_page() -> None:
     assert read(Answer({"data": []}))[0] == Listing((), complete=True)
 
 
-def test_a_next_page_on_another_host_is_asked_for_at_ours() -> None:
+def test_a_next_page_on_another_host_is_requested_from_our_host() -> None:
     with scripted_server(last_page([])) as other:
         listing, requests = read(page([1], "a", f"{other.base_url}/steal?access_token=x"), last_page([2]))
         assert not other.requests
@@ -62,7 +62,7 @@ def test_a_next_page_on_another_host_is_asked_for_at_ours() -> None:
     assert [request.path for request in requests] == ["/v25.0/1/posts"] * 2
 
 
-def test_a_cursor_that_comes_again_ends_the_reading_as_incomplete() -> None:
+def test_a_repeated_cursor_ends_the_listing_as_incomplete() -> None:
     with capture_logs() as lines:
         listing, requests = read(page([1], "a"), page([2], "b"), page([3], "a"))
     assert listing == Listing((1, 2, 3), complete=False)
@@ -71,23 +71,23 @@ def test_a_cursor_that_comes_again_ends_the_reading_as_incomplete() -> None:
 
 
 @pytest.mark.parametrize("after", [None, 7, {}, ["a"]])
-def test_a_next_page_without_a_cursor_cannot_be_read(after: object) -> None:
+def test_a_next_page_without_a_cursor_ends_the_listing_as_incomplete(after: object) -> None:
     assert read(page([1], after))[0] == Listing((1,), complete=False)
 
 
 @pytest.mark.parametrize("paging", ["x", [1], 7])
-def test_paging_of_a_wrong_shape_is_not_taken_for_the_end(paging: object) -> None:
+def test_paging_of_a_wrong_shape_is_not_taken_for_the_last_page(paging: object) -> None:
     assert not read(Answer({"data": [1], "paging": paging}))[0].complete
 
 
-def test_a_listing_without_end_is_left_after_so_many_pages() -> None:
+def test_an_endless_listing_stops_after_the_limit_of_pages() -> None:
     counter = iter(range(1000))
     listing, requests = read(lambda request: page([1], f"cursor-{next(counter)}"), max_pages=5)
     assert listing == Listing((1,) * 5, complete=False)
     assert len(requests) == 5
 
 
-def test_a_listing_larger_than_any_is_left_before_it_fills_the_memory() -> None:
+def test_a_huge_listing_stops_before_it_fills_the_memory() -> None:
     counter = iter(range(1000))
     megabyte = "x" * 2**20
     listing, requests = read(lambda request: page([megabyte], f"cursor-{next(counter)}"), max_bytes=2**22)
@@ -102,7 +102,7 @@ def test_a_list_without_data_is_an_invalid_answer(body: object) -> None:
     assert caught.value.code is ErrorCode.RESPONSE_INVALID
 
 
-def test_too_much_data_halves_the_page_and_goes_on_from_the_same_place() -> None:
+def test_too_much_data_halves_the_page_and_continues_from_the_same_place() -> None:
     listing, requests = read(page([1], "a"), TOO_MUCH, TOO_MUCH, page([2], "b"), last_page([3]))
     assert listing == Listing((1, 2, 3), complete=True)
     assert [(request.query["limit"], request.query.get("after")) for request in requests] == [

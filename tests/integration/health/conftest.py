@@ -1,4 +1,4 @@
-"""The health page's server on a real database, asked in-process; Airflow's check has tests of its own."""
+"""The health page's server on a real database, called in-process. Other tests check Airflow's permissions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def history(warehouse: Warehouse, ask: TestClient) -> History:
 
 @pytest.fixture
 def without_views(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    """One more provider: it tells neither views nor posts published, and has advice of its own."""
+    """One more provider: it has neither views nor posts published, and has its own advice."""
     provider = replace(
         providers()["facebook"],
         name="quiet",

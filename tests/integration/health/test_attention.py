@@ -1,4 +1,4 @@
-"""What needs attention, who resolves it, and how the gap is filled."""
+"""What needs attention, who resolves it, and which backfill fills the gap."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def test_failures_are_grouped_by_error_and_the_oldest_comes_first(history):
     assert groups[1]["advice"] == ErrorCode.TOKEN_INVALID.advice
 
 
-def test_the_latest_failure_speaks_for_an_integration(history):
+def test_a_channel_is_listed_under_its_latest_failure(history):
     history.failed("page", ago(1))
     history.failed("page", DAY, NO_PERMISSION)
     [group] = history.get("/api/attention")["groups"]
     assert (group["error_code"], len(group["integrations"])) == ("permission_missing", 1)
 
 
-def test_a_task_whose_number_is_not_known_links_to_its_run(history):
+def test_a_task_with_an_unknown_map_index_links_to_its_run(history):
     history.failed("page", DAY, map_index=None)
     [group] = history.get("/api/attention")["groups"]
     assert group["integrations"][0]["log_url"].endswith("00%3A00%2B00%3A00")
 
 
-def test_what_works_again_only_needs_its_days(history):
+def test_a_channel_that_works_again_only_needs_a_backfill(history):
     history.failed("page", ago(6))
     history.stored("page", DAY)
     answer = history.get("/api/attention")
@@ -63,14 +63,14 @@ def test_what_works_again_only_needs_its_days(history):
 
 
 @pytest.mark.parametrize("values", [None, {}], ids=["no data", "pending"])
-def test_it_works_again_too_where_the_later_day_has_no_figure(history, values):
+def test_a_later_day_without_figures_counts_as_working_again(history, values):
     history.failed("page", ago(2))
     history.warehouse.store(history.listed("page", ago(1)), reading(values, day=ago(1), posts=None))
     [group] = history.get("/api/attention")["groups"]
     assert (group["error_code"], group["heading"]) == (attention.WORKS_AGAIN, "Working again")
 
 
-def test_an_earlier_day_or_one_that_has_not_ended_is_no_sign_that_it_works_again(history):
+def test_an_earlier_or_unfinished_day_does_not_count_as_working_again(history):
     history.stored("page", ago(2))
     history.failed("page", ago(1))
     history.warehouse.start(history.listed("page", DAY))
@@ -78,16 +78,14 @@ def test_an_earlier_day_or_one_that_has_not_ended_is_no_sign_that_it_works_again
     assert (group["error_code"], group["heading"]) == ("token_invalid", "token_invalid")
 
 
-def test_a_provider_that_counts_no_posts_works_again_too(history, without_views):
+def test_a_channel_whose_provider_counts_no_posts_can_work_again(history, without_views):
     history.failed("channel", ago(6), provider="quiet")
     history.stored("channel", DAY, provider="quiet")
     [group] = history.get("/api/attention")["groups"]
     assert (group["error_code"], group["providers"]) == (attention.WORKS_AGAIN, ["quiet"])
 
 
-def test_failures_that_providers_resolve_alike_are_one_group_and_others_have_their_own_advice(
-    history, without_views, monkeypatch
-):
+def test_failures_with_the_same_advice_are_one_group_over_all_providers(history, without_views, monkeypatch):
     monkeypatch.setattr(attention, "MOST_LISTED", 3)
     for number in range(3):
         history.failed(f"page-{number}", ago(number + 1), NO_PERMISSION)
@@ -111,18 +109,18 @@ def test_failures_that_providers_resolve_alike_are_one_group_and_others_have_the
         ("token_invalid", ["quiet"], "Ask the Quiet Network for a new token.", 1, 0),
         ("token_invalid", ["facebook"], ErrorCode.TOKEN_INVALID.advice, 1, 0),
     ]
-    # The longest failing of both providers.
+    # The three that have failed the longest, over both providers.
     assert [one["id"] for one in groups[0]["integrations"]] == ["down-2", "down-1", "down-0"]
     assert (groups[0]["oldest"], groups[0]["newest"]) == (ago(5).isoformat(), DAY.isoformat())
 
 
-def test_a_provider_that_is_no_longer_there_gets_the_advice_of_the_code(history):
+def test_a_removed_provider_gets_the_advice_of_the_error_code(history):
     history.failed("channel", DAY, provider="removed")
     [group] = history.get("/api/attention")["groups"]
     assert (group["providers"], group["advice"]) == (["removed"], ErrorCode.TOKEN_INVALID.advice)
 
 
-def test_what_a_look_back_brought_in_is_no_failure_any_more(history):
+def test_a_day_that_the_look_back_recovered_needs_no_attention(history):
     history.failed("page", ago(1))
     history.stored("page", DAY)
     history.warehouse.connection.execute(
@@ -131,27 +129,27 @@ def test_what_a_look_back_brought_in_is_no_failure_any_more(history):
     assert history.get("/api/attention")["groups"] == []
 
 
-def test_the_backfill_covers_what_an_operator_can_bring_in_and_not_the_owners_part(history):
+def test_the_backfill_covers_what_an_operator_can_resolve_and_no_owners_failure(history):
     history.failed("revoked", ago(20))
     history.failed("down", ago(4), DOWN)
-    # Missing since.
+    # Missing since then.
     history.stored("page", ago(2))
     backfill = history.get("/api/attention")["backfill"]
     assert (backfill["first"], backfill["last"]) == (ago(19).isoformat(), DAY.isoformat())
 
 
-def test_where_nothing_needs_attention_there_is_nothing_to_backfill(history):
+def test_nothing_to_backfill_when_nothing_needs_attention(history):
     history.stored("page", DAY)
     assert history.get("/api/attention") == {"groups": [], "backfill": None}
 
 
-def test_only_owners_failures_ask_for_no_backfill(history):
+def test_failures_that_only_owners_can_resolve_need_no_backfill(history):
     for days in range(3):
         history.failed("page", ago(days))
     assert history.get("/api/attention")["backfill"] is None
 
 
-def test_of_very_many_the_longest_failing_are_listed_and_the_rest_counted(history, monkeypatch):
+def test_a_long_group_lists_the_longest_failing_and_counts_the_rest(history, monkeypatch):
     monkeypatch.setattr(attention, "MOST_LISTED", 2)
     for number in range(5):
         history.failed(f"page-{number}", DAY - timedelta(days=number))
@@ -160,7 +158,7 @@ def test_of_very_many_the_longest_failing_are_listed_and_the_rest_counted(histor
     assert group["more"] == 3
 
 
-def test_an_error_of_a_later_version_is_shown_all_the_same(history):
+def test_an_error_code_of_a_later_version_is_shown_too(history):
     history.failed("page", DAY)
     history.warehouse.connection.execute("UPDATE analytics.ingest_job SET error_code = 'brand_new'")
     [group] = history.get("/api/attention")["groups"]
@@ -174,7 +172,7 @@ def test_the_filter_narrows_to_an_organization(history):
     assert [one["id"] for one in group["integrations"]] == ["theirs"]
 
 
-def test_the_file_says_the_same(history):
+def test_the_csv_file_escapes_formulas(history):
     history.failed("page", DAY, JobError(ErrorCode.UNEXPECTED, "@SUM(A1)"), name="+1")
     text = history.ask.get("/attention.csv").text
     assert "'@SUM(A1)" in text

@@ -1,4 +1,4 @@
-"""The calendar of integrations and days."""
+"""The calendar of channels and days."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def cells(answer: dict) -> dict[str, list[str | None]]:
     return {one["id"]: [cell and cell["state"] for cell in one["cells"]] for one in answer["integrations"]}
 
 
-def test_an_empty_database_says_what_to_do_next(history):
+def test_an_empty_database_shows_what_to_do_next(history):
     overview = history.get("/api/overview")
     assert overview["latest"] is None
     assert "Unpause the DAG social_analytics_daily" in overview["next_step"]
 
 
-def test_a_database_that_no_run_has_touched_says_the_same(history):
+def test_a_database_without_our_schema_has_no_latest_day(history):
     history.warehouse.connection.execute("DROP SCHEMA analytics CASCADE")
     assert history.get("/api/overview")["latest"] is None
 
@@ -54,14 +54,14 @@ def test_each_status_has_its_cell(history):
     assert failed["log_url"].endswith("/tasks/analytics_ingest/mapped/3")
 
 
-def test_a_day_before_the_first_listing_is_not_missing_and_one_since_then_is(history):
+def test_a_day_is_missing_only_after_the_first_listing_of_its_channel(history):
     history.stored("page", ago(2))
     answer = history.get("/api/coverage", days=4)
     assert cells(answer) == {"page": [None, "stored", "missing", "missing"]}
     assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 0, 1, 1]
 
 
-def test_what_is_no_longer_active_is_missed_no_more(history):
+def test_a_channel_that_is_no_longer_active_has_no_missing_days(history):
     connection = history.warehouse.connection
     history.stored("gone", ago(2))
     began = integrations.clock(connection)
@@ -87,7 +87,7 @@ def test_what_is_no_longer_active_is_missed_no_more(history):
         ({"search": HOSTILE}, []),
     ],
 )
-def test_filters(history, asked, shown):
+def test_the_calendar_filters_by_organization_provider_state_and_search(history, asked, shown):
     history.stored("alpha", DAY)
     history.failed("beta", DAY)
     history.listed("gamma", DAY, organization="other")
@@ -96,7 +96,7 @@ def test_filters(history, asked, shown):
 
 def test_pages_follow_one_another_without_gaps_or_repeats(history, monkeypatch):
     for number in range(7):
-        # Two by two of one name.
+        # Pairs with the same name.
         history.listed(f"page-{number}", DAY, name=f"Name {number // 2}")
     monkeypatch.setattr("include.social_analytics.health.app.PAGE", 3)
     seen, after = [], None
@@ -110,7 +110,7 @@ def test_pages_follow_one_another_without_gaps_or_repeats(history, monkeypatch):
 
 
 @pytest.mark.parametrize("after", ["", "x", "{}", "[1]", '["a\\u0000", "b"]', '{"a": 1, "b": 2}'])
-def test_a_position_that_no_page_named_is_refused(history, after):
+def test_an_invalid_position_is_refused(history, after):
     history.listed("page", DAY)
     answer = history.ask.get("/api/coverage", params={"after": after})
     assert answer.status_code == 422
@@ -120,7 +120,7 @@ def test_a_position_that_no_page_named_is_refused(history, after):
 @pytest.mark.parametrize(
     "asked", [{"days": 0}, {"days": 4000}, {"state": "x"}, {"until": "2026-13-45"}, {"search": "a\0"}]
 )
-def test_what_is_not_understood_is_named(history, asked):
+def test_an_invalid_parameter_is_named(history, asked):
     answer = history.ask.get("/api/coverage", params=asked)
     assert answer.status_code == 422
     assert answer.json() == {"detail": f"Not understood: {next(iter(asked))}."}
@@ -137,7 +137,7 @@ def test_a_hostile_name_is_text_in_the_answer_and_no_formula_in_the_file(history
     assert row == ["page", f"'{HOSTILE}", "acme", "ACME", "facebook", "failed: token_invalid"]
 
 
-def test_the_file_has_all_that_the_filter_leaves(history, monkeypatch):
+def test_the_csv_file_has_every_row_that_matches_the_filter(history, monkeypatch):
     for number in range(5):
         history.listed(f"page-{number}", DAY)
     monkeypatch.setattr("include.social_analytics.health.app.FILE_PAGE", 2)
@@ -145,7 +145,7 @@ def test_the_file_has_all_that_the_filter_leaves(history, monkeypatch):
     assert len(lines) == 6
 
 
-def test_the_newest_complete_day_forgives_what_only_owners_can_resolve(history):
+def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(history):
     history.stored("page", ago(1))
     history.failed("revoked", ago(1))
     history.stored("page", DAY)
@@ -176,7 +176,7 @@ def test_the_newest_complete_day_forgives_what_only_owners_can_resolve(history):
     ],
     ids=lambda jobs: "+".join(jobs) or "none" if isinstance(jobs, list) else None,
 )
-def test_the_page_and_the_ledger_mean_the_same_by_a_complete_day(history, jobs, is_complete):
+def test_the_health_page_and_the_ledger_agree_on_complete_days(history, jobs, is_complete):
     connection = history.warehouse.connection
     for number, became in enumerate(jobs):
         listed = history.listed(f"page-{number}", DAY)
@@ -197,9 +197,7 @@ def test_a_day_that_one_channel_misses_is_not_complete(history):
     assert history.get("/api/overview")["newest_complete_day"] is None
 
 
-def test_the_overview_names_providers_as_people_do_and_the_tasks_that_the_page_asks_for(
-    history, without_views
-):
+def test_the_overview_has_the_providers_names_and_the_ids_of_the_tasks(history, without_views):
     overview = history.get("/api/overview")
     assert overview["providers"] == [
         {"id": "facebook", "label": "Facebook"},
@@ -212,12 +210,12 @@ def test_the_overview_names_providers_as_people_do_and_the_tasks_that_the_page_a
     )
 
 
-def test_the_page_types_no_id_again(ask):
+def test_the_script_repeats_no_dag_or_task_id(ask):
     script = ask.get("/page.js").text
     assert not [one for one in (DAILY_DAG, *FLOW) if one in script]
 
 
-def test_a_dead_database_gets_a_clear_answer_and_nothing_more(ask, postgres, monkeypatch):
+def test_an_unreachable_database_gives_a_clear_answer_without_details(ask, postgres, monkeypatch):
     dead = json.loads(postgres.airflow_connection("no_such_database")) | {"password": "s3cret"}
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", json.dumps(dead))
     progress = f"api/progress?moment={DAY}T00:00:00Z&since={DAY}T00:00:00Z"
@@ -245,7 +243,7 @@ def test_the_database_is_only_read(ask, monkeypatch):
     assert "read-only" in answer.json()["detail"]
 
 
-def test_a_query_that_takes_too_long_is_ended(ask, monkeypatch):
+def test_a_slow_query_is_cancelled(ask, monkeypatch):
     def dawdle(connection, *_):
         connection.execute("SELECT pg_sleep(60)")
 
@@ -256,7 +254,7 @@ def test_a_query_that_takes_too_long_is_ended(ask, monkeypatch):
     assert "statement timeout" in answer.json()["detail"]
 
 
-def test_each_answer_forbids_what_the_page_does_not_need(ask):
+def test_each_answers_security_headers_allow_only_what_the_page_needs(ask):
     for path in ("/", "/page.js", "/api/overview", "/nothing"):
         headers = ask.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]

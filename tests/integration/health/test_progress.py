@@ -1,4 +1,4 @@
-"""How far a run is that is under way."""
+"""The progress of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def counts(answer: dict[str, Any]) -> tuple[int, int, int]:
     return answer["done"], answer["all"], answer["failed"]
 
 
-def test_done_is_what_has_ended_since_the_run_began(history):
+def test_done_counts_the_jobs_that_ended_since_the_run_began(history):
     connection = history.warehouse.connection
     for name in ("again", "stays-queued", "gone"):
         history.stored(name, DAY)
@@ -40,7 +40,7 @@ def test_done_is_what_has_ended_since_the_run_began(history):
     assert answer == {"all": 6, "done": 4, "failed": 1}
 
 
-def test_what_a_run_was_narrowed_to_is_all_of_it(history):
+def test_all_counts_only_the_channels_that_the_run_is_narrowed_to(history):
     since = integrations.clock(history.warehouse.connection).isoformat()
     history.stored("a", DAY)
     history.stored("b", DAY)
@@ -54,7 +54,7 @@ def test_what_a_run_was_narrowed_to_is_all_of_it(history):
         assert counts(history.get("/api/progress", moment=LABEL, since=since, **narrowed)) == expected
 
 
-def test_before_the_listing_has_ended_only_the_day_is_known(history):
+def test_only_the_day_is_known_before_the_listing_ends(history):
     assert history.get("/api/progress", moment=LABEL) == {
         "day": DAY.isoformat(),
         "all": None,
@@ -63,7 +63,7 @@ def test_before_the_listing_has_ended_only_the_day_is_known(history):
     }
 
 
-def test_the_day_is_the_parameter_or_the_labels_or_the_latest_that_was_due(history):
+def test_the_day_is_the_parameter_or_the_labels_day_or_the_latest_due_day(history):
     other = (DAY - timedelta(days=3)).isoformat()
     now = datetime.now(UTC).isoformat()
     for asked, day in (
@@ -86,7 +86,7 @@ def test_the_day_is_the_parameter_or_the_labels_or_the_latest_that_was_due(histo
         ({"moment": LABEL, "since": LABEL, "integration_ids": ["a\0"]}, "integration_ids"),
     ],
 )
-def test_what_is_not_understood_is_named(history, asked, name):
+def test_an_invalid_parameter_is_named(history, asked, name):
     answer = history.ask.get("/api/progress", params=asked)
     assert answer.status_code == 422
     assert answer.json() == {"detail": f"Not understood: {name}."}

@@ -32,7 +32,7 @@ def aggregate(history, days: int) -> None:
         aggregate_day(history.warehouse.connection, ago(number))
 
 
-def test_a_metrics_days_its_sum_and_the_change_against_the_days_before(history):
+def test_a_metric_has_its_days_their_sum_and_the_change_from_the_days_before(history):
     for days, value in enumerate((30, 20, 10, 10)):
         history.stored("page", ago(days), value)
     aggregate(history, 4)
@@ -41,13 +41,13 @@ def test_a_metrics_days_its_sum_and_the_change_against_the_days_before(history):
     views = metric(answer, "views")
     assert (views["values"], views["complete"]) == ([20, 30], [True, True])
     assert (views["total"], views["previous"], views["change"]) == (50, 20, 1.5)
-    # A gauge stands at the end of the period, and does not add up.
+    # A gauge is its value at the end of the period, not a sum.
     followers = metric(answer, "followers")
     assert (followers["total"], followers["previous"], followers["change"]) == (30, 10, 2.0)
     assert metric(answer, "reach_summed")["label"] == "Reach summed"
 
 
-def test_a_day_with_a_failure_is_not_complete_and_makes_no_change(history):
+def test_a_day_with_a_failure_is_incomplete_and_has_no_change(history):
     for days in range(4):
         history.stored("page", ago(days))
         history.stored("another", ago(days)) if days else history.failed("another", DAY)
@@ -59,7 +59,7 @@ def test_a_day_with_a_failure_is_not_complete_and_makes_no_change(history):
     assert (views["previous"], views["change"]) == (28, None)
 
 
-def test_a_page_too_small_for_insights_does_not_make_days_incomplete(history):
+def test_a_channel_without_insights_does_not_make_days_incomplete(history):
     history.stored("page", DAY)
     history.warehouse.store(history.listed("small", DAY), reading(day=DAY))
     aggregate(history, 1)
@@ -67,7 +67,7 @@ def test_a_page_too_small_for_insights_does_not_make_days_incomplete(history):
     assert (views["values"], views["complete"]) == ([7], [True])
 
 
-def test_nor_does_it_stand_in_for_a_page_whose_posts_nobody_counted(history):
+def test_a_channel_without_insights_does_not_hide_a_missing_count_of_posts(history):
     history.warehouse.store(history.listed("small", DAY), reading(day=DAY))
     history.failed("another", DAY)
     aggregate(history, 1)
@@ -83,7 +83,7 @@ def test_days_without_any_figure_are_gaps_and_not_zero(history):
     assert views["previous"] is None
 
 
-def test_no_change_is_made_of_nothing(history):
+def test_no_change_is_shown_when_the_days_before_sum_to_zero(history):
     history.stored("page", DAY, 5)
     history.stored("page", ago(1), 0)
     aggregate(history, 2)
@@ -110,7 +110,7 @@ def test_the_best_posts_are_the_most_viewed(history):
     assert answer["best_posts"]["ranked_by"] == {"id": "views", "label": "Views"}
 
 
-def test_a_post_of_a_page_that_was_connected_again_is_shown_once(history):
+def test_a_post_of_a_reconnected_channel_is_shown_once(history):
     noon = datetime.combine(ago(1), time(12), UTC)
     for integration, views in (("z-old", 5), ("new", 4)):
         posts = (replace(post("post", views=views), published_at=noon),)
@@ -137,7 +137,7 @@ def test_only_posts_of_the_period_in_the_providers_zone_are_shown(history):
     assert viewed(history.get("/api/trends", days=2, **ACME)) == [2, 1]
 
 
-def test_a_provider_without_views_and_posts_published_has_the_figures_that_it_has(history, without_views):
+def test_a_provider_without_views_and_posts_published_shows_its_other_metrics(history, without_views):
     history.stored("channel", DAY, provider="quiet")
     history.warehouse.store(history.listed("small", DAY, provider="quiet"), reading(day=DAY, posts=None))
     aggregate(history, 1)
@@ -148,7 +148,7 @@ def test_a_provider_without_views_and_posts_published_has_the_figures_that_it_ha
     ]
 
 
-def test_posts_without_views_are_ranked_by_the_first_metric_that_there_is(history, without_views):
+def test_posts_without_views_are_ranked_by_the_first_available_metric(history, without_views):
     noon = datetime.combine(ago(1), time(12), UTC)
     posts = tuple(
         replace(post(f"post-{reach}", reach=reach, clicks=100 - reach), published_at=noon)
@@ -165,14 +165,14 @@ def test_posts_without_views_are_ranked_by_the_first_metric_that_there_is(histor
     ]
 
 
-def test_a_provider_without_metrics_of_posts_has_no_best_posts(history, without_views, monkeypatch):
+def test_a_provider_without_post_metrics_has_no_best_posts(history, without_views, monkeypatch):
     bare = replace(without_views, content_metrics={})
     monkeypatch.setattr("include.social_analytics.connectors.providers", lambda: {"quiet": bare})
     answer = history.get("/api/trends", days=1, organization="acme", provider="quiet")
     assert answer["best_posts"] is None
 
 
-def test_of_very_many_posts_the_latest_are_compared_and_the_page_says_so(history, monkeypatch):
+def test_only_the_latest_posts_are_compared_and_the_health_page_says_so(history, monkeypatch):
     monkeypatch.setattr(trends, "POSTS_COMPARED", 1)
     job = history.listed("page", DAY)
     posts = tuple(
@@ -200,11 +200,11 @@ def test_an_unknown_organization_has_no_figures(history):
         {"organization": "acme", "provider": "another"},
     ],
 )
-def test_an_organization_and_a_provider_are_needed(ask, asked):
+def test_an_organization_and_a_provider_are_required(ask, asked):
     assert ask.get("/api/trends", params=asked).status_code == 422
 
 
-def test_the_file_has_each_metrics_days(history):
+def test_the_csv_file_has_each_metrics_days(history):
     history.stored("page", DAY)
     aggregate(history, 1)
     lines = history.ask.get("/trends.csv", params={"days": 1, **ACME}).text.splitlines()

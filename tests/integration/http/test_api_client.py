@@ -1,6 +1,6 @@
-"""The client of any provider's API against a real server that misbehaves on the wire.
+"""The HTTP client that all providers share, against a real server that misbehaves.
 
-The provider is made up: its token has two parts, in a header of its own, and its error codes are words.
+The provider is made up: its token has two parts in its own header, and its error codes are words.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MEANINGS = {
 
 
 class PaperAuth(requests.auth.AuthBase):
-    """The provider's own scheme: both parts of the token in one header."""
+    """The provider's own authentication: both parts of the token in one header."""
 
     def __init__(self, key: str, secret: str) -> None:
         self._value = f"{key}:{secret}"
@@ -59,7 +59,7 @@ class PaperAuth(requests.auth.AuthBase):
 
 
 def judge(answer: ApiAnswer) -> Verdict:
-    """What the provider's answers mean: ``{"fault": {"name": …, "text": …}}`` is its error."""
+    """Classifies the provider's answers: ``{"fault": {"name": …, "text": …}}`` is its error."""
     spent = {
         quota: float(answer.headers[name])
         for quota, name in ((Quota.APP, "X-App"), (Quota.ACCOUNT, "X-Account"))
@@ -110,7 +110,7 @@ def fault(
     return Answer({"fault": {"name": name, "text": text}}, status, headers or {})
 
 
-def test_a_token_of_two_parts_travels_as_the_provider_wants_it() -> None:
+def test_a_token_of_two_parts_is_sent_in_the_providers_own_header() -> None:
     with scripted_server(FINE) as server:
         params = {"day": "2026-11-20", "time.from": 5}
         assert client(server.base_url).get("v1", "papers", "urn:a/b", **params) == {"data": [1]}
@@ -135,7 +135,7 @@ def test_a_netrc_entry_does_not_replace_the_token(tmp_path: Path, monkeypatch: p
     assert "Authorization" not in own.headers
 
 
-def test_one_connection_serves_one_account_after_the_other_and_keeps_no_cookie() -> None:
+def test_accounts_share_a_connection_one_after_another_and_no_cookies() -> None:
     with scripted_server(Answer({"a": 1}, headers={"Set-Cookie": "who=first; Path=/"})) as server:
         shared = api(server.base_url)
         on(shared, "first", "1").get("papers")
@@ -157,7 +157,7 @@ def test_threads_do_not_share_a_connection() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "secret-part\r\nX-Evil: 1", "sécret-part", "secret-part\x00"])
-def test_a_token_that_cannot_be_one_is_refused_without_showing_it(token: str) -> None:
+def test_an_impossible_token_is_refused_without_showing_it(token: str) -> None:
     with scripted_server(FINE) as server:
         caught = failure(on(api(server.base_url), KEY, token))
         assert failure(on(api(server.base_url), token, SECRET)).code is ErrorCode.TOKEN_INVALID
@@ -166,7 +166,7 @@ def test_a_token_that_cannot_be_one_is_refused_without_showing_it(token: str) ->
     assert not server.requests
 
 
-def test_a_silent_server_is_given_up_on() -> None:
+def test_a_silent_server_is_a_network_error() -> None:
     with scripted_server(Hang()) as server:
         caught = failure(client(server.base_url, timeout=0.1))
     assert caught.code is ErrorCode.NETWORK
@@ -179,13 +179,13 @@ def test_a_silent_server_is_given_up_on() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n{",
         b"HTTP/1.1 200 OK\r\n\r\n{",
-        # The name of the zipped file, which has no end: nothing comes out of it.
+        # A gzip header whose file name never ends: no data comes out.
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\x03",
         b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 100000\r\n\r\n{",
     ],
     ids=["body", "chunk", "until it closes", "gzip", "redirect"],
 )
-def test_a_dripping_body_does_not_hold_a_worker(head: bytes) -> None:
+def test_a_dripping_body_ends_in_time(head: bytes) -> None:
     with scripted_server(Drip(head)) as server:
         started = time.monotonic()
         caught = failure(client(server.base_url, timeout=0.05))
@@ -205,14 +205,14 @@ def test_a_dripping_body_does_not_hold_a_worker(head: bytes) -> None:
     ],
     ids=["status line", "header", "headers", "chunk size"],
 )
-def test_a_head_or_chunk_size_without_end_is_read_only_so_far(head: bytes) -> None:
-    # Only in bytes: a server that drips them is bounded by the task's own time limit.
+def test_an_endless_header_or_chunk_size_is_read_up_to_a_limit(head: bytes) -> None:
+    # The limit is in bytes. The task's own time limit ends a server that drips them.
     with scripted_server(Drip(head, interval=60)) as server:
         assert failure(client(server.base_url, timeout=5)).code is ErrorCode.NETWORK
     assert len(server.requests) == TRIES
 
 
-def test_a_body_beyond_reason_is_not_read_on() -> None:
+def test_an_oversized_body_is_not_read_to_its_end() -> None:
     bomb = gzip.compress(b" " * (MAX_BODY_BYTES + 1))
     assert len(bomb) < 100_000
     with scripted_server(Answer(bomb, headers={"Content-Encoding": "gzip"})) as server:
@@ -223,7 +223,7 @@ def test_a_body_beyond_reason_is_not_read_on() -> None:
     assert paper.http_calls == 1
 
 
-def test_neither_is_one_that_is_large_on_the_wire_and_nothing_unzipped() -> None:
+def test_a_body_that_is_large_only_before_unzipping_is_not_read_to_its_end() -> None:
     stream = gzip.compress(b"{}", mtime=0) + b"\0" * MAX_BODY_BYTES
     with scripted_server(Answer(stream, headers={"Content-Encoding": "gzip"})) as server:
         assert isinstance(failure(client(server.base_url)), TooMuchData)
@@ -242,12 +242,12 @@ def test_a_refused_connection_is_a_network_error() -> None:
 
 
 @pytest.mark.parametrize("base_url", ["api.example", "ftp://127.0.0.1", "http://"])
-def test_an_impossible_address_is_a_mistake_in_the_configuration(base_url: str) -> None:
+def test_an_impossible_address_is_a_configuration_error(base_url: str) -> None:
     assert failure(client(base_url)).code is ErrorCode.CONFIG_INVALID
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_takes_nothing_to_another_host(status: int) -> None:
+def test_a_redirect_to_another_host_is_not_followed(status: int) -> None:
     with scripted_server(FINE) as other:
         step = Answer("", status, {"Location": f"{other.base_url}/papers/1001"})
         with scripted_server(step) as server:
@@ -258,7 +258,7 @@ def test_a_redirect_takes_nothing_to_another_host(status: int) -> None:
 
 
 @pytest.mark.parametrize("location", ["http://[", "//", "ftp://x", "http://does-not-exist.invalid:99999/"])
-def test_where_a_redirect_leads_does_not_matter(location: str) -> None:
+def test_a_redirect_to_an_invalid_address_is_the_same_error(location: str) -> None:
     with scripted_server(Answer("", 302, {"Location": location})) as server:
         assert failure(client(server.base_url)).code is ErrorCode.RESPONSE_INVALID
 
@@ -281,21 +281,23 @@ def test_where_a_redirect_leads_does_not_matter(location: str) -> None:
     ],
     ids=str,
 )
-def test_a_blip_is_tried_three_times_and_then_told_by_its_code(step: Step, expected: ErrorCode) -> None:
+def test_a_transient_error_is_tried_three_times_and_then_raised_with_its_code(
+    step: Step, expected: ErrorCode
+) -> None:
     with scripted_server(step) as server:
         paper = client(server.base_url)
         assert failure(paper).code is expected
     assert paper.http_calls == len(server.requests) == TRIES
 
 
-def test_a_blip_that_passes_is_not_seen_by_the_caller() -> None:
+def test_a_transient_error_that_passes_is_not_seen_by_the_caller() -> None:
     with scripted_server(Reset(), fault("sleeping"), FINE) as server:
         paper = client(server.base_url)
         assert paper.get("papers") == {"data": [1]}
     assert paper.http_calls == 3
 
 
-def test_a_zipped_answer_is_unzipped_and_counted_as_such() -> None:
+def test_a_zipped_answer_is_unzipped_and_its_unzipped_size_counted() -> None:
     body = b'{"data": "' + b"x" * 200_000 + b'"}'
     answer = Answer(gzip.compress(body, mtime=0), headers={"Content-Encoding": "gzip"})
     with scripted_server(answer) as server:
@@ -304,11 +306,11 @@ def test_a_zipped_answer_is_unzipped_and_counted_as_such() -> None:
         assert paper.get("papers") == {"data": "x" * 200_000}
         assert paper.bytes_received == len(body)
         on(shared).get("papers")
-    # The connection was read to its end, so it serves the next one.
+    # The answer was read completely, so the next request uses the same connection.
     assert len({request.client_port for request in server.requests}) == 1
 
 
-def test_a_permanent_error_is_not_tried_again_and_keeps_its_word() -> None:
+def test_a_permanent_error_is_not_retried_and_keeps_the_providers_code() -> None:
     with scripted_server(fault("unknownReader", "Who is paper-key?")) as server:
         paper = client(server.base_url)
         caught = failure(paper)
@@ -317,7 +319,7 @@ def test_a_permanent_error_is_not_tried_again_and_keeps_its_word() -> None:
     assert paper.http_calls == len(server.requests) == 1
 
 
-def test_a_pause_that_an_answer_calls_for_holds_back_all_accounts() -> None:
+def test_a_pause_for_the_app_holds_back_all_accounts() -> None:
     with scripted_server(fault("quotaExceeded")) as server:
         shared = api(server.base_url)
         assert failure(on(shared)).retry_after is None
@@ -334,7 +336,7 @@ def test_a_pause_that_an_answer_calls_for_holds_back_all_accounts() -> None:
     assert (withheld["event"], withheld["quota"]) == ("api request withheld", "app")
 
 
-def test_a_pause_of_one_account_holds_back_that_account_alone() -> None:
+def test_a_pause_for_one_account_holds_back_only_that_account() -> None:
     def spent(answer: ApiAnswer) -> Verdict:
         return Verdict(pauses={Quota.ACCOUNT: timedelta(minutes=5)})
 
@@ -347,7 +349,7 @@ def test_a_pause_of_one_account_holds_back_that_account_alone() -> None:
     assert len(server.requests) == 2
 
 
-def test_quotas_and_pauses_are_told_by_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quotas_and_pauses_are_reported_by_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[Any, ...]] = []
     monkeypatch.setattr(telemetry.stats, "gauge", lambda name, value, tags: told.append((name, value, tags)))
     monkeypatch.setattr(telemetry.stats, "incr", lambda name, tags: told.append((name, tags)))
@@ -359,7 +361,7 @@ def test_quotas_and_pauses_are_told_by_provider(monkeypatch: pytest.MonkeyPatch)
     ]
 
 
-def test_each_request_logs_one_line_that_tells_its_outcome() -> None:
+def test_each_request_logs_one_line_with_its_outcome() -> None:
     steps = [fault("sleeping", status=503), Answer({}, headers={"X-App": "41", "X-Account": "12"})]
     with scripted_server(*steps) as server, capture_logs() as lines:
         client(server.base_url).get("papers", "1001", day="2026-11-20")
@@ -375,7 +377,7 @@ def test_each_request_logs_one_line_that_tells_its_outcome() -> None:
 
 
 def echo(request: Request) -> Answer:
-    """Everything that was sent, back in an error, as a careless server does."""
+    """An error that repeats everything that was sent, as a careless server does."""
     asked = "&".join(f"{name}={value}" for name, value in request.query.items())
     return fault(request.headers["X-Paper"], f"Bad {request.headers['X-Paper']} at {request.path}?{asked}")
 
@@ -403,7 +405,7 @@ def test_no_secret_gets_into_a_log_an_exception_or_its_context(
         assert secret not in "\n".join(seen)
 
 
-def test_urllib3s_log_lines_are_left_alone_until_there_is_a_client() -> None:
+def test_urllib3s_log_lines_are_redacted_only_once_there_is_a_client() -> None:
     script = """
 import logging
 import include.social_analytics.http.client as client

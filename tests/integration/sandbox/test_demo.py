@@ -1,4 +1,4 @@
-"""The compose file's demo: fills a database once, lets the reader in, and answers."""
+"""The compose file's demo: it fills a database once, lets the reader role in, and serves the stand-ins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from include.social_analytics.databases import Database
 
 @pytest.fixture
 def database(postgres):
-    """A URL of an empty database, and a connection string of the demo's reader there."""
+    """The URL of an empty database, and a connection string for the demo's reader role."""
     postgres.create_database("demo")
     yield postgres.dsn("demo")
     with psycopg.connect(postgres.dsn("demo"), autocommit=True) as superuser:
@@ -28,7 +28,7 @@ def database(postgres):
     postgres.drop_database("demo")
 
 
-def test_it_fills_an_empty_database_once_and_answers_for_its_channels(database, postgres):
+def test_the_demo_fills_an_empty_database_once_and_serves_its_channels(database, postgres):
     found = []
     identifiers = names_by_identifier()
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_a_stand_in_declares_the_connections_of_its_provider(provider):
     assert len({account.id for account in accounts}) == len(accounts)
 
 
-def test_looking_the_stand_ins_up_loads_no_web_server():
+def test_listing_the_stand_ins_loads_no_web_server():
     script = (
         "import sys, include.sandbox.stand_ins as s; assert s.stand_ins()\n"
         "assert not {'uvicorn', 'starlette', 'requests', 'airflow'} & set(sys.modules)"
@@ -93,10 +93,8 @@ def test_looking_the_stand_ins_up_loads_no_web_server():
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PROJECT)
 
 
-def test_the_compose_files_connections_to_the_demo_are_those_of_the_stand_ins():
+def test_the_connections_to_the_demo_are_those_that_its_stand_ins_declare():
     path = PROJECT / "include" / "sandbox" / "demo.env"
-    if not path.exists():
-        pytest.skip("the demo's connections still stand in .env.example")
     lines = [
         line.partition("=") for line in path.read_text().splitlines() if line.startswith("AIRFLOW_CONN_")
     ]

@@ -35,7 +35,7 @@ from include.sandbox.stand_ins.facebook.world import (
 )
 
 PAGE, OTHER, TINY = make_page(1), make_page(2), make_page(3, likes=40)
-# 05:00 in Los Angeles: the latest complete day is the 20th.
+# 05:00 in Los Angeles: the latest day that has ended is the 20th.
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 DAY = date(2026, 11, 20)
 FIELDS = (
@@ -66,7 +66,7 @@ Get = Callable[..., requests.Response]
 
 @pytest.fixture
 def get(sandbox: GraphApi) -> Iterator[Get]:
-    """Asks for a path with the first page's token."""
+    """A function that requests a path with the first page's token."""
     with requests.Session() as session:
 
         def _get(path: str, token: str = PAGE.token, **params: Any) -> requests.Response:
@@ -107,10 +107,10 @@ def post_of(sandbox: GraphApi, kind: str) -> Post:
     return next(post for post in posts if post.kind == kind)
 
 
-# Who asks, and how
+# Authentication
 
 
-def test_the_version_is_optional_and_any_is_taken(sandbox: GraphApi) -> None:
+def test_the_version_is_optional_and_any_version_is_accepted(sandbox: GraphApi) -> None:
     for prefix in ("", "/v23.0", "/v99.1"):
         body = requests.get(
             f"{sandbox.url}{prefix}/{PAGE.id}", {"access_token": PAGE.token}, timeout=5
@@ -119,7 +119,7 @@ def test_the_version_is_optional_and_any_is_taken(sandbox: GraphApi) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "OAuth"])
-def test_the_token_comes_in_a_header_or_in_the_url_and_the_calls_tell_which(
+def test_the_token_is_in_a_header_or_the_url_and_the_calls_record_which(
     sandbox: GraphApi, scheme: str
 ) -> None:
     url = f"{sandbox.url}/v25.0/{PAGE.id}"
@@ -131,9 +131,7 @@ def test_the_token_comes_in_a_header_or_in_the_url_and_the_calls_tell_which(
     ]
 
 
-def test_no_token_an_unknown_one_another_pages_and_a_users_are_each_refused(
-    sandbox: GraphApi, get: Get
-) -> None:
+def test_a_missing_unknown_foreign_or_user_token_is_refused(sandbox: GraphApi, get: Get) -> None:
     assert refusal(requests.get(f"{sandbox.url}/{PAGE.id}", timeout=5)) == (104, None)
     assert refusal(get(PAGE.id, token="EAAGnobodys")) == (190, 467)
     assert refusal(get(PAGE.id, token=OTHER.token)) == (200, None)
@@ -149,7 +147,7 @@ def test_a_proof_must_be_that_of_the_app(sandbox: GraphApi, get: Get) -> None:
         assert refusal(get(PAGE.id, **wrong)) == (100, None)
 
 
-def test_what_does_not_exist_is_refused_in_the_apis_own_words(sandbox: GraphApi, get: Get) -> None:
+def test_an_unknown_path_or_object_gives_the_apis_own_error(sandbox: GraphApi, get: Get) -> None:
     assert refusal(get("100000000000999")) == (100, 33)
     assert refusal(get(f"{PAGE.id}_1")) == (100, 33)
     assert refusal(get(f"{PAGE.id}/nonsense")) == (2500, None)
@@ -167,7 +165,7 @@ def test_a_page_has_its_current_totals(get: Get) -> None:
 # Page insights
 
 
-def test_a_value_bears_the_end_of_its_pacific_day(sandbox: GraphApi, get: Get) -> None:
+def test_a_values_end_time_is_the_end_of_its_pacific_day(sandbox: GraphApi, get: Get) -> None:
     # The clocks go back on 1 November 2026.
     body = get(f"{PAGE.id}/insights", metric="page_media_view", since="2026-10-31", until="2026-11-02").json()
     (series,) = body["data"]
@@ -202,7 +200,7 @@ def test_a_day_that_has_not_ended_has_no_value_yet(sandbox: GraphApi, get: Get) 
     assert ends() == ["2026-11-20"]
 
 
-def test_insights_always_have_a_next_which_holds_the_token(get: Get) -> None:
+def test_insights_always_have_a_next_link_with_the_token(get: Get) -> None:
     paging = get(f"{PAGE.id}/insights", metric="page_follows", since="2026-11-18", until="2026-11-20").json()[
         "paging"
     ]
@@ -231,14 +229,14 @@ def test_ranges_and_periods_are_checked(get: Get, wrong: dict[str, str]) -> None
     assert refusal(get(f"{PAGE.id}/insights", metric="page_follows", **wrong)) == (100, None)
 
 
-def test_a_tiny_page_has_no_insights_and_that_is_no_error(get: Get) -> None:
+def test_a_tiny_page_has_no_insights_and_no_error(get: Get) -> None:
     assert get(f"{TINY.id}/insights", token=TINY.token, metric="page_follows").json()["data"] == []
 
 
 # Posts
 
 
-def test_the_cursor_leads_to_every_post_once_newest_first(sandbox: GraphApi, get: Get) -> None:
+def test_the_cursor_leads_to_every_post_once_and_the_newest_first(sandbox: GraphApi, get: Get) -> None:
     expected = sandbox.world.posts(PAGE.id, date(2026, 10, 24), DAY)
     assert 26 < len(expected) < 100
     for limit in (7, len(expected), 100):
@@ -259,7 +257,7 @@ def test_a_listing_is_checked(get: Get, wrong: dict[str, object]) -> None:
     assert refusal(get(f"{PAGE.id}/published_posts", **wrong)) == (100, None)
 
 
-def test_a_post_shows_the_fields_that_were_asked_for_and_no_other(sandbox: GraphApi, get: Get) -> None:
+def test_a_post_has_the_requested_fields_and_no_others(sandbox: GraphApi, get: Get) -> None:
     posts = listed(get, limit=100, fields=NESTED)
     for post in posts:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000", post["created_time"])
@@ -276,7 +274,7 @@ def test_a_post_shows_the_fields_that_were_asked_for_and_no_other(sandbox: Graph
     assert all("summary" not in post["comments"] for post in bare)
 
 
-def test_nested_insights_say_what_a_posts_own_say_and_a_story_has_none(sandbox: GraphApi, get: Get) -> None:
+def test_nested_insights_equal_a_posts_own_and_a_story_has_none(sandbox: GraphApi, get: Get) -> None:
     by_id = {post["id"]: post for post in listed(get, limit=100, fields=NESTED)}
     photo = post_of(sandbox, "photo")
     own = get(f"{photo.id}/insights", metric="post_media_view,post_reactions_by_type_total").json()["data"]
@@ -305,7 +303,7 @@ def test_a_bare_video_id_has_video_insights_only(sandbox: GraphApi, get: Get) ->
     assert get(f"{reel.video_id}").json()["id"] == reel.video_id
 
 
-def test_a_storys_bare_id_has_no_insights_and_a_photos_leads_nowhere(sandbox: GraphApi, get: Get) -> None:
+def test_a_storys_bare_id_has_no_insights_and_a_photos_is_not_found(sandbox: GraphApi, get: Get) -> None:
     story, photo = post_of(sandbox, "story"), post_of(sandbox, "photo")
     assert story.release_id == story.target_id
     assert photo.release_id == photo.id
@@ -333,7 +331,7 @@ def test_a_long_answer_is_compressed_and_the_connection_kept(get: Get) -> None:
     assert not [name for name in response.headers if "usage" in name.lower()]
 
 
-def test_use_is_told_once_it_is_not_low_and_a_spent_quota_refuses() -> None:
+def test_usage_headers_appear_once_usage_is_not_low_and_a_spent_quota_refuses() -> None:
     page = make_page(1, quota=8)
     with serve(World([page, OTHER], app_quota=20, now=lambda: NOW)) as sandbox, requests.Session() as session:
 
@@ -393,7 +391,7 @@ def test_a_fault_is_the_apis_error_for_one_page_only(
     assert get(PAGE.id).ok
 
 
-def test_throttles_say_how_much_is_used_and_when_it_is_over(sandbox: GraphApi, get: Get) -> None:
+def test_throttles_say_how_much_is_used_and_when_they_end(sandbox: GraphApi, get: Get) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("page_throttled", minutes=19))
     usage = json.loads(get(PAGE.id).headers["X-Business-Use-Case-Usage"])
     assert usage[PAGE.id][0]["type"] == "pages"
@@ -408,9 +406,7 @@ def test_throttles_say_how_much_is_used_and_when_it_is_over(sandbox: GraphApi, g
         assert business[page.id][0]["estimated_time_to_regain_access"] == 7
 
 
-def test_a_fault_lasts_so_many_times_or_comes_at_every_so_manieth_request(
-    sandbox: GraphApi, get: Get
-) -> None:
+def test_a_fault_lasts_n_requests_or_comes_at_every_nth_request(sandbox: GraphApi, get: Get) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("down", times=2))
     assert [get(PAGE.id).status_code for _ in range(4)] == [500, 500, 200, 200]
     sandbox.world.faults.set(PAGE.id, Fault("down", every=3))
@@ -425,7 +421,7 @@ def test_a_reset_is_a_connection_closed_without_an_answer(sandbox: GraphApi, get
     assert [call.status for call in sandbox.calls] == [0, 200]
 
 
-def test_a_hang_keeps_one_client_waiting_and_nobody_else(sandbox: GraphApi, get: Get) -> None:
+def test_a_hang_keeps_one_client_waiting_and_no_other(sandbox: GraphApi, get: Get) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("hang", times=1))
     with pytest.raises(requests.ReadTimeout):
         requests.get(f"{sandbox.url}/{PAGE.id}", {"access_token": PAGE.token}, timeout=0.2)
@@ -433,7 +429,7 @@ def test_a_hang_keeps_one_client_waiting_and_nobody_else(sandbox: GraphApi, get:
     assert [call.status for call in sandbox.calls] == [0, 200]
 
 
-def test_what_is_held_is_answered_once_the_fault_is_cleared(sandbox: GraphApi, get: Get) -> None:
+def test_a_held_request_is_answered_when_the_fault_is_cleared(sandbox: GraphApi, get: Get) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("held"))
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(get, PAGE.id)
@@ -453,7 +449,7 @@ def test_a_drip_sends_byte_by_byte(sandbox: GraphApi) -> None:
         assert [next(drops) for _ in range(3)] == [b" ", b" ", b" "]
 
 
-def test_a_flood_is_larger_than_anybody_wants(sandbox: GraphApi) -> None:
+def test_a_flood_is_larger_than_the_client_accepts(sandbox: GraphApi) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("huge_body"))
     headers = {"Accept-Encoding": "identity", "Authorization": f"OAuth {PAGE.token}"}
     with requests.get(f"{sandbox.url}/{PAGE.id}", headers=headers, timeout=5, stream=True) as response:
@@ -462,7 +458,9 @@ def test_a_flood_is_larger_than_anybody_wants(sandbox: GraphApi) -> None:
 
 
 @pytest.mark.parametrize(("kind", "status"), [("html_503", 503), ("empty_body", 200), ("truncated", 200)])
-def test_a_body_may_be_no_json(sandbox: GraphApi, get: Get, kind: str, status: int) -> None:
+def test_a_fault_can_send_a_body_that_is_not_json(
+    sandbox: GraphApi, get: Get, kind: str, status: int
+) -> None:
     sandbox.world.faults.set(PAGE.id, Fault(kind))
     response = get(PAGE.id)
     assert response.status_code == status
@@ -470,14 +468,14 @@ def test_a_body_may_be_no_json(sandbox: GraphApi, get: Get, kind: str, status: i
         response.json()
 
 
-def test_a_metric_may_be_retired(sandbox: GraphApi, get: Get) -> None:
+def test_a_fault_can_retire_a_metric(sandbox: GraphApi, get: Get) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("invalid_metric", metric="page_views_total"))
     error = error_of(get(f"{PAGE.id}/insights", metric="page_follows,page_views_total"))
     assert error["message"] == "(#100) The value must be a valid insights metric"
     assert get(f"{PAGE.id}/insights", metric="page_follows").ok
 
 
-def test_a_listing_may_be_too_much(sandbox: GraphApi, get: Get) -> None:
+def test_a_fault_can_refuse_a_listing_as_too_much_data(sandbox: GraphApi, get: Get) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("reduce_data", limit=10))
     refused = get(f"{PAGE.id}/published_posts", limit=11)
     assert (refused.status_code, *refusal(refused)) == (500, 1, None)
@@ -494,7 +492,7 @@ def test_one_bad_post_fails_the_listing_that_asks_for_insights(sandbox: GraphApi
     assert get(f"{good.id}/insights", metric="post_clicks").ok
 
 
-def test_a_listing_may_go_wrong_in_its_paging(sandbox: GraphApi, get: Get) -> None:
+def test_a_fault_can_break_the_paging_of_a_listing(sandbox: GraphApi, get: Get) -> None:
     path = f"{PAGE.id}/published_posts"
     whole = [post["id"] for post in listed(get, limit=100)]
     sandbox.world.faults.set(PAGE.id, Fault("empty_page"))
@@ -511,7 +509,7 @@ def test_a_listing_may_go_wrong_in_its_paging(sandbox: GraphApi, get: Get) -> No
     assert not get(path, **MONTH).json()["paging"]["next"].startswith(sandbox.url)
 
 
-def test_insights_may_be_empty(sandbox: GraphApi, get: Get) -> None:
+def test_a_fault_can_empty_the_insights(sandbox: GraphApi, get: Get) -> None:
     sandbox.world.faults.set(PAGE.id, Fault("no_insights"))
     assert get(f"{PAGE.id}/insights", metric="page_follows").json()["data"] == []
 
@@ -525,15 +523,15 @@ def test_a_fault_that_does_not_exist_is_refused() -> None:
         Fault("invalid_metric")
 
 
-def test_every_kind_of_fault_is_met_by_a_test_here() -> None:
+def test_every_kind_of_fault_has_a_test_in_this_file() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in FAULT_KINDS if f'"{kind}"' not in tests] == []
 
 
-# Its own process, and the whole
+# As a process, and as a whole
 
 
-def test_it_runs_as_a_process_that_other_processes_steer() -> None:
+def test_it_runs_as_a_process_that_other_processes_control() -> None:
     command = [
         *(sys.executable, "-m", "include.sandbox.stand_ins.facebook.graph_api"),
         *("--port", "0", "--pages", "2"),
@@ -564,7 +562,7 @@ def test_it_runs_as_a_process_that_other_processes_steer() -> None:
             assert process.wait(10) == 0
 
 
-def test_figures_are_the_same_whenever_and_however_often_they_are_asked_for() -> None:
+def test_two_worlds_give_the_same_figures() -> None:
     pages = [make_page(number) for number in range(1, 10_001)]
     first, second = (World(pages, now=lambda: NOW) for _ in range(2))
     assert len(set(first.tokens)) == 10_000
@@ -577,7 +575,7 @@ def test_figures_are_the_same_whenever_and_however_often_they_are_asked_for() ->
     )
 
 
-def test_the_demo_has_the_troubles_that_one_meets() -> None:
+def test_the_demo_has_a_channel_for_each_common_failure() -> None:
     world = demo_world()
     world.now = lambda: NOW
     with serve(world) as sandbox:

@@ -1,4 +1,4 @@
-"""The make-believe Postiz database: tables as Prisma makes them, and what the demo holds."""
+"""The sandbox's Postiz database: its tables are as Prisma makes them; and the demo's content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from include.social_analytics.postiz import active_integrations, left_out
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 
 
-#: A demo of one provider whose clock stands.
+#: A demo of one provider with a fixed clock.
 PROVIDER = "facebook"
 
 
@@ -40,7 +40,7 @@ def rows(postiz: psycopg.Connection[Any], query: str) -> list[tuple[Any, ...]]:
     return postiz.execute(query.encode()).fetchall()
 
 
-def test_moments_have_no_zone_and_prismas_client_fills_in_ids_and_updates(postiz) -> None:
+def test_timestamps_have_no_zone_and_ids_and_updated_at_no_default(postiz) -> None:
     columns = rows(
         postiz,
         "SELECT column_name, data_type, datetime_precision, column_default FROM information_schema.columns"
@@ -52,7 +52,7 @@ def test_moments_have_no_zone_and_prismas_client_fills_in_ids_and_updates(postiz
     assert {column[3] for column in columns if column[0] in ("id", "updatedAt")} == {None}
 
 
-def test_foreign_keys_hold_a_required_parent_and_let_go_of_an_optional_one(postiz) -> None:
+def test_foreign_keys_restrict_required_parents_and_clear_optional_ones(postiz) -> None:
     keys = rows(postiz, "SELECT conname, confdeltype, confupdtype FROM pg_constraint WHERE contype = 'f'")
     optional = {name for name, on_delete, _ in keys if on_delete == "n"}
     assert optional == {
@@ -64,7 +64,7 @@ def test_foreign_keys_hold_a_required_parent_and_let_go_of_an_optional_one(posti
     assert {on_update for _, _, on_update in keys} == {"c"}
 
 
-def test_a_release_id_has_no_index_and_a_page_is_in_an_organization_once(postiz) -> None:
+def test_release_ids_have_no_index_and_an_organization_has_a_page_once(postiz) -> None:
     indexes = [name for (name,) in rows(postiz, "SELECT indexname FROM pg_indexes WHERE tablename = 'Post'")]
     assert "Post_integrationId_idx" in indexes
     assert not [name for name in indexes if "releaseId" in name]
@@ -77,7 +77,7 @@ def test_a_release_id_has_no_index_and_a_page_is_in_an_organization_once(postiz)
         insert_post(postiz, "post", "in-one", "one", None, state="SENT")
 
 
-def test_the_demo_has_a_channel_of_each_account_and_each_reason_to_be_left_out(postiz, made: Demo) -> None:
+def test_the_demo_has_each_account_and_each_reason_to_leave_a_channel_out(postiz, made: Demo) -> None:
     populate_demo(postiz, {PROVIDER: made.accounts})
     database, identifiers = Database("postiz_db", postiz), names_by_identifier()
     [active] = active_integrations(database, identifiers)
@@ -102,7 +102,7 @@ def test_the_demos_names_and_messages_are_ordinary(postiz, made: Demo) -> None:
     assert not [message for message in MESSAGES if message and set(message) & set("'\"<>{};=")]
 
 
-def test_the_demos_posts_have_each_shape_of_release_id_and_traps(postiz, made: Demo) -> None:
+def test_the_demos_posts_have_each_shape_of_release_id_and_some_to_ignore(postiz, made: Demo) -> None:
     populate_demo(postiz, {PROVIDER: made.accounts})
     published = rows(
         postiz,

@@ -1,4 +1,4 @@
-"""What all stand-ins share: one server, paths of their own, calls, faults, and hanging up."""
+"""What all stand-ins share: one server, a path for each, recorded calls, faults, and resets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class World:
 
 
 class Echo(Api):
-    """Answers with the path that it was asked for; the account is the path's first segment."""
+    """Answers with the requested path. Its first segment is the account."""
 
     def account_of(self, request: Request) -> str | None:
         return path_of(request).split("/")[1] or None
@@ -43,7 +43,7 @@ def get(url: str, **options: object) -> requests.Response:
     return requests.get(url, timeout=5, **options)
 
 
-def test_each_stand_in_has_a_path_of_its_own_and_does_not_see_it(url, apis) -> None:
+def test_each_stand_in_is_served_below_its_own_path_and_does_not_see_it(url, apis) -> None:
     assert get(f"{url}/one/v1/thing?a=b").text == "/v1/thing"
     assert get(f"{url}/two/v1/other").text == "/v1/other"
     assert get(f"{url}/three/v1/thing").status_code == 404
@@ -52,7 +52,7 @@ def test_each_stand_in_has_a_path_of_its_own_and_does_not_see_it(url, apis) -> N
     assert len(apis["two"].calls) == 1
 
 
-def test_the_calls_of_all_are_shown_at_the_top(url, apis) -> None:
+def test_the_root_path_shows_the_calls_of_all_stand_ins(url, apis) -> None:
     get(f"{url}/one/v1/thing")
     shown = get(f"{url}/sandbox/calls").json()
     assert [call["path"] for call in shown["one"]] == ["/v1/thing"]
@@ -61,7 +61,7 @@ def test_the_calls_of_all_are_shown_at_the_top(url, apis) -> None:
     assert apis["one"].calls == []
 
 
-def test_a_fault_is_one_stand_ins_and_may_be_switched_from_outside(url, apis) -> None:
+def test_a_fault_affects_one_stand_in_and_can_be_set_over_http(url, apis) -> None:
     assert requests.put(f"{url}/one/sandbox/app/fault", json={"kind": "html_503"}, timeout=5).ok
     assert get(f"{url}/one/a").status_code == 503
     assert get(f"{url}/two/a").ok
@@ -75,7 +75,7 @@ def test_a_fault_is_one_stand_ins_and_may_be_switched_from_outside(url, apis) ->
     assert requests.put(account, json={"kind": "friendly"}, timeout=5).status_code == 400
 
 
-def test_hanging_up_works_below_a_path_too(url, apis) -> None:
+def test_a_reset_works_below_a_path_too(url, apis) -> None:
     apis["two"].faults.set("a", Fault("reset"))
     with pytest.raises(requests.ConnectionError):
         get(f"{url}/two/a")

@@ -1,4 +1,4 @@
-"""Rolling a day up per organization."""
+"""Aggregating a day for each organization."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_failed_job_is_expected_and_never_counts_as_zero(warehouse):
     assert roll_up(warehouse)["acme", "views"] == (5, 3, 1)
 
 
-def test_a_metric_that_nobody_reported_is_null(warehouse):
+def test_a_metric_that_no_integration_reported_is_null(warehouse):
     warehouse.fail(job("a"))
     warehouse.store(job("b"), reading())
     warehouse.store(job("c"), reading({DAY: None}))
@@ -69,7 +69,7 @@ def test_a_zero_that_was_reported_is_zero(warehouse):
     assert roll_up(warehouse)["acme", "views"] == (0, 1, 1)
 
 
-def test_figures_of_an_earlier_run_count_though_the_rerun_failed(warehouse):
+def test_figures_of_an_earlier_run_count_after_a_failed_rerun(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
     warehouse.fail(job(), REVOKED)
     assert roll_up(warehouse)["acme", "views"] == (5, 1, 1)
@@ -83,29 +83,29 @@ def test_an_organization_whose_jobs_are_gone_loses_its_rows(warehouse):
     assert {organization for organization, _ in roll_up(warehouse)} == {"globex"}
 
 
-def test_a_figure_counts_for_the_organization_that_its_job_names(warehouse):
+def test_a_figure_counts_for_the_organization_of_its_job(warehouse):
     warehouse.store(job(day=before(1)), reading({before(1): 5}, day=before(1)))
-    # Its page has moved, and the look-back reads the day that it still had under the old one.
+    # The channel has moved to another organization. The look-back reads a day of the old one.
     warehouse.store(job(organization="globex"), reading({DAY: 6, before(1): 4}))
     assert roll_up(warehouse, before(1))["acme", "views"] == (4, 1, 1)
     assert roll_up(warehouse)["globex", "views"] == (6, 1, 1)
 
 
 def connected_again(warehouse: Warehouse, *integrations: str, answer: Reading | None = None) -> None:
-    """Integrations of one account, one after the other; each reads 5 unless told."""
+    """Read integrations of one account, one after another; each reads 5 unless ``answer`` is given."""
     for integration in integrations:
         start = warehouse.start(job(integration), "run", account_id="page")
         warehouse.store(job(integration), answer or reading({DAY: 5}), start)
 
 
-def test_an_account_that_was_connected_again_counts_once_by_its_newest_reading(warehouse):
+def test_a_reconnected_account_counts_once_by_its_newest_reading(warehouse):
     connected_again(warehouse, "c", "b", "a")
     warehouse.store(job("a"), reading({DAY: 6}))
     warehouse.store(job("other"), reading({DAY: 1}))
     assert roll_up(warehouse)["acme", "views"] == (7, 2, 2)
 
 
-def test_an_account_counts_by_the_reading_that_ended_well(warehouse):
+def test_an_account_counts_by_its_successful_reading(warehouse):
     connected_again(warehouse, "old", "new")
     warehouse.fail(job("new"))
     warehouse.connection.execute(
@@ -120,7 +120,7 @@ def test_an_account_counts_by_the_reading_that_ended_well(warehouse):
     ids=["no data", "pending", "one metric not"],
 )
 @pytest.mark.parametrize("rerun_failed", [False, True])
-def test_a_figure_of_the_account_is_not_lost_to_a_newer_reading_without_one(warehouse, answer, rerun_failed):
+def test_an_accounts_figure_survives_a_newer_reading_without_that_figure(warehouse, answer, rerun_failed):
     connected_again(warehouse, "old")
     connected_again(warehouse, "new", answer=answer)
     if rerun_failed:
@@ -146,7 +146,7 @@ def test_a_provider_that_the_catalogue_does_not_know_gets_no_rows(warehouse):
     assert figures["acme", "views"] == (5, 1, 1)
 
 
-def test_only_the_day_is_touched(warehouse):
+def test_only_the_rows_of_the_day_change(warehouse):
     for n in (0, 1):
         warehouse.store(job(day=before(n)), reading({before(n): 5}, day=before(n), lookback=0))
         aggregate_day(warehouse.connection, before(n))
@@ -160,7 +160,7 @@ def test_only_the_day_is_touched(warehouse):
     )
 
 
-def test_doing_it_again_changes_nothing_but_the_moment(warehouse):
+def test_aggregating_again_changes_only_the_time_of_aggregation(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
     roll_up(warehouse)
     first = warehouse.table("organization_daily", "aggregated_at")
@@ -173,7 +173,7 @@ def test_a_day_without_jobs_has_no_rows(warehouse):
     assert roll_up(warehouse) == {}
 
 
-def test_two_runs_that_aggregate_overlapping_days_at_once_agree(warehouse):
+def test_two_runs_that_aggregate_the_same_days_at_once_agree(warehouse):
     days = [before(n) for n in range(4)]
     for day in days:
         for page in ("a", "b"):
@@ -227,11 +227,11 @@ def add_history(warehouse: Warehouse, first: int, last: int) -> None:
 
 
 def analyze(warehouse: Warehouse) -> None:
-    """Let the planner know what there is."""
+    """Update the planner's statistics."""
     warehouse.connection.execute("ANALYZE analytics.ingest_job, analytics.integration_metric_daily")
 
 
-def test_amid_months_of_history_the_day_is_found_by_its_index(warehouse):
+def test_the_day_is_found_by_its_index_among_months_of_history(warehouse):
     add_history(warehouse, 58, -1)
     analyze(warehouse)
     parameters = {
@@ -251,8 +251,8 @@ def test_amid_months_of_history_the_day_is_found_by_its_index(warehouse):
     assert roll_up(warehouse)["o3", "views"] == (10, 10, 10)
 
 
-def test_a_day_that_the_statistics_do_not_know_yet_is_read_once(warehouse):
-    # As every night: the day has just been stored, and the last ANALYZE saw only those before it.
+def test_a_day_missing_from_the_statistics_is_read_once(warehouse):
+    # As every night: the day was just stored, and the last ANALYZE saw only the days before it.
     warehouse.connection.execute("""
         ALTER TABLE analytics.ingest_job SET (autovacuum_enabled = off);
         ALTER TABLE analytics.integration_metric_daily SET (autovacuum_enabled = off);
@@ -266,6 +266,6 @@ def test_a_day_that_the_statistics_do_not_know_yet_is_read_once(warehouse):
             SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
             WHERE relid = 'analytics.integration_metric_daily'::regclass
         """)
-    # The planner looks at a few rows, too; joined row by row it would be more than a million.
+    # The planner reads a few rows too. Joined row by row it would be more than a million.
     figures = 200 * len(DAILY_METRICS)
     assert figures <= read < 2 * figures

@@ -1,4 +1,4 @@
-"""The ledger: what became of each job."""
+"""The ledger: the status of each job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def finish(warehouse: Warehouse, status: str) -> None:
-    """Bring the job to that status in the way a run does."""
+    """Bring the job to that status, as a run does."""
     if status == "failed":
         warehouse.fail(job())
     elif status == "recovered":
@@ -59,7 +59,7 @@ def test_registering_leaves_a_finished_row_as_it_is(warehouse, status):
     assert warehouse.ledger_row(job()) == row
 
 
-def test_registering_queues_what_an_earlier_run_left_unfinished(warehouse):
+def test_registering_queues_the_unfinished_jobs_of_an_earlier_run(warehouse):
     register(warehouse, "run", job("a"), job("b"))
     warehouse.start(job("b"))
     register(warehouse, "another", job("a"), job("b"))
@@ -68,7 +68,7 @@ def test_registering_queues_what_an_earlier_run_left_unfinished(warehouse):
     }
 
 
-def test_a_start_that_another_run_registers_over_still_ends_its_job(warehouse):
+def test_a_start_still_ends_its_job_after_another_run_registers_it(warehouse):
     seen = warehouse.start(job())
     register(warehouse, "another")
     warehouse.store(job(), reading({DAY: 1}), seen)
@@ -76,7 +76,7 @@ def test_a_start_that_another_run_registers_over_still_ends_its_job(warehouse):
 
 
 @pytest.mark.parametrize("status", ["succeeded", "no_data", "pending", "failed", "recovered"])
-def test_claiming_resets_even_finished_rows_for_this_run(warehouse, status):
+def test_claiming_resets_finished_rows_for_this_run(warehouse, status):
     finish(warehouse, status)
     ledger.claim(warehouse.connection, [job()], ledger.Claim("another", 1), force=True)
     row = warehouse.ledger_row(job())
@@ -87,7 +87,7 @@ def test_claiming_resets_even_finished_rows_for_this_run(warehouse, status):
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed"])
-def test_what_was_claimed_for_the_same_first_try_is_left_to_its_later_starts(warehouse, status):
+def test_claiming_again_for_the_same_first_try_leaves_the_job_as_it_is(warehouse, status):
     start = warehouse.start(job(), first_try=2)
     if status == "failed":
         warehouse.fail(job(), start=start)
@@ -98,7 +98,7 @@ def test_what_was_claimed_for_the_same_first_try_is_left_to_its_later_starts(war
         assert warehouse.status(job()) == left
 
 
-def test_a_job_that_waits_for_quota_goes_on_waiting_when_its_task_starts_again(warehouse):
+def test_a_job_keeps_waiting_for_quota_when_its_task_starts_again(warehouse):
     ledger.claim(warehouse.connection, [job()], ledger.Claim("run", 1), force=True)
     first = warehouse.start(job(), "run")
     throttle(warehouse, first)
@@ -106,13 +106,13 @@ def test_a_job_that_waits_for_quota_goes_on_waiting_when_its_task_starts_again(w
     assert warehouse.start(job(), "run").working_since == first.working_since
 
 
-def test_claiming_leaves_the_figures(warehouse):
+def test_claiming_keeps_the_figures(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
     ledger.claim(warehouse.connection, [job()], ledger.Claim("another", 1), force=True)
     assert warehouse.figures()["views"] == 5
 
 
-def test_a_start_from_before_claiming_stores_its_figures_but_does_not_end_the_job(warehouse):
+def test_a_start_before_the_claim_stores_its_figures_but_does_not_end_the_job(warehouse):
     seen = warehouse.start(job())
     ledger.claim(warehouse.connection, [job()], ledger.Claim("another", 1), force=True)
     warehouse.fail(job(), REVOKED, seen)
@@ -124,7 +124,7 @@ def test_a_start_from_before_claiming_stores_its_figures_but_does_not_end_the_jo
     assert (warehouse.status(job()), warehouse.figures()["views"]) == ("succeeded", 6)
 
 
-def test_each_start_counts_and_reads_the_clock_anew(warehouse):
+def test_each_start_counts_as_an_attempt_and_reads_the_clock(warehouse):
     first = warehouse.start(job(), "run")
     second = warehouse.start(job(), "run")
     assert (first.attempts, second.attempts) == (1, 2)
@@ -153,7 +153,7 @@ def test_a_throttled_job_is_queued_and_says_until_when(warehouse):
     assert due.isoformat(timespec="seconds") in row["reason"]
 
 
-def test_the_wait_for_quota_is_counted_from_the_first_start_of_the_same_run(warehouse):
+def test_the_wait_for_quota_counts_from_the_first_start_of_the_same_run(warehouse):
     first = warehouse.start(job(), "run")
     throttle(warehouse, first)
     second = warehouse.start(job(), "run")
@@ -163,7 +163,7 @@ def test_the_wait_for_quota_is_counted_from_the_first_start_of_the_same_run(ware
 
 
 @pytest.mark.parametrize("interlude", ["another run", "a failure", "a clear"])
-def test_the_wait_for_quota_is_counted_anew_after(warehouse, interlude):
+def test_the_wait_for_quota_restarts_after(warehouse, interlude):
     first = warehouse.start(job(), "run")
     if interlude == "a failure":
         ledger.fail(warehouse.connection, first, QUOTA, 1)
@@ -176,7 +176,7 @@ def test_the_wait_for_quota_is_counted_anew_after(warehouse, interlude):
     assert again.working_since == again.observed_at
 
 
-def test_a_failure_says_what_the_provider_said(warehouse):
+def test_a_failure_records_the_providers_code_trace_and_message(warehouse):
     error = JobError(
         ErrorCode.PERMISSION_MISSING,
         "Needs ' read_insights",
@@ -202,7 +202,7 @@ def test_a_failed_rerun_keeps_the_figures_of_the_earlier_one(warehouse):
     assert (warehouse.status(job()), warehouse.figures()["views"]) == ("failed", 5)
 
 
-def test_an_older_start_neither_fails_nor_throttles_the_newer_ones_job(warehouse):
+def test_an_older_start_neither_fails_nor_throttles_the_job_of_a_newer_start(warehouse):
     older = warehouse.start(job(), "run")
     newer = warehouse.start(job(), "run")
     row = warehouse.ledger_row(job())
@@ -226,7 +226,7 @@ def test_starting_clears_the_last_error(warehouse):
     )
 
 
-def test_states_tells_of_known_jobs_only(warehouse):
+def test_states_returns_only_known_jobs(warehouse):
     warehouse.fail(job("a"))
     [state] = ledger.states(warehouse.connection, [job("a").job_id, "unknown"])
     assert (state.job_id, state.integration_id, state.date) == (job("a").job_id, "a", DAY)
@@ -245,13 +245,13 @@ def test_thousands_of_jobs_are_registered_and_claimed_in_one_statement(warehouse
     assert {(state.status, state.dag_run_id) for state in states} == {("queued", "third")}
 
 
-def test_registering_nothing_is_nothing(warehouse):
+def test_registering_and_claiming_no_jobs_changes_nothing(warehouse):
     ledger.register(warehouse.connection, [], "run")
     ledger.claim(warehouse.connection, [], ledger.Claim("run", 1), force=True)
     assert warehouse.table("ingest_job") == []
 
 
-def test_settling_fails_what_a_run_that_has_ended_left_open_and_nothing_else(warehouse):
+def test_settling_fails_the_open_jobs_of_an_ended_run_and_no_others(warehouse):
     for name, run in (("killed", "run"), ("at work", "another")):
         ledger.register(warehouse.connection, [job(name)], run)
         warehouse.start(job(name), run)
@@ -273,7 +273,7 @@ def test_settling_fails_what_a_run_that_has_ended_left_open_and_nothing_else(war
         assert row["finished_at"] is not None
 
 
-def test_what_never_started_and_was_settled_comes_in_by_the_look_back(warehouse):
+def test_a_settled_job_that_never_started_is_recovered_by_the_look_back(warehouse):
     register(warehouse, "run", job(day=before(1)))
     ledger.settle(warehouse.connection, before(4), before(1), "run")
     warehouse.store(job(), reading({before(1): 4, DAY: 5}))
@@ -281,7 +281,7 @@ def test_what_never_started_and_was_settled_comes_in_by_the_look_back(warehouse)
     assert warehouse.figures(before(1))["views"] == 4
 
 
-def test_settled_while_it_waits_for_quota_a_job_says_so(warehouse):
+def test_a_job_settled_while_it_waits_for_quota_keeps_that_reason(warehouse):
     throttle(warehouse, warehouse.start(job(), "run"))
     assert ledger.settle(warehouse.connection, before(3), DAY, "run") == 1
     row = warehouse.ledger_row(job())
@@ -289,8 +289,8 @@ def test_settled_while_it_waits_for_quota_a_job_says_so(warehouse):
     assert row["reason"].startswith("Waits for the API's quota until")
 
 
-def test_settling_fails_what_any_run_left_open_for_a_day(warehouse):
-    for name, day in (("old", DAY), ("started anew", DAY), ("young", DAY), ("elsewhere", before(9))):
+def test_settling_fails_jobs_of_any_run_that_are_open_for_a_day(warehouse):
+    for name, day in (("old", DAY), ("started again", DAY), ("young", DAY), ("another day", before(9))):
         register(warehouse, "run", job(name, day))
         register(warehouse, "run", job(f"queued {name}", day))
         if name != "young":
@@ -307,13 +307,13 @@ def test_settling_fails_what_any_run_left_open_for_a_day(warehouse):
         " observed_at = observed_at - interval '25 hours' WHERE integration_id = 'long at work'"
     )
     assert ledger.settle(warehouse.connection, before(3), DAY, "another") == 4
-    for name in ("old", "queued old", "queued started anew", "long at work"):
+    for name in ("old", "queued old", "queued started again", "long at work"):
         assert warehouse.status(job(name)) == "failed"
 
 
-def test_settling_and_claiming_do_not_wait_for_each_other_in_a_circle(warehouse):
+def test_settling_and_claiming_do_not_deadlock(warehouse):
     jobs = [job(f"page-{number}") for number in range(2000)]
-    # Not in the order of the integrations' ids on disk.
+    # On disk the rows are not in the order of the integrations' ids.
     for some in (jobs[1::2], jobs[::2]):
         ledger.claim(warehouse.connection, some, ledger.Claim("run", 1), force=True)
 
@@ -330,7 +330,7 @@ def test_settling_and_claiming_do_not_wait_for_each_other_in_a_circle(warehouse)
             work.result(60)
 
 
-def test_who_was_taken_for_dead_and_ends_well_after_all_is_believed(warehouse):
+def test_a_reading_that_ends_after_it_was_settled_still_counts(warehouse):
     seen = warehouse.start(job())
     assert ledger.settle(warehouse.connection, before(3), DAY, warehouse.run) == 1
     warehouse.store(job(), reading({DAY: 5}), seen)
@@ -338,7 +338,7 @@ def test_who_was_taken_for_dead_and_ends_well_after_all_is_believed(warehouse):
     assert (row["status"], row["error_code"], row["reason"]) == ("succeeded", None, None)
 
 
-def test_the_newest_complete_day_forgives_what_only_owners_can_cure(warehouse):
+def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(warehouse):
     connection = warehouse.connection
     assert ledger.newest_complete_day(connection, "facebook", DAY) is None
     for days in (1, 2):

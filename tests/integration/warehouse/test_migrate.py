@@ -47,7 +47,7 @@ def empty(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def role(postgres: EmbeddedPostgres, empty: str) -> Iterator[str]:
-    """A role that may connect, and nothing else."""
+    """A role that can only connect."""
     name = f"role_{uuid.uuid4().hex}"
     with psycopg.connect(empty, autocommit=True) as superuser:
         superuser.execute(f"CREATE ROLE {name} LOGIN")
@@ -65,16 +65,16 @@ def tables(dsn: str, schema: str = "analytics") -> set[str]:
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_it_makes_our_tables_and_none_in_public(empty, autocommit):
+def test_migrating_makes_our_tables_and_none_in_public(empty, autocommit):
     with psycopg.connect(empty, autocommit=autocommit) as connection:
         migrate(Database("analytics_db", connection))
-        # Seen by others at once, whatever the caller does next.
+        # Other connections see it at once, whatever the caller does next.
         assert tables(empty) == TABLES
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert tables(empty, "public") == set()
 
 
-def test_doing_it_again_changes_nothing(empty):
+def test_migrating_again_changes_nothing(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         migrate(Database("analytics_db", connection))
         query = (
@@ -85,7 +85,7 @@ def test_doing_it_again_changes_nothing(empty):
         assert connection.execute(query).fetchall() == first
 
 
-def test_several_processes_may_come_first(empty):
+def test_several_processes_can_migrate_at_once(empty):
     together, failures = Barrier(4), []
 
     def run():
@@ -106,7 +106,7 @@ def test_several_processes_may_come_first(empty):
     assert tables(empty) == TABLES
 
 
-def test_the_newest_revision_is_the_one_named_beside_the_fast_path():
+def test_the_head_constant_is_the_newest_revision():
     config = Config()
     config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
@@ -134,7 +134,7 @@ def test_a_role_that_owns_only_the_schema_can_migrate(empty, role):
     assert tables(empty) == TABLES
 
 
-def test_a_role_that_may_not_make_the_schema_is_told_so_as_the_operators_to_cure(empty, role):
+def test_a_role_without_the_right_to_make_the_schema_is_a_configuration_error(empty, role):
     with psycopg.connect(empty, user=role, autocommit=True) as connection:
         with pytest.raises(JobError, match="permission denied for database") as failure:
             migrate(Database("analytics_db", connection))
@@ -152,7 +152,7 @@ def test_a_migration_that_fails_leaves_nothing(empty):
 
 
 def at_the_first_revision(connection: psycopg.Connection) -> None:
-    """Make the schema as the first version of the package did."""
+    """Make the schema of the package's first version."""
     config = Config()
     config.set_main_option("script_location", str(module._MIGRATIONS))
     first = ScriptDirectory.from_config(config).get_revision("0001").module
@@ -163,7 +163,7 @@ def at_the_first_revision(connection: psycopg.Connection) -> None:
 
 
 def migrate_to(connection: psycopg.Connection, revision: str) -> None:
-    """Bring a schema of the first version to a later one, by that one's own statements."""
+    """Migrate a schema of the first version to a later revision, by the revisions' own statements."""
     config = Config()
     config.set_main_option("script_location", str(module._MIGRATIONS))
     scripts = ScriptDirectory.from_config(config)
@@ -175,8 +175,8 @@ def migrate_to(connection: psycopg.Connection, revision: str) -> None:
         connection.execute("UPDATE analytics.alembic_version SET version_num = %s", [script.revision])
 
 
-def test_what_earlier_versions_stored_is_on_the_health_page(empty):
-    """Names come with the next listing; until then an integration goes by its id."""
+def test_figures_stored_by_earlier_versions_are_on_the_health_page(empty):
+    """Names come with the next listing. Until then the page shows a channel's id."""
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
         for day in ("2026-11-01", "2026-11-03"):
@@ -203,7 +203,7 @@ def test_tables_of_postiz_in_public_are_left_alone(empty):
     assert tables(empty, "public") == {"Integration", "content"}
 
 
-def test_a_look_that_finds_all_done_does_not_load_alembic(analytics, postgres, analytics_database):
+def test_a_migrated_database_is_recognised_without_loading_alembic(analytics, postgres, analytics_database):
     code = f"""
 import sys, psycopg
 from include.social_analytics.databases import Database
@@ -216,7 +216,7 @@ print({{"alembic", "sqlalchemy", "airflow"}} & set(sys.modules))
     assert ran.stdout.strip() == "set()"
 
 
-def test_snapshots_that_were_there_before_move_into_their_months(empty):
+def test_existing_snapshots_move_into_their_months(empty):
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 11, 24)]
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
@@ -230,7 +230,7 @@ def test_snapshots_that_were_there_before_move_into_their_months(empty):
             "SELECT tableoid::regclass::text, snapshot_date FROM analytics.content_metric_snapshot ORDER BY 2"
         ).fetchall()
         assert rows == [(f"analytics.content_metric_snapshot_{day:%Y_%m}", day) for day in days]
-        # And goes on from there: the month is known, and its days are still unique.
+        # Storing continues: the month's partition is there, and its days are still unique.
         ensure_month(Database("analytics_db", connection), days[-1])
         with pytest.raises(psycopg.errors.UniqueViolation):
             connection.execute(
@@ -239,7 +239,7 @@ def test_snapshots_that_were_there_before_move_into_their_months(empty):
             )
 
 
-def test_who_had_claimed_a_job_and_what_the_provider_had_said_is_kept(empty):
+def test_a_migration_keeps_a_jobs_claim_and_the_providers_codes(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
         migrate_to(connection, "0006")

@@ -1,4 +1,4 @@
-"""A month of daily runs against a fresh look at all that was read in it."""
+"""A month of daily runs, compared with figures computed from everything that was read in it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DAYS = [FIRST + timedelta(n) for n in range(31)]
 LOOKBACK = 3
 PAGES = {"a": "acme", "b": "acme", "c": "globex"}
 
-#: What each page's run for each day read; ``None`` when it failed.
+#: The reading of each channel and day; ``None`` if it failed.
 Month = dict[tuple[str, date], Reading | None]
 
 
 def a_month(random: Random) -> Month:
-    """Answers as the API gives them: late, corrected, with holes, refused, or not at all."""
+    """Random readings of a month: late, corrected, with gaps, refused, or failed."""
     return {(page, day): an_answer(random, day) for day in DAYS for page in PAGES}
 
 
@@ -52,7 +52,7 @@ def an_answer(random: Random, day: date) -> Reading | None:
 
 
 def readings_of(month: Month, page: str, day: date) -> list[Reading]:
-    """What was read about a day, oldest first: by its own run, and by those that looked back on it."""
+    """All readings of a day, oldest first: by its own run, and by the look-back of later runs."""
     runs = [month.get((page, day + timedelta(n))) for n in range(LOOKBACK + 1)]
     return [one for one in runs if one is not None]
 
@@ -62,7 +62,7 @@ def names(one: Reading, day: date) -> bool:
 
 
 def expected_figures(month: Month) -> Iterator[tuple[str, str, date, Decimal | int | None]]:
-    """The last word on each metric and day, for days that anything was said about."""
+    """The latest value of each metric and day, for all days that any reading names."""
     for page in PAGES:
         for day in DAYS:
             about = readings_of(month, page, day)
@@ -104,7 +104,7 @@ def expected_roll_up(month: Month) -> dict[tuple[str, str, date], tuple[Decimal 
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_month_of_runs_comes_to_the_last_word_on_every_day(warehouse: Warehouse, seed):
+def test_a_month_of_runs_stores_the_latest_value_of_every_day(warehouse: Warehouse, seed):
     month = a_month(Random(seed))  # noqa: S311 - a reproducible month, not a secret
     for day in DAYS:
         for page, organization in PAGES.items():

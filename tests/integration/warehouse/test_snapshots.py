@@ -1,4 +1,4 @@
-"""Snapshots by month: made when written to, dropped when too old."""
+"""Snapshots by month: a partition is made when it is needed, and dropped when it is too old."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def snapshot_dates(connection: psycopg.Connection) -> list[date]:
     return [day for (day,) in rows]
 
 
-def test_a_month_takes_its_first_and_its_last_day(analytics):
+def test_a_month_holds_its_first_and_its_last_day(analytics):
     days = [date(2026, 11, 1), date(2026, 11, 30), date(2026, 12, 1), date(2026, 12, 31), date(2027, 1, 1)]
     for day in days:
         ensure_month(analytics, day)
@@ -35,7 +35,7 @@ def test_a_month_takes_its_first_and_its_last_day(analytics):
     assert snapshot_dates(analytics) == days
 
 
-def test_many_processes_that_need_a_new_month_at_once_make_it_once(analytics, postgres, analytics_database):
+def test_many_processes_that_need_a_new_month_make_it_once(analytics, postgres, analytics_database):
     together, failures = Barrier(8), []
 
     def writer() -> None:
@@ -55,7 +55,7 @@ def test_many_processes_that_need_a_new_month_at_once_make_it_once(analytics, po
     assert months(analytics) == ["2026_11"]
 
 
-def test_a_new_month_waits_for_nobody_who_writes_to_another(analytics, postgres, analytics_database):
+def test_making_a_month_does_not_wait_for_writers_of_another(analytics, postgres, analytics_database):
     ensure_month(analytics, date(2026, 11, 30))
     with psycopg.connect(postgres.dsn(analytics_database)) as other:
         other.execute(INSERT, [date(2026, 11, 30)])
@@ -72,7 +72,7 @@ def months_ago(connection: psycopg.Connection, number: int) -> date:
     return day
 
 
-def test_months_before_those_to_keep_are_dropped_and_no_others(analytics):
+def test_months_past_their_retention_are_dropped_and_no_others(analytics):
     days = [months_ago(analytics, number) for number in (14, 3, 2, 1, 0)]
     for day in days:
         ensure_month(analytics, day)
@@ -85,7 +85,7 @@ def test_months_before_those_to_keep_are_dropped_and_no_others(analytics):
     assert drop_older(Database("analytics_db", analytics), 2) == []
 
 
-def test_dropping_gives_way_to_who_reads_for_long(analytics, postgres, analytics_database):
+def test_dropping_gives_up_while_a_long_read_holds_the_table(analytics, postgres, analytics_database):
     ensure_month(analytics, date(2025, 1, 1))
     with psycopg.connect(postgres.dsn(analytics_database)) as reader:
         reader.execute("SELECT count(*) FROM analytics.content_metric_snapshot")

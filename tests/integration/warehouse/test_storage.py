@@ -1,4 +1,4 @@
-"""What a Postgres error means for a job. Each is caused, none is made up."""
+"""What a Postgres error means for a job. Each error is caused for real."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSWORD = "hunter2-secret"
 
 
 def failure_of(what: Callable[[], object]) -> JobError:
-    """What a job is told."""
+    """The job's error when ``what`` raises."""
     with pytest.raises(JobError) as failure, translated_errors("analytics_db"):
         what()
     assert "analytics_db" in failure.value.reason
@@ -28,7 +28,7 @@ def failure_of(what: Callable[[], object]) -> JobError:
     return failure.value
 
 
-def test_a_server_that_is_not_there_may_come_back(tmp_path):
+def test_an_unreachable_server_is_storage_unavailable(tmp_path):
     dsn = f"host={tmp_path} user=postgres password={PASSWORD}"
     error = failure_of(lambda: psycopg.connect(dsn))
     assert error.code is ErrorCode.STORAGE_UNAVAILABLE
@@ -46,7 +46,7 @@ def test_a_server_that_is_not_there_may_come_back(tmp_path):
     ],
     ids=["database", "role", "port", "option"],
 )
-def test_a_connection_that_names_the_wrong_thing_is_to_be_corrected(postgres, how, words):
+def test_a_wrong_database_role_port_or_option_is_a_configuration_error(postgres, how, words):
     dsn = f"host={postgres.socket_directory}"
     given = {"user": "postgres", "dbname": "postgres", "password": PASSWORD} | how
     error = failure_of(lambda: psycopg.connect(dsn, **given))
@@ -55,7 +55,7 @@ def test_a_connection_that_names_the_wrong_thing_is_to_be_corrected(postgres, ho
     assert PASSWORD not in str(error)
 
 
-def test_a_role_that_may_not_log_in_or_not_here_is_to_be_corrected(postgres, warehouse):
+def test_a_role_that_may_not_log_in_or_connect_is_a_configuration_error(postgres, warehouse):
     database = warehouse.connection.connection.info.dbname
     warehouse.connection.execute(f"""
         CREATE ROLE "idle {database}" NOLOGIN PASSWORD '{PASSWORD}';
@@ -74,7 +74,7 @@ def test_a_role_that_may_not_log_in_or_not_here_is_to_be_corrected(postgres, war
     warehouse.connection.execute(f'DROP ROLE "idle {database}"; DROP ROLE "elsewhere {database}"')
 
 
-def test_a_wrong_password_is_to_be_corrected_and_not_repeated(postgres, warehouse):
+def test_a_wrong_password_is_a_configuration_error_that_does_not_show_it(postgres, warehouse):
     role = f"guarded_{warehouse.connection.connection.info.dbname}"
     warehouse.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'the right one'")
     [(path,)] = warehouse.rows("SHOW hba_file")
@@ -95,7 +95,7 @@ def test_a_wrong_password_is_to_be_corrected_and_not_repeated(postgres, warehous
     assert PASSWORD not in str(error)
 
 
-def test_a_backend_that_is_ended_may_come_back_and_so_may_its_closed_connection(warehouse: Warehouse):
+def test_a_terminated_backend_and_a_closed_connection_are_storage_unavailable(warehouse: Warehouse):
     victim = warehouse.connect()
     warehouse.connection.execute(
         "SELECT pg_terminate_backend(%s, 10000)", [victim.connection.info.backend_pid]
@@ -113,14 +113,14 @@ def test_a_backend_that_is_ended_may_come_back_and_so_may_its_closed_connection(
         "DROP SCHEMA analytics CASCADE",
     ],
 )
-def test_a_schema_that_is_not_ours_is_to_be_corrected(warehouse, change):
+def test_a_schema_that_is_not_ours_is_a_configuration_error(warehouse, change):
     warehouse.connection.execute(change)
     error = failure_of(lambda: ledger.states(warehouse.connection, ["a"]))
     assert error.code is ErrorCode.CONFIG_INVALID
     assert "does not exist" in error.reason
 
 
-def test_a_right_that_is_missing_is_to_be_granted(warehouse):
+def test_a_missing_right_is_a_configuration_error(warehouse):
     role = f'"reader {warehouse.connection.connection.info.dbname}"'
     warehouse.connection.execute(
         f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA analytics TO {role}; SET ROLE {role}"
@@ -131,12 +131,12 @@ def test_a_right_that_is_missing_is_to_be_granted(warehouse):
     warehouse.connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_a_database_that_only_reads_is_the_wrong_one(warehouse):
+def test_a_read_only_database_is_a_configuration_error(warehouse):
     warehouse.connection.execute("SET default_transaction_read_only = on")
     assert failure_of(lambda: warehouse.start(job())).code is ErrorCode.CONFIG_INVALID
 
 
-def test_whom_a_deadlock_chooses_may_try_again(warehouse):
+def test_a_deadlock_is_storage_unavailable(warehouse):
     first, second = warehouse.connect(), warehouse.connect()
     for connection in (first, second):
         connection.execute("SET deadlock_timeout = '10ms'; BEGIN")
@@ -163,19 +163,19 @@ def test_whom_a_deadlock_chooses_may_try_again(warehouse):
     assert "deadlock detected" in error.reason
 
 
-def test_a_statement_that_took_too_long_may_be_tried_again(warehouse):
+def test_a_statement_timeout_is_storage_unavailable(warehouse):
     holder, waiter = warehouse.connect(), warehouse.connect()
     holder.execute("BEGIN; LOCK analytics.ingest_job")
     waiter.execute("SET lock_timeout = '5ms'")
     assert failure_of(lambda: ledger.states(waiter, ["a"])).code is ErrorCode.STORAGE_UNAVAILABLE
 
 
-def test_an_error_about_a_value_passes_as_it_is(warehouse):
+def test_an_error_about_a_value_passes_unchanged(warehouse):
     with pytest.raises(psycopg.errors.InvalidTextRepresentation), translated_errors("analytics_db"):
         warehouse.connection.execute("SELECT 'x'::int")
 
 
-def test_a_job_error_passes_as_it_is():
+def test_a_job_error_passes_unchanged():
     error = JobError(ErrorCode.NETWORK, "no route")
     with pytest.raises(JobError) as failure, translated_errors("analytics_db"):
         raise error

@@ -38,7 +38,7 @@ def everything(warehouse: Warehouse, *without: str) -> list[list[dict]]:
 # What a run writes for its day
 
 
-def test_a_day_that_succeeded_has_one_row_for_each_metric(warehouse):
+def test_a_successful_day_has_one_row_for_each_metric(warehouse):
     assert warehouse.store(job(), reading({DAY: 5}, posts=2)) == Stored("succeeded", 8, 0)
     assert warehouse.figures() == {**dict.fromkeys(INSIGHTS, 5), "posts_published": 2}
     row = warehouse.ledger_row(job())
@@ -46,7 +46,7 @@ def test_a_day_that_succeeded_has_one_row_for_each_metric(warehouse):
     assert row["started_at"] == row["observed_at"] < row["finished_at"]
 
 
-def test_a_metric_row_says_where_its_value_is_from(warehouse):
+def test_a_metric_row_names_the_source_of_its_value(warehouse):
     seen = warehouse.start(job())
     warehouse.store(job(), reading({DAY: 5}), seen)
     [row] = [row for row in warehouse.table("integration_metric_daily") if row["metric"] == "reach"]
@@ -64,7 +64,7 @@ def test_a_metric_row_says_where_its_value_is_from(warehouse):
 
 
 @pytest.mark.parametrize("missing", [{"views": {DAY: None}}, {"views": {before(1): Decimal(1)}}, {}])
-def test_a_value_that_the_api_did_not_give_is_null_and_never_zero(warehouse, missing):
+def test_a_value_missing_from_the_answer_is_null_and_never_zero(warehouse, missing):
     series = {"reach": {DAY: Decimal(0)}} | missing
     warehouse.store(job(), reading(series=series, posts=None))
     assert warehouse.figures() == {**dict.fromkeys((*INSIGHTS, "posts_published")), "reach": 0}
@@ -79,7 +79,7 @@ def test_a_day_without_insights_has_only_its_count_of_posts(warehouse, answer, s
     assert warehouse.status(job()) == status
 
 
-def test_a_day_whose_posts_could_not_all_be_listed_has_no_count_of_them(warehouse):
+def test_a_day_with_an_incomplete_listing_of_posts_has_no_count_of_posts(warehouse):
     warehouse.store(job(), reading(posts=None))
     assert warehouse.figures() == {}
 
@@ -87,7 +87,7 @@ def test_a_day_whose_posts_could_not_all_be_listed_has_no_count_of_them(warehous
 # Look-back
 
 
-def test_look_back_writes_only_days_that_have_a_finished_job_and_makes_no_jobs(warehouse):
+def test_look_back_writes_only_days_with_a_finished_job_and_makes_no_jobs(warehouse):
     warehouse.store(job(day=before(1)), reading({before(1): 1}, day=before(1)))
     ledger.register(warehouse.connection, [job(day=before(2))], "run")
     warehouse.start(job(day=before(3)))
@@ -99,7 +99,7 @@ def test_look_back_writes_only_days_that_have_a_finished_job_and_makes_no_jobs(w
     assert found == {DAY: "succeeded", before(1): "succeeded", before(2): "queued", before(3): "running"}
 
 
-def test_another_integrations_job_does_not_open_a_day(warehouse):
+def test_another_integrations_job_does_not_let_the_look_back_write_a_day(warehouse):
     warehouse.store(job("other", before(1)), reading({before(1): 1}, day=before(1)))
     warehouse.store(job(), reading({DAY: 5, before(1): 5}))
     assert warehouse.figures(before(1)) == {}
@@ -115,7 +115,7 @@ def test_a_row_names_the_job_of_its_own_date(warehouse):
     }
 
 
-def test_look_back_recovers_failed_and_pending_days_and_leaves_no_data(warehouse):
+def test_look_back_recovers_failed_and_pending_days_but_keeps_no_data(warehouse):
     warehouse.fail(job(day=before(3)))
     warehouse.store(job(day=before(2)), reading({before(4): 1}, day=before(2)))
     warehouse.store(job(day=before(1)), reading(day=before(1)))
@@ -127,7 +127,7 @@ def test_look_back_recovers_failed_and_pending_days_and_leaves_no_data(warehouse
     assert all(warehouse.figures(before(n))["views"] == 7 for n in (3, 2, 1))
 
 
-def test_a_failed_day_that_the_answer_does_not_name_stays_failed(warehouse):
+def test_a_failed_day_missing_from_the_answer_stays_failed(warehouse):
     warehouse.fail(job(day=before(1)))
     warehouse.store(job(), reading({DAY: 7}))
     assert warehouse.status(job(day=before(1))) == "failed"
@@ -135,7 +135,7 @@ def test_a_failed_day_that_the_answer_does_not_name_stays_failed(warehouse):
     assert warehouse.figures(before(1)) == {"posts_published": 0}
 
 
-def test_a_job_that_ended_well_has_no_error_left(warehouse):
+def test_a_successful_job_has_no_error_left(warehouse):
     warehouse.fail(job())
     warehouse.store(job(), reading({DAY: 5}))
     row = warehouse.ledger_row(job())
@@ -146,7 +146,7 @@ def test_a_job_that_ended_well_has_no_error_left(warehouse):
     )
 
 
-def test_a_listing_of_posts_that_was_not_read_to_its_end_keeps_the_counts(warehouse):
+def test_an_incomplete_listing_of_posts_keeps_the_stored_counts(warehouse):
     warehouse.store(job(day=before(2)), reading({before(2): 1}, day=before(2), posts=3))
     warehouse.store(job(), reading({DAY: 7, before(2): 7}, posts=None))
     assert warehouse.figures(before(2))["posts_published"] == 3
@@ -155,14 +155,14 @@ def test_a_listing_of_posts_that_was_not_read_to_its_end_keeps_the_counts(wareho
 # Reading a day again
 
 
-def test_an_empty_answer_leaves_what_is_stored(warehouse):
+def test_an_empty_answer_keeps_the_stored_figures(warehouse):
     warehouse.store(job(), reading({DAY: 5}, posts=2))
     warehouse.store(job(), reading(posts=None))
     assert warehouse.figures() == {**dict.fromkeys(INSIGHTS, 5), "posts_published": 2}
     assert warehouse.status(job()) == "no_data"
 
 
-def test_a_metric_that_failed_or_is_absent_leaves_what_is_stored(warehouse):
+def test_a_failed_or_absent_metric_keeps_its_stored_value(warehouse):
     first = warehouse.start(job())
     warehouse.store(job(), reading({DAY: 5}), first)
     warehouse.store(job(), reading({DAY: 6}, without=("views",)))
@@ -173,7 +173,7 @@ def test_a_metric_that_failed_or_is_absent_leaves_what_is_stored(warehouse):
     assert observed_at == first.observed_at
 
 
-def test_a_series_that_omits_a_day_takes_that_days_value_away(warehouse):
+def test_a_series_that_omits_a_day_clears_that_days_value(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
     others = {name: {DAY: Decimal(6)} for name in INSIGHTS}
     warehouse.store(job(), reading(series=others | {"views": {before(1): Decimal(4)}}))
@@ -181,7 +181,7 @@ def test_a_series_that_omits_a_day_takes_that_days_value_away(warehouse):
     assert warehouse.figures()["reach"] == 6
 
 
-def test_a_day_that_all_series_omit_loses_its_values_and_a_day_never_stored_gets_none(warehouse):
+def test_a_day_that_all_series_omit_is_cleared_and_a_day_never_stored_gets_no_row(warehouse):
     warehouse.store(job(day=before(1)), reading({before(1): 5}, day=before(1)))
     warehouse.fail(job(day=before(2)))
     warehouse.store(job(), reading({before(3): 5}, posts=None))
@@ -199,7 +199,7 @@ def test_a_correction_replaces_the_value(warehouse):
 
 
 @pytest.mark.parametrize("without", [(), ("views", "followers")])
-def test_storing_the_same_answer_again_changes_only_moments(warehouse, without):
+def test_storing_the_same_answer_again_changes_only_timestamps(warehouse, without):
     warehouse.fail(job(day=before(1)))
     answer = reading(
         {DAY: 5, before(1): 4},
@@ -214,10 +214,10 @@ def test_storing_the_same_answer_again_changes_only_moments(warehouse, without):
     assert everything(warehouse, *moments) == first
 
 
-# Readings that overtake each other
+# Readings that end in another order than they began
 
 
-def test_an_older_reading_that_ends_last_changes_nothing_of_the_newer_ones(warehouse):
+def test_an_older_reading_that_ends_last_does_not_change_a_newer_one(warehouse):
     older, newer = warehouse.start(job()), warehouse.start(job())
     unsupported = (UnsupportedMetric("v25.0", "page_x", "new"),)
     answer = reading({DAY: 5}, posts=2, content=(post(views=3),), unsupported=unsupported)
@@ -234,21 +234,21 @@ def test_an_older_reading_that_ends_last_changes_nothing_of_the_newer_ones(wareh
     assert everything(warehouse) == stored
 
 
-def test_an_older_reading_does_not_end_a_job_that_a_newer_start_is_working_on(warehouse):
+def test_an_older_reading_does_not_end_the_job_of_a_newer_start(warehouse):
     older, _ = warehouse.start(job()), warehouse.start(job())
     warehouse.store(job(), reading({DAY: 1}), older)
     assert warehouse.status(job()) == "running"
     assert warehouse.figures()["views"] == 1
 
 
-def test_a_look_back_that_is_older_than_the_failure_does_not_recover_it(warehouse):
+def test_a_look_back_older_than_the_failure_does_not_recover_it(warehouse):
     older = warehouse.start(job())
     warehouse.fail(job(day=before(1)))
     warehouse.store(job(), reading({DAY: 1, before(1): 1}), older)
     assert warehouse.status(job(day=before(1))) == "failed"
 
 
-def test_two_readings_stored_at_once_leave_the_newer_one_whatever_their_order(warehouse):
+def test_of_two_readings_stored_at_once_the_newer_one_stays(warehouse):
     for turn in range(10):
         one = job(f"page-{turn}")
         starts = [warehouse.start(one), warehouse.start(one)]
@@ -270,7 +270,7 @@ def test_two_readings_stored_at_once_leave_the_newer_one_whatever_their_order(wa
     assert {row["value"] for row in warehouse.table("content_metric_snapshot")} == {1}
 
 
-def test_one_integrations_readings_are_stored_one_after_the_other_and_anothers_does_not_wait(warehouse):
+def test_readings_of_one_integration_wait_for_each_other_and_for_no_others(warehouse):
     seen = warehouse.start(job())
     holder, writer = warehouse.connect(), warehouse.connect()
     holder.execute("BEGIN")
@@ -290,7 +290,7 @@ def test_one_integrations_readings_are_stored_one_after_the_other_and_anothers_d
     assert warehouse.status(job()) == "succeeded"
 
 
-def test_runs_of_neighbouring_days_on_many_pages_at_once_do_not_deadlock(warehouse):
+def test_concurrent_runs_of_neighbouring_days_do_not_deadlock(warehouse):
     pages = [f"page-{number}" for number in range(12)]
     days = [before(2), before(1), DAY]
     together = Barrier(2 * len(days))
@@ -335,7 +335,7 @@ def test_runs_of_neighbouring_days_on_many_pages_at_once_do_not_deadlock(warehou
 
 
 def followers_now(value: int | None, values: dict[date, int] | None = None) -> Reading:
-    """An answer whose number of followers is as of now, and no series."""
+    """A reading whose followers are a value as of now, not a series."""
     answer = reading(values, without=("followers",))
     return replace(answer, now={"followers": None if value is None else Decimal(value)})
 
@@ -347,11 +347,11 @@ def read_late(start: ledger.Start) -> ledger.Start:
 
 
 def on_time(start: ledger.Start, hours: float) -> ledger.Start:
-    """The same start, so many hours before it is late."""
+    """The same start, this many hours before it is late."""
     return replace(start, observed_at=read_late(start).observed_at - timedelta(hours=hours))
 
 
-def test_a_value_as_of_now_that_is_read_on_time_is_the_days_and_stays(warehouse):
+def test_a_value_as_of_now_read_on_time_is_stored_and_stays(warehouse):
     warehouse.store(job(), followers_now(100, {DAY: 1}), on_time(warehouse.start(job()), 30))
     for value in (101, None):
         again = on_time(warehouse.start(job(), "again"), 1)
@@ -362,12 +362,12 @@ def test_a_value_as_of_now_that_is_read_on_time_is_the_days_and_stays(warehouse)
     assert (warehouse.figures()["followers"], warehouse.figures()["views"]) == (100, 3)
 
 
-def test_a_value_as_of_now_that_is_read_late_is_nobodys(warehouse):
+def test_a_value_as_of_now_read_late_is_not_stored(warehouse):
     warehouse.store(job(), followers_now(100, {DAY: 1}), read_late(warehouse.start(job())))
     assert (warehouse.figures()["followers"], warehouse.figures()["views"]) == (None, 1)
 
 
-def test_a_value_as_of_now_takes_the_place_of_a_null(warehouse):
+def test_a_value_as_of_now_replaces_a_null(warehouse):
     warehouse.store(job(), followers_now(None, {DAY: 1}), on_time(warehouse.start(job()), 20))
     assert warehouse.figures()["followers"] is None
     warehouse.store(job(), followers_now(100, {DAY: 1}), on_time(warehouse.start(job(), "again"), 10))
@@ -375,7 +375,7 @@ def test_a_value_as_of_now_takes_the_place_of_a_null(warehouse):
 
 
 @pytest.mark.parametrize("values", [{before(1): 1}, None], ids=["pending", "no data"])
-def test_a_value_as_of_now_is_stored_whatever_the_days_other_figures(warehouse, values):
+def test_a_value_as_of_now_is_stored_without_other_figures_of_the_day(warehouse, values):
     answer = replace(
         followers_now(100, values), series=reading(values, posts=None, without=("followers",)).series
     )
@@ -383,7 +383,7 @@ def test_a_value_as_of_now_is_stored_whatever_the_days_other_figures(warehouse, 
     assert warehouse.figures() == {"followers": 100}
 
 
-def test_a_value_as_of_now_is_of_no_day_before(warehouse):
+def test_a_value_as_of_now_is_not_stored_for_earlier_days(warehouse):
     warehouse.fail(job(day=before(1)))
     warehouse.store(job(), followers_now(100, {before(1): 1, DAY: 1}), on_time(warehouse.start(job()), 1))
     assert warehouse.figures(before(1))["followers"] is None
@@ -392,7 +392,7 @@ def test_a_value_as_of_now_is_of_no_day_before(warehouse):
 # Content
 
 
-def test_content_keeps_when_it_was_first_seen_and_takes_all_else_from_the_newer_reading(warehouse):
+def test_a_newer_reading_updates_content_but_keeps_when_it_was_first_seen(warehouse):
     first = warehouse.start(job())
     warehouse.store(job(), reading({DAY: 1}, content=(post(),)), first, posts={"post": "from-postiz"})
     second = warehouse.start(job())
@@ -406,7 +406,7 @@ def test_content_keeps_when_it_was_first_seen_and_takes_all_else_from_the_newer_
     assert row["postiz_post_id"] == "from-postiz"
 
 
-def test_content_that_was_not_made_in_postiz_has_no_post_there(warehouse):
+def test_content_made_outside_postiz_has_no_postiz_post(warehouse):
     answer = reading({DAY: 1}, content=(post("ours"), post("theirs")))
     warehouse.store(job(), answer, posts={"ours": "p1"})
     found = {row["content_id"]: row["postiz_post_id"] for row in warehouse.table("content")}
@@ -414,7 +414,7 @@ def test_content_that_was_not_made_in_postiz_has_no_post_there(warehouse):
 
 
 def test_a_snapshot_has_the_pacific_date_of_the_reading(warehouse):
-    # 07:59 UTC in November is still the evening before in Los Angeles; 08:00 is midnight there.
+    # In November 08:00 UTC is midnight in Los Angeles; 07:59 is still the day before.
     for minute, expected in ((59, date(2026, 11, 20)), (60, date(2026, 11, 21))):
         one = job(f"page-{minute}")
         observed_at = datetime(2026, 11, 21, 7, tzinfo=UTC) + timedelta(minutes=minute)
@@ -427,7 +427,7 @@ def test_a_snapshot_has_the_pacific_date_of_the_reading(warehouse):
         assert found == expected
 
 
-def test_a_later_reading_replaces_that_dates_snapshot_and_no_other(warehouse):
+def test_a_later_reading_replaces_the_snapshot_of_its_date_and_no_other(warehouse):
     evening = datetime(2026, 11, 21, 7, tzinfo=UTC)
     start = warehouse.start(job())
     for hours, views in ((-1, 1), (0, 2), (24, 3)):
@@ -466,7 +466,7 @@ def test_a_reading_now_is_dated_by_the_databases_clock(warehouse):
     ],
     ids=range(9),
 )
-def test_text_is_stored_as_it_came(warehouse, message):
+def test_text_is_stored_unchanged(warehouse, message):
     warehouse.store(job(), reading({DAY: 1}, content=(post(message=message), post("no text", message=None))))
     assert {row["content_id"]: row["message"] for row in warehouse.table("content")} == {
         "post": message,
@@ -474,7 +474,7 @@ def test_text_is_stored_as_it_came(warehouse, message):
     }
 
 
-def test_a_nul_character_is_an_error_of_the_value_and_not_of_the_database(warehouse):
+def test_a_nul_character_is_an_error_of_the_value_and_not_of_the_storage(warehouse):
     seen = warehouse.start(job())
     with pytest.raises(psycopg.DataError):
         warehouse.store(job(), reading({DAY: 1}, content=(post(message="a\x00b"),)), seen)
@@ -502,7 +502,7 @@ def test_content_without_metrics_is_stored(warehouse):
     assert [len(warehouse.table(table)) for table in FIGURES] == [8, 1, 0]
 
 
-def test_an_unsupported_metric_is_recorded_once_with_when_it_was_first_and_last_refused(warehouse):
+def test_an_unsupported_metric_is_recorded_once_with_its_first_and_last_time(warehouse):
     first, again = warehouse.start(job()), warehouse.start(job())
     refusal = UnsupportedMetric("v25.0", "page_x", "first")
     warehouse.store(job(), reading({DAY: 1}, unsupported=(refusal, refusal)), first)
@@ -524,7 +524,7 @@ def test_an_unsupported_metric_is_recorded_once_with_when_it_was_first_and_last_
 # One transaction
 
 
-def test_an_error_in_the_middle_leaves_nothing_and_the_job_running(warehouse):
+def test_an_error_while_storing_stores_nothing_and_leaves_the_job_running(warehouse):
     warehouse.fail(job(day=before(1)))
     before_it = everything(warehouse)
     warehouse.connection.execute("""
@@ -542,13 +542,13 @@ def test_an_error_in_the_middle_leaves_nothing_and_the_job_running(warehouse):
     assert [warehouse.table(table) for table in FIGURES] == [[], [], []]
     assert warehouse.ledger_row(job(day=before(1))) in before_it[3]
 
-    # The connection can still be used, and the rest of the batch comes in.
+    # The connection is still usable for the rest of the batch.
     warehouse.connection.execute("DROP TRIGGER refuse ON analytics.content_metric_snapshot")
     warehouse.store(job(), answer, seen)
     assert [len(warehouse.table(table)) for table in FIGURES] == [16, 1, 1]
 
 
-def test_a_backend_that_is_ended_in_the_middle_leaves_nothing_and_the_job_running(warehouse):
+def test_a_backend_killed_while_storing_stores_nothing(warehouse):
     warehouse.connection.execute("""
         CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
@@ -564,8 +564,8 @@ def test_a_backend_that_is_ended_in_the_middle_leaves_nothing_and_the_job_runnin
     assert [warehouse.table(table) for table in FIGURES] == [[], [], []]
 
 
-def test_nobody_sees_figures_before_the_status_that_goes_with_them(warehouse):
-    # Hold the job's row: the store has written its figures by then, and waits to end the job.
+def test_figures_and_their_status_become_visible_together(warehouse):
+    # Lock the job's row: the store writes its figures, then waits to end the job.
     seen = warehouse.start(job())
     holder, writer = warehouse.connect(), warehouse.connect()
     holder.execute("BEGIN")
@@ -583,9 +583,9 @@ def test_nobody_sees_figures_before_the_status_that_goes_with_them(warehouse):
     assert (warehouse.status(job()), len(warehouse.figures())) == ("succeeded", 8)
 
 
-def test_storing_needs_no_right_to_make_temporary_tables(warehouse):
+def test_storing_works_without_the_right_to_make_temporary_tables(warehouse):
     database = warehouse.connection.connection.info.dbname
-    # The month's first snapshots want the schema's owner, who makes their partition.
+    # The month's first snapshots need the schema's owner, who makes the partition.
     warehouse.store(job(), reading({DAY: 4}, content=(post(views=1),)))
     warehouse.connection.execute(f"""
         CREATE ROLE "plain {database}";

@@ -1,4 +1,4 @@
-"""The days of Meta, on both sides of the clock changes."""
+"""Meta's days, on both sides of the clock changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The made-up provider: it comes with its folder, and goes with it."""
+"""The made-up provider: adding its folder adds it, and removing the folder removes it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_a_provider_is_added_by_its_folder_alone() -> None:
     assert "chatter-business" not in names_by_identifier()
 
 
-def test_the_look_back_covers_the_provider_whose_figures_are_final_last() -> None:
+def test_the_look_back_covers_the_provider_whose_figures_become_final_last() -> None:
     assert lookback_days(Settings(lookback_days=1)) == 2
     with registered():
         assert lookback_days(Settings(lookback_days=1)) == 3
         assert lookback_days(Settings(lookback_days=5)) == 5
 
 
-def test_a_day_ends_with_the_provider_where_it_ends_last() -> None:
+def test_a_day_ends_when_it_has_ended_for_every_provider() -> None:
     with registered():
         end, zone = day_ended_everywhere_at(date(2026, 11, 20))
     assert (end, zone.key) == (datetime(2026, 11, 21, 8, tzinfo=UTC), "America/Los_Angeles")

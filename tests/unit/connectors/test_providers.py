@@ -1,4 +1,4 @@
-"""The registry of providers, and that nothing outside a provider's own package names it."""
+"""The registry of providers; and nothing outside a provider's own package names it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from include.social_analytics.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[3]
 
-#: Where Facebook, and Meta's API, are at home.
+#: Facebook's and Meta's own packages.
 AT_HOME = (
     "include/social_analytics/connectors/facebook/",
     "include/social_analytics/graph_api/",
     "include/sandbox/stand_ins/facebook/",
 )
-#: Examples of connections name them.
+#: Files with examples of connections, which name the providers.
 CONNECTIONS = ("include/sandbox/demo.env", ".env.example", "airflow_settings.example.yaml")
 NAMES = re.compile(r"(?i:facebook)|\bMeta\b|Los Angeles")
-#: Here a page is the health page.
+#: In these files a page is the health page.
 OF_THE_HEALTH_PAGE = ("include/social_analytics/health/", "plugins/social_analytics.py")
-#: Where a page is none of Facebook's.
+#: Phrases in which a page is not a Facebook page.
 OTHER_PAGES = re.compile(
     r"""health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
       | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css
@@ -49,7 +49,7 @@ PAGE = re.compile(r"\b[Pp]ages?\b")
 
 
 @pytest.mark.parametrize("name", providers())
-def test_every_provider_connects_without_a_call_and_declares_what_there_is(name: str) -> None:
+def test_every_provider_connects_without_a_call_and_declares_known_metrics(name: str) -> None:
     provider = provider_named(name)
     assert provider.name == name
     assert provider.identifiers
@@ -63,13 +63,13 @@ def test_no_identifier_belongs_to_two_providers() -> None:
     assert len(names_by_identifier()) == sum(len(one.identifiers) for one in providers().values())
 
 
-def test_an_unknown_provider_is_a_clear_error() -> None:
+def test_an_unknown_provider_gives_a_clear_error() -> None:
     with pytest.raises(JobError, match="no connector for the provider 'friendster'") as caught:
         provider_named("friendster")
     assert caught.value.code is ErrorCode.CONFIG_INVALID
 
 
-def test_advice_is_the_providers_where_it_has_some_and_survives_the_provider() -> None:
+def test_advice_comes_from_the_provider_and_else_from_the_error_code() -> None:
     assert "page" in advice_on("facebook", ErrorCode.OBJECT_NOT_FOUND)
     assert advice_on("facebook", ErrorCode.NETWORK) == ErrorCode.NETWORK.advice
     assert advice_on("friendster", ErrorCode.OBJECT_NOT_FOUND) == ErrorCode.OBJECT_NOT_FOUND.advice
@@ -88,7 +88,7 @@ def test_a_connection_does_not_show_its_app_secret() -> None:
     assert "app-secret" not in repr(connection)
 
 
-def test_every_catalogue_metric_but_the_counted_one_is_asked_for() -> None:
+def test_every_catalogue_metric_except_the_counted_one_is_requested() -> None:
     assert list(SOURCES) == [
         "page_media_view",
         "page_total_media_view_unique",
@@ -100,11 +100,11 @@ def test_every_catalogue_metric_but_the_counted_one_is_asked_for() -> None:
     ]
 
 
-# Who names a provider
+# Names of providers
 
 
 def shipped() -> dict[str, str]:
-    """The text of what is deployed, and of what says how: by path."""
+    """The text of the deployed files and of the docs, by path."""
     tops = ("include", "dags", "plugins", ".astro", ".ci")
     files = [path for top in tops for path in sorted((PROJECT / top).rglob("*")) if path.is_file()]
     files += [path for path in sorted(PROJECT.iterdir()) if path.is_file()]
@@ -117,7 +117,7 @@ def shipped() -> dict[str, str]:
 
 
 def prose_of(path: str, text: str) -> list[tuple[int, str]]:
-    """The numbered lines in which something is said: of Python, its comments and strings."""
+    """The numbered lines of prose: in Python, those of comments and strings."""
     if not path.endswith(".py"):
         return list(enumerate(text.splitlines(), 1))
     return [
@@ -128,7 +128,7 @@ def prose_of(path: str, text: str) -> list[tuple[int, str]]:
     ]
 
 
-def test_nothing_outside_its_own_package_names_facebook_meta_or_where_its_day_is() -> None:
+def test_only_facebooks_own_package_names_facebook_meta_or_its_zone() -> None:
     found = [
         f"{path}:{number}: {line.strip()}"
         for path, text in shipped().items()
@@ -139,7 +139,7 @@ def test_nothing_outside_its_own_package_names_facebook_meta_or_where_its_day_is
     assert not found, "\n" + "\n".join(found)
 
 
-def test_nothing_outside_its_own_package_calls_a_channel_a_page() -> None:
+def test_only_facebooks_own_package_calls_a_channel_a_page() -> None:
     found = [
         f"{path}:{number}: {line.strip()}"
         for path, text in shipped().items()

@@ -1,4 +1,4 @@
-"""What a connector brings back is what its provider declares and what was asked for, or the job fails."""
+"""A connector's reading has only declared metrics and requested days, or the job fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READING = Reading(
 TOMORROW = DAY + timedelta(days=1)
 
 
-def test_what_is_declared_and_asked_for_passes():
+def test_a_reading_with_declared_metrics_and_requested_days_passes():
     READING.require_declared(PROVIDER)
 
 
@@ -51,7 +51,7 @@ def test_what_is_declared_and_asked_for_passes():
         ({"content": (replace(POST, metrics={"likes": None}),)}, "content that it does not declare: likes"),
     ],
 )
-def test_anything_else_is_the_connectors_own_error(wrong, words):
+def test_any_other_reading_is_an_error_of_the_connector(wrong, words):
     with pytest.raises(JobError) as raised:
         replace(READING, **wrong).require_declared(PROVIDER)
     assert raised.value.code is ErrorCode.UNEXPECTED

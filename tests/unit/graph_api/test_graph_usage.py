@@ -1,4 +1,4 @@
-"""Usage headers, well-formed and not."""
+"""Usage headers, well-formed and malformed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def usage(use_case: str = "pages", **headers: object) -> Usage:
     )
 
 
-def test_the_highest_of_each_load_counts() -> None:
+def test_the_highest_percentage_in_each_header_counts() -> None:
     answer = usage(
         x_app_usage={"call_count": 28, "total_time": 25, "total_cputime": 96},
         x_page_usage={"call_count": 85, "total_cputime": 56, "total_time": 60},
@@ -42,7 +42,7 @@ def test_minutes_to_regain_access_throttle_the_page() -> None:
     assert answer.account_is_throttled
 
 
-def test_another_use_case_or_another_page_does_not_count_where_the_page_is_named() -> None:
+def test_usage_of_another_page_or_use_case_is_ignored_if_the_page_is_named() -> None:
     answer = usage(
         x_business_use_case_usage={
             "1001": [{"type": "pages", "call_count": 3}, {"type": "instagram", "call_count": 99}],
@@ -52,12 +52,12 @@ def test_another_use_case_or_another_page_does_not_count_where_the_page_is_named
     assert answer == Usage(account_percent=3)
 
 
-def test_each_provider_has_a_use_case_of_its_own() -> None:
+def test_each_provider_has_its_own_use_case() -> None:
     header = {"1001": [{"type": "pages", "call_count": 3}, {"type": "instagram", "call_count": 99}]}
     assert usage("instagram", x_business_use_case_usage=header) == Usage(account_percent=99)
 
 
-def test_a_page_may_go_by_its_business() -> None:
+def test_usage_under_another_id_counts_for_the_page_if_it_is_the_only_one() -> None:
     entry = {"type": "pages", "call_count": 7, "estimated_time_to_regain_access": 0}
     assert usage(x_business_use_case_usage={"5": [entry]}) == Usage(account_percent=7)
 
@@ -79,7 +79,7 @@ def test_a_page_may_go_by_its_business() -> None:
         '{"1001": null}',
     ],
 )
-def test_a_header_that_says_nothing_usable_says_nothing(header: str) -> None:
+def test_a_malformed_header_is_ignored(header: str) -> None:
     assert usage(x_app_usage=header, x_page_usage=header, x_business_use_case_usage=header) == Usage()
 
 
@@ -94,7 +94,7 @@ def test_retry_after_in_seconds_or_as_a_date() -> None:
     assert usage(retry_after="Thu, 01 Jan 2015 00:00:00 GMT").wait is None
 
 
-def test_no_wait_is_longer_than_a_quota_lasts() -> None:
+def test_no_wait_is_longer_than_the_maximum() -> None:
     entry = {"estimated_time_to_regain_access": 10**8}
     assert usage(x_business_use_case_usage={"1001": [entry]}).wait == MAX_WAIT
     assert usage(retry_after="9" * 30).wait == MAX_WAIT

@@ -1,4 +1,4 @@
-"""The error table, row by row, and what never gets into a reason."""
+"""The error table, row by row, and what a reason never contains."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def error(**fields: Any) -> dict[str, Any]:
         (400, {"code": 100, "message": "Invalid appsecret_proof provided"}, "config_invalid"),
         (400, {"code": 102}, "token_invalid"),
         *[(400, {"code": n}, "config_invalid") for n in (5, 15, 101, 104)],
-        # About the app, though the code is the token's or a permission's.
+        # About the app, though the code is one for a token or a permission.
         (
             400,
             {"code": 190, "message": "Error validating application. Application has been deleted."},
@@ -81,7 +81,7 @@ def error(**fields: Any) -> dict[str, Any]:
             for n in (80000, 80001, 80002, 80003, 80004, 80005, 80006, 80008)
         ],
         *[(400, {"code": n}, "rate_limited") for n in (80009, 80014)],
-        # What no row knows: is_transient first, then the status, and the type never.
+        # Not in the table: is_transient decides, then the status, never the type.
         (403, {"code": 7777, "is_transient": True}, "api_unavailable"),
         (401, {"code": 7777}, "token_invalid"),
         (403, {"code": 7777}, "permission_missing"),
@@ -92,7 +92,7 @@ def error(**fields: Any) -> dict[str, Any]:
         (400, {"code": 7777, "is_transient": False}, "unexpected"),
         # A permanent code stays permanent whatever else the answer says.
         (500, {"code": 190, "is_transient": True}, "token_invalid"),
-        # Codes in other shapes.
+        # Codes of other types.
         (400, {"code": "190"}, "token_invalid"),
         (200, {"message": "(#200) Requires a page token"}, "permission_missing"),
         (400, {"code": None, "message": "(#17) User request limit reached"}, "rate_limited"),
@@ -127,7 +127,7 @@ def test_an_answer_without_an_error_object_is_judged_by_its_status(
 
 
 @pytest.mark.parametrize("value", ["oops", 7, [], [{}], {}, {"message": {}}, {"error_subcode": "x"}, False])
-def test_an_error_of_the_wrong_shape_is_worth_a_retry(value: object) -> None:
+def test_an_error_of_the_wrong_shape_is_transient(value: object) -> None:
     assert classify(200, {"error": value}).error_class is ErrorClass.TRANSIENT
 
 
@@ -143,13 +143,13 @@ def test_a_number_too_large_for_a_code_is_left_out(code: object) -> None:
     assert failure.provider_subcode is None
 
 
-def test_a_wait_is_kept_for_throttles_only() -> None:
+def test_only_a_throttle_keeps_the_wait() -> None:
     wait = timedelta(minutes=19)
     assert classify(400, error(code=32), retry_after=wait).retry_after == wait
     assert classify(503, error(code=2), retry_after=wait).retry_after is None
 
 
-def test_too_much_data_is_told_apart_from_other_outages() -> None:
+def test_too_much_data_is_distinguished_from_other_outages() -> None:
     failure = classify(500, error(code=1, message="Please reduce the amount of data you're asking for"))
     assert isinstance(failure, TooMuchData)
     assert failure.code is ErrorCode.API_UNAVAILABLE
@@ -169,13 +169,13 @@ def test_too_much_data_is_told_apart_from_other_outages() -> None:
         f"input_token%3D{TOKEN}",
     ],
 )
-def test_no_token_gets_into_a_reason(text: str) -> None:
+def test_no_reason_contains_a_token(text: str) -> None:
     assert TOKEN not in redact(text)
     assert TOKEN[:20] not in classify(400, error(code=190, message=text)).reason
 
 
 @pytest.mark.parametrize("word", ["a", "access_token"])
-def test_a_message_as_long_as_an_answer_may_be_holds_nobody_up(word: str) -> None:
+def test_redacting_the_longest_possible_message_takes_little_time(word: str) -> None:
     message = word * (50_000 // len(word)) + TOKEN
     began = time.monotonic()
     reason = classify(400, error(message=message), secrets=[TOKEN]).reason

@@ -1,4 +1,4 @@
-"""What may be said of a failed request."""
+"""What an error may say about a failed request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_an_ordinary_message_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("value", ["quotaExceeded", "7", "PERMISSION_DENIED", "AbC-1_d", "a/b+c=", "65601.1"])
-def test_a_code_or_trace_id_stays_as_the_api_gave_it(value: str) -> None:
+def test_a_code_or_trace_id_is_kept_unchanged(value: str) -> None:
     assert identifier(value) == value
 
 
@@ -34,5 +34,5 @@ def test_a_code_or_trace_id_stays_as_the_api_gave_it(value: str) -> None:
     "value",
     ["", "two words", "a\x00b", "ü", "\ud800", "a" * 101, "the-secret", "EAAtoken0123456789", 190, None, []],
 )
-def test_what_is_no_code_and_no_trace_id_or_may_be_a_secret_is_left_out(value: object) -> None:
+def test_an_invalid_code_or_trace_id_or_a_possible_secret_is_left_out(value: object) -> None:
     assert identifier(value, ["the-secret"]) is None

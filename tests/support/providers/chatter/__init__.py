@@ -1,7 +1,7 @@
 """Chatter, a network that does not exist: proof that a provider needs no line outside its own package.
 
-It differs from Facebook wherever a provider may differ: its day is UTC's, its error codes are words, its
-token has two parts, followers are told as of now only, and it has neither views nor a count of posts.
+It differs from Facebook wherever a provider can differ: its day is in UTC, its error codes are words, its
+token has two parts, it has followers only as of now, and it has neither views nor a count of posts.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from include.social_analytics.json_values import amount, at, moment, objects, te
 from include.social_analytics.settings import Settings
 
 CONNECTION = "chatter_api"
-#: Our daily metrics, but for the one that is told as of now.
+#: Our daily metrics, except the one that the API has only as of now.
 SERIES = {name: source for name, source in PROVIDER.metrics.items() if name != "followers"}
-#: Longer listings are an error of the API's.
+#: A longer listing is an error of the API.
 MAX_LISTING_PAGES = 100
 _CODES = {
     "tokenRevoked": ErrorCode.TOKEN_INVALID,
@@ -83,13 +83,13 @@ class ChatterReader:
 
     @property
     def http_calls(self) -> int:
-        """Requests made so far, retries included; true also after a failure."""
+        """Requests made so far, with retries; also correct after a failure."""
         return self._client.http_calls
 
     def read(self, window: Window) -> Reading:
         """The room's figures and messages.
 
-        :raises JobError: classified; nothing else is raised for what the API or network does.
+        :raises JobError: classified; the only exception for what the API or the network does.
         """
         if len(self._secrets) != 2:
             raise JobError(ErrorCode.TOKEN_INVALID, "The stored token has no two parts.")
@@ -136,7 +136,7 @@ class ChatterReader:
                         text(item.get("link"), 2000),
                         metrics=metrics,
                     )
-            # The cursor alone: what "next" says may be any address.
+            # Only the cursor: "next" can be any address.
             after = text(body.get("nextCursor"), 200)
             if after is None or cursor == {"cursor": after}:
                 break

@@ -1,4 +1,4 @@
-"""Chatter, which does not exist: a stand-in for its API."""
+"""A stand-in for the API of Chatter, a network that does not exist."""
 
 from __future__ import annotations
 

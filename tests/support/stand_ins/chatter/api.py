@@ -1,4 +1,4 @@
-"""Chatter's API: answers, or refuses, with a word for each error."""
+"""Chatter's API. Its error codes are words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ChatterApi(serving.Api):
         self.world = world
 
     def account_of(self, request: Request) -> str | None:
-        """The id of the room that a request is about."""
+        """The id of the requested room."""
         room_id = (serving.path_of(request).split("/") + [""] * 3)[3]
         return room_id if room_id in self.world.rooms else None
 

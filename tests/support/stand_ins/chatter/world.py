@@ -1,4 +1,4 @@
-"""Made-up Chatter rooms: every figure is derived from what it is about."""
+"""Made-up Chatter rooms. Every figure is derived from its room, metric and day."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class World:
         self._percent: dict[tuple[str, date], int] = {}
 
     def restate(self, room_id: str, day: date, percent: int) -> None:
-        """Make a day's figures so many percent of what they were. At 0 nobody wrote a message, either."""
+        """Set a day's figures to this percentage of what they were. At 0 the day has no messages either."""
         self._percent[room_id, day] = percent
 
     def value(self, room_id: str, metric: str, day: date) -> int:
@@ -71,11 +71,11 @@ class World:
         return made * self._percent.get((room_id, day), 100) // 100
 
     def members(self, room_id: str) -> int:
-        """How many there are now."""
+        """The number of members now."""
         return 1000 + _number(room_id) % 1000 + self.now().toordinal() % 100
 
     def messages(self, room_id: str, first: date, last: date) -> list[Message]:
-        """What was written from ``first`` to ``last`` and before now, the newest first."""
+        """The messages from ``first`` to ``last`` and before now, the newest first."""
         found = []
         for back in range((last - first).days + 1):
             day = last - timedelta(days=back)
