@@ -27,6 +27,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
 
+from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.retry import SpreadRetryPolicy
 from include.social_analytics.settings import Settings
@@ -34,6 +35,8 @@ from include.social_analytics.timetable import CalendarDayTimetable
 
 RETRIES = 3
 
+# A provider's package that cannot be imported is this file's import error, where Airflow shows it.
+providers()
 settings = Settings.from_environment()
 start_date = datetime.combine(settings.start_date, time(), UTC)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import structlog
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from include.social_analytics.connectors import providers
 from include.social_analytics.timetable import CalendarDayTimetable
+
+log = structlog.get_logger(__name__)
 
 #: What an ingest task loads, and Airflow for it. The providers' connectors come on top.
 NEEDED_BY_TASKS = (
@@ -59,6 +62,10 @@ class SocialAnalyticsPlugin(AirflowPlugin):
         which is Airflow's default), it would cost the tasks of all DAGs, and is left to those that need it.
         """
         if not conf.getboolean("core", "lazy_load_plugins"):
-            connectors = (provider.connector.partition(":")[0] for provider in providers().values())
-            for module in (*NEEDED_BY_TASKS, *connectors):
-                import_module(module)
+            try:
+                connectors = [provider.connector.partition(":")[0] for provider in providers().values()]
+                for module in (*NEEDED_BY_TASKS, *connectors):
+                    import_module(module)
+            except Exception:
+                # The timetable and the page do not need it, and the DAG file reports what cannot be imported.
+                log.exception("preloading failed")

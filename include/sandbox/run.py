@@ -215,7 +215,8 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
                 print(f"      {metric:<16}{shown:>14}   {reported}/{expected}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(coverage.by_status.items()))
     print(
-        f"\nCoverage {coverage.ratio:.0%} of {coverage.jobs - len(coverage.for_owner)}: {counts or 'no jobs'}"
+        f"\n{counts or 'No channels'}. Coverage {coverage.ratio:.0%}"
+        + (f", {len(coverage.for_owner)} left to their owners." if coverage.for_owner else ".")
     )
     for title, failures in (
         ("Resolved by the channel's owner", coverage.for_owner),

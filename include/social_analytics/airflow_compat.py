@@ -1,19 +1,38 @@
-"""Everything that depends on Airflow's version: checked on 3.3.
-
-What a task may ask of its run, and the few names that Airflow has moved or may move.
-"""
+"""What this package asks of a running Airflow beyond its public authoring interface: checked on 3.3."""
 
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.execution_time.timeout import timeout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Airflow's own time-out, inside a task that may have one itself: that one goes on afterwards.
+
+    :raises AirflowTaskTimeout: when the block takes longer.
+    """
+    began, (left, _) = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
+    handler = signal.getsignal(signal.SIGALRM)
+    try:
+        with timeout(seconds):  # type: ignore[no-untyped-call]
+            yield
+    finally:
+        if left:
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001))
 
 
 def find_connection(conn_id: str) -> Connection | None:

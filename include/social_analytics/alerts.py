@@ -18,9 +18,8 @@ from urllib.parse import quote
 import structlog
 from airflow.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
-from airflow.sdk.execution_time.timeout import timeout
 
-from include.social_analytics.airflow_compat import RunState
+from include.social_analytics.airflow_compat import RunState, time_limit
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.errors import ErrorCode, ResolvedBy
 
@@ -136,7 +135,7 @@ def tell(notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
     """
     words = {"alert_subject": alert.subject, "alert_message": alert.message}
     try:
-        with timeout(PATIENCE):  # type: ignore[no-untyped-call]
+        with time_limit(PATIENCE):
             pkgutil.resolve_name(notifier.path)(**notifier.arguments)({**context, **words})
     except (Exception, AirflowTaskTimeout) as error:
         # Not our code: it may raise anything, and its message may hold a secret.

@@ -30,6 +30,8 @@ _CONFIGURATION = (
     errors.UndefinedTable,
     errors.UndefinedColumn,
     errors.ReadOnlySqlTransaction,
+    # A view stands on a column that a migration changes.
+    errors.FeatureNotSupported,
 )
 
 #: What is said while connecting carries no SQLSTATE through libpq, only words.

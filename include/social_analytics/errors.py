@@ -138,7 +138,7 @@ class ErrorCode(StrEnum):
 class JobError(Exception):
     """A job's failure, with everything that someone will want to know at 3 a.m.
 
-    The reason is cut to ``REASON_MAX_LENGTH`` characters and freed of control characters.
+    Its texts are cut to ``REASON_MAX_LENGTH`` characters and hold only what Postgres can store.
     Whoever builds one from an answer of an API removes secrets from the text first.
     """
 
@@ -161,10 +161,10 @@ class JobError(Exception):
         :param retry_after: how long the provider asks to be left alone.
         """
         self.code = code
-        self.reason = _CONTROL_CHARACTERS.sub(" ", reason).strip()[:REASON_MAX_LENGTH]
-        self.provider_code = provider_code
-        self.provider_subcode = provider_subcode
-        self.trace_id = trace_id
+        self.reason = _storable(reason)
+        self.provider_code = provider_code and _storable(provider_code)
+        self.provider_subcode = provider_subcode and _storable(provider_subcode)
+        self.trace_id = trace_id and _storable(trace_id)
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.reason}")
 
@@ -172,3 +172,9 @@ class JobError(Exception):
     def error_class(self) -> ErrorClass:
         """``transient`` or ``permanent``, as the code says."""
         return self.code.error_class
+
+
+def _storable(text: str) -> str:
+    """Without control characters and lone surrogates, and not too long."""
+    text = _CONTROL_CHARACTERS.sub(" ", text[: 2 * REASON_MAX_LENGTH]).strip()[:REASON_MAX_LENGTH]
+    return text.encode(errors="replace").decode()

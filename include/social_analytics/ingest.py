@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -117,14 +118,16 @@ class Ingester:
                             account_id=None if isinstance(account, JobError) else account.provider_account_id,
                         )
                         started = self._started(start, account)
-                        in_flight[pool.submit(_read, started, self._window(job))] = started
+                        in_flight[pool.submit(self._read, started)] = started
                 if not in_flight:
                     break
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
                     started = in_flight.pop(future)
                     with started.job.log_context():
                         try:
-                            self._store(started, future.result())
+                            reading = future.result()
+                            with _own_failure("storing"):
+                                self._store(started, reading)
                         except JobError as error:
                             quota_due = self._record(started, error)
                             if quota_due is None:
@@ -163,26 +166,36 @@ class Ingester:
             reasons = postiz.inactive_reasons(self.postiz_db, gone, identifiers) if gone else {}
         return active | {
             one: JobError(
-                ErrorCode.OBJECT_NOT_FOUND, f"No longer active in Postiz: {reasons.get(one, 'changing')}."
+                # A provider that this package no longer reads is not the owner's to resolve.
+                ErrorCode.CONFIG_INVALID if reason == "no_connector" else ErrorCode.OBJECT_NOT_FOUND,
+                f"No longer active in Postiz: {reason}.",
             )
-            for one in gone
+            for one, reason in ((one, reasons.get(one, "changing")) for one in gone)
         }
-
-    def _window(self, job: IngestJob) -> Window:
-        lookback = provider_named(job.integration.provider).lookback_days(self.settings)
-        return Window(job.date, lookback, self.settings.post_window_days)
 
     def _started(self, start: ledger.Start, account: Account | JobError) -> _Started:
         log.info("ingest started", attempt=start.attempts)
-        reader = _Absent(account) if isinstance(account, JobError) else self._reader(start.job, account)
+        try:
+            if isinstance(account, JobError):
+                raise account
+            with _own_failure("connecting"):
+                reader = self.connector(start.job.integration.provider).reader(account)
+        except JobError as error:
+            reader = _Unreadable(error)
         return _Started(start, reader, time.monotonic())
 
-    def _reader(self, job: IngestJob, account: Account) -> Reader:
-        return self.connector(job.integration.provider).reader(account)
+    def _read(self, started: _Started) -> Reading:
+        """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow."""
+        job = started.job
+        with job.log_context(), _own_failure("reading"):
+            provider = provider_named(job.integration.provider)
+            window = Window(job.date, provider.lookback_days(self.settings), self.settings.post_window_days)
+            reading = started.reader.read(window)
+            reading.require_declared(provider)
+            return reading
 
     def _store(self, started: _Started, reading: Reading) -> None:
         job = started.job
-        reading.require_declared(provider_named(job.integration.provider))
         releases = {
             alias: content.content_id
             for content in reading.content
@@ -251,8 +264,8 @@ class Ingester:
 
 
 @dataclass(frozen=True)
-class _Absent:
-    """The reader of an integration that Postiz no longer has active."""
+class _Unreadable:
+    """The reader of a job that cannot be read, for the reason that ``error`` gives."""
 
     error: JobError
     http_calls: int = 0
@@ -261,17 +274,19 @@ class _Absent:
         raise self.error
 
 
-def _read(started: _Started, window: Window) -> Reading:
-    """Run by a pool's thread, which binds the job's log fields itself: context does not follow into it."""
-    with started.job.log_context():
-        try:
-            return started.reader.read(window)
-        except JobError:
-            raise
-        except Exception as error:
-            # Whatever a connector did not foresee stays this one job's failure.
-            log.exception("ingest met something unexpected")
-            raise JobError(ErrorCode.UNEXPECTED, f"{type(error).__name__}, see the log.") from None
+@contextmanager
+def _own_failure(doing: str) -> Iterator[None]:
+    """Make what nobody foresaw inside the block the failure of this one job.
+
+    :raises JobError: in place of any other exception.
+    """
+    try:
+        yield
+    except JobError:
+        raise
+    except Exception as error:
+        log.exception("ingest met something unexpected", doing=doing)
+        raise JobError(ErrorCode.UNEXPECTED, f"{type(error).__name__} while {doing}, see the log.") from None
 
 
 def _summary(failures: Sequence[JobError], jobs: int) -> JobError:

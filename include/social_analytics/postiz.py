@@ -210,11 +210,14 @@ def accounts(
     rows = postiz.execute(
         _ACCOUNTS, {"integration_ids": list(integration_ids), "identifiers": list(identifiers)}
     ).fetchall()
+    tokens = [token for _, _, _, token in rows]
+    # Before anything else sees them.
+    mask(tokens)
     secrets = {
         id_: provider_named(identifiers[identifier]).secrets(token) for id_, identifier, _, token in rows
     }
-    tokens = [token for _, _, _, token in rows]
-    mask(list(dict.fromkeys([*tokens, *(part for parts in secrets.values() for part in parts)])))
+    if parts := {part for each in secrets.values() for part in each}.difference(tokens):
+        mask(sorted(parts))
     return {
         id_: Account(id_, identifier, account_id, secrets[id_]) for id_, identifier, account_id, _ in rows
     }

@@ -126,7 +126,7 @@ NotifierJson = Annotated[
 class Settings(BaseModel):
     """Every setting, documented in its field. A variable that is unset or empty keeps the default."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     timezone: Zone = Field(ZoneInfo("America/Los_Angeles"), description="The zone of `RUN_AT`.")
     run_at: TimeOfDay = Field(
@@ -153,10 +153,10 @@ class Settings(BaseModel):
         description="Seconds before a retry, at most. Also the wait for a quota when the API names none.",
     )
     request_backoff: Number = Field(
-        2.0, ge=0, description="Seconds between the three tries of one request. Doubles."
+        2.0, ge=0, le=3600, description="Seconds between the three tries of one request. Doubles."
     )
     request_timeout: Number = Field(
-        30.0, ge=0.001, description="Seconds to wait for the API to connect, and between two bytes."
+        30.0, ge=0.001, le=3600, description="Seconds to wait for the API to connect, and between two bytes."
     )
     min_coverage: Number = Field(
         0.5,

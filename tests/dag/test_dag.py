@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from freezegun import freeze_time
+
+from include.social_analytics import connectors
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 
@@ -167,3 +170,27 @@ def test_the_plugin_loads_the_tasks_modules_unless_plugins_load_lazily(lazily, l
         check=False,
     )
     assert done.stdout.splitlines()[-1:] == [str(sorted(loaded))], done.stderr
+
+
+def test_no_task_runs_for_ever_and_none_outlives_its_celery_message(dag):
+    compose = (PROJECT / "docker-compose.yaml").read_text()
+    [visibility] = re.findall(r'VISIBILITY_TIMEOUT: "(\d+)"', compose)
+    for task in dag.tasks:
+        assert timedelta() < task.execution_timeout < timedelta(seconds=int(visibility))
+
+
+def test_a_provider_that_cannot_be_imported_is_an_import_error_of_the_dag(
+    airflow_home, monkeypatch, tmp_path
+):
+    from airflow.dag_processing.dagbag import DagBag
+
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").write_text("import no_such_module")
+    monkeypatch.setattr(connectors, "__path__", [*connectors.__path__, str(tmp_path)])
+    connectors.providers.cache_clear()
+    try:
+        errors = DagBag(dag_folder=PROJECT / "dags").import_errors
+    finally:
+        monkeypatch.undo()
+        connectors.providers.cache_clear()
+    assert "no_such_module" in "".join(errors.values())

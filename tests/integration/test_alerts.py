@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import date, timedelta
 
 import pytest
@@ -156,3 +157,21 @@ def test_a_long_list_of_failures_is_cut_and_the_rest_counted(analytics, outbox):
     [(_, text)] = outbox
     assert text.count("It says why") == alerts.NAMED
     assert "and 5 more" in text
+
+
+def test_the_tasks_own_time_limit_goes_on_after_an_alert(analytics, outbox):
+    class TaskTimeIsUpError(BaseException):
+        pass
+
+    def time_is_up(*_: object) -> None:
+        raise TaskTimeIsUpError
+
+    before = signal.signal(signal.SIGALRM, time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, 3600)
+    try:
+        assert tell(analytics, failing(ErrorCode.NETWORK))
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 3600
+        assert signal.getsignal(signal.SIGALRM) is time_is_up
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from threading import Event, main_thread
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 import structlog
 
 from include.social_analytics.connectors import lookback_days
 from include.social_analytics.connectors.base import Account, Connector, Reader
-from include.social_analytics.connectors.reading import Reading, Window
+from include.social_analytics.connectors.reading import Content, Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.ingest import ThrottledError
 from include.social_analytics.warehouse import ledger
@@ -256,3 +258,94 @@ def test_the_look_back_covers_unfinal_days_and_at_least_the_setting(bench, setti
     ).fetchone()
     assert recovered == (days - 1,)
     assert lookback_days(bench.ingester.settings) == days - 1
+
+
+@dataclass
+class Odd:
+    """A connector that misbehaves for one account."""
+
+    connector: Connector
+    account_id: str
+    misbehave: Callable[[Reader], Reader]
+
+    def reader(self, account: Account) -> Reader:
+        reader = self.connector.reader(account)
+        return self.misbehave(reader) if account.provider_account_id == self.account_id else reader
+
+
+def reading_with(**changes: object) -> Callable[[Reader], Reader]:
+    """Let a reader bring back something else."""
+
+    def change(reader: Reader) -> Reader:
+        read = reader.read
+        reader.read = lambda window: replace(read(window), **changes)
+        return reader
+
+    return change
+
+
+def fails(error: Exception) -> Callable[[Reader], Reader]:
+    """Let a reader raise."""
+
+    def change(reader: Reader) -> Reader:
+        def read(window: Window) -> Reading:
+            raise error
+
+        reader.read = read
+        return reader
+
+    return change
+
+
+def no_reader(reader: Reader) -> Reader:
+    raise ValueError("no reader")
+
+
+def returns_nothing(reader: Reader) -> Reader:
+    reader.read = lambda window: None
+    return reader
+
+
+def post_with(**fields: object) -> Content:
+    at = datetime.combine(DAY, time(12), ZoneInfo("America/Los_Angeles"))
+    return replace(Content("odd", at, "post", None, None), **fields)
+
+
+@pytest.mark.parametrize(
+    "misbehave",
+    [
+        no_reader,
+        returns_nothing,
+        reading_with(content=(post_with(published_at=datetime(1, 1, 1, tzinfo=UTC)),)),
+        reading_with(content=(post_with(content_id="a\0b"),)),
+        reading_with(content=(post_with(message="\ud800"),)),
+        fails(JobError(ErrorCode.UNEXPECTED, "\ud800 \0", provider_code="a\0b", trace_id="\ud800")),
+    ],
+    ids=["no reader", "no reading", "year 1", "NUL in an id", "surrogate in a text", "surrogate in an error"],
+)
+def test_whatever_one_channel_brings_the_others_of_its_batch_are_stored(bench, misbehave):
+    odd = Odd(bench.connector, bench.jobs[1].integration.id, misbehave)
+    bench.ingester = replace(bench.ingester, connector=lambda _: odd)
+    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
+        bench.ingest()
+    assert [state[:2] for state in bench.states()] == [
+        ("succeeded", None),
+        ("failed", "unexpected"),
+        ("succeeded", None),
+    ]
+
+
+def test_a_connection_that_cannot_be_used_is_each_jobs_own_failure(bench):
+    def connect(_: str) -> Connector:
+        raise JobError(ErrorCode.CONFIG_INVALID, "The connection is wrong.")
+
+    bench.ingester = replace(bench.ingester, connector=connect)
+    with pytest.raises(JobError, match="3 of 3 integrations failed: 3 config_invalid"):
+        bench.ingest()
+    assert [state[:2] for state in bench.states()] == [("failed", "config_invalid")] * 3
+
+
+def test_a_provider_that_is_no_longer_read_is_the_operators_to_resolve(bench):
+    bench.postiz.execute('UPDATE "Integration" SET "providerIdentifier" = \'friendster\'')
+    with pytest.raises(JobError, match="3 config_invalid"):
+        bench.ingest()

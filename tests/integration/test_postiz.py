@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from include.social_analytics import postiz as postiz_module
+from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import Integration
@@ -328,3 +331,18 @@ def test_organizations_have_names(postiz):
     organization(postiz, "acme")
     organization(postiz, "other")
     assert organization_names(postiz, {"acme", "unknown"}) == {"acme": "Organization acme"}
+
+
+def test_a_token_is_masked_before_it_is_taken_apart(acme, monkeypatch):
+    integration(acme, "a", token="key:secret")
+    seen = []
+
+    def parts(token: str) -> tuple[str, ...]:
+        seen.append(("taken apart", token))
+        return tuple(token.split(":"))
+
+    in_two = replace(provider_named("facebook"), secrets=parts)
+    monkeypatch.setattr(postiz_module, "provider_named", lambda _: in_two)
+    found = accounts(acme, ["a"], FACEBOOK, mask=lambda tokens: seen.append(("masked", *tokens)))
+    assert found["a"].secrets == ("key", "secret")
+    assert seen == [("masked", "key:secret"), ("taken apart", "key:secret"), ("masked", "key", "secret")]

@@ -95,6 +95,8 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
         ("MAX_CONCURRENT_TASKS", "0"),
         ("MAX_ACTIVE_RUNS", "0"),
         ("REQUEST_TIMEOUT", "0"),
+        ("REQUEST_TIMEOUT", "1e300"),
+        ("REQUEST_BACKOFF", "3601"),
         ("MIN_COVERAGE", "1.01"),
         ("SNAPSHOT_RETENTION_MONTHS", "0"),
         ("TIMEZONE", "Mars/Olympus"),
@@ -154,3 +156,8 @@ def test_a_bad_notifier_is_named_without_its_secrets(text):
         read({"SOCIAL_ANALYTICS_NOTIFIER": text})
     assert str(raised.value).startswith("SOCIAL_ANALYTICS_NOTIFIER must be JSON such as ")
     assert "s3cret" not in str(raised.value)
+
+
+def test_a_setting_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="nonsense"):
+        Settings(nonsense=3)

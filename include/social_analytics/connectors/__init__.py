@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS
 
 if TYPE_CHECKING:
     from include.social_analytics.connectors.base import Provider
@@ -20,10 +21,24 @@ if TYPE_CHECKING:
 
 @cache
 def providers() -> Mapping[str, Provider]:
-    """All providers by name, in the order of their names."""
+    """All providers by name, in the order of their names.
+
+    :raises ValueError: for a declaration that contradicts another one or the catalogue of metrics.
+    """
     packages = sorted(module.name for module in iter_modules(__path__) if module.ispkg)
-    found: list[Provider] = [import_module(f"{__name__}.{name}").PROVIDER for name in packages]
-    return {provider.name: provider for provider in found}
+    found: dict[str, Provider] = {}
+    identifiers: set[str] = set()
+    for package in packages:
+        provider: Provider = import_module(f"{__name__}.{package}").PROVIDER
+        if provider.name in found or not identifiers.isdisjoint(provider.identifiers):
+            raise ValueError(f"{package}: another provider has its name or one of its identifiers.")
+        if unknown := {*provider.metrics} - {*DAILY_METRICS} | {*provider.content_metrics} - {
+            *CONTENT_METRICS
+        }:
+            raise ValueError(f"{package}: not in the catalogue of metrics: {', '.join(sorted(unknown))}.")
+        found[provider.name] = provider
+        identifiers.update(provider.identifiers)
+    return dict(sorted(found.items()))
 
 
 def provider_named(name: str) -> Provider:

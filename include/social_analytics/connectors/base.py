@@ -60,7 +60,7 @@ class Provider:
 
     def lookback_days(self, settings: Settings) -> int:
         """Days before the run's day whose metrics are read again."""
-        return max(settings.lookback_days, self.final_after_days)
+        return min(max(settings.lookback_days, self.final_after_days), self.history_days - 1)
 
     def connect(self, settings: Settings) -> Connector:
         """The connector, for one task and all its threads; makes no call yet.

@@ -116,11 +116,24 @@ class Reading:
         window = set(self.window.days)
         ids = Counter(one.content_id for one in self.content)
         published = {one.published_at.astimezone(provider.timezone).date() for one in self.content}
+        values = {
+            **{name: series.values() for name, series in self.series.items()},
+            **{name: [value] for name, value in self.now.items()},
+            **{one.content_id: one.metrics.values() for one in self.content},
+        }
         for what, wrong in (
             ("days without a status", window - set(self.days)),
             ("days outside the window", set(self.days).union(*self.series.values()) - window),
             ("metrics that it does not declare", {*self.series, *self.now} - set(provider.metrics)),
             ("metrics both by day and as of now", set(self.series) & set(self.now)),
+            (
+                "a value that is no finite number",
+                {
+                    name
+                    for name, said in values.items()
+                    if any(v is not None and not v.is_finite() for v in said)
+                },
+            ),
             ("content more than once", {one for one, times in ids.items() if times > 1}),
             (
                 "content from outside the window",

@@ -31,7 +31,7 @@ from include.social_analytics.http.transport import ApiSession, hide_query_strin
 
 log = structlog.get_logger(__name__)
 
-#: A page of 100 posts with everything on it is well under one MiB.
+#: A hundred posts with everything on them are well under one MiB.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 TRIES = 3
 #: A timeout bounds one wait for bytes. This many of them bound a request with its whole body.
@@ -95,6 +95,10 @@ class Api:
         """
         self.provider = provider
         self.base_url = base_url.rstrip("/")
+        try:
+            self.host = urlsplit(base_url).hostname or "The API"
+        except ValueError:
+            raise JobError(ErrorCode.CONFIG_INVALID, "The address of the API is not a valid URL.") from None
         self.account = account
         self.cooldown = cooldown
         self.request_timeout = request_timeout
@@ -212,7 +216,7 @@ class ApiClient:
             ) as response:
                 body = read_body(response, deadline=deadline, limit=MAX_BODY_BYTES)
         except _FAILURES as error:
-            return None, connection_failure(error, urlsplit(self._api.base_url).hostname or "The API")
+            return None, connection_failure(error, self._api.host)
         status, headers = response.status_code, response.headers
         if body is None:
             reason = f"The answer is larger than {MAX_BODY_BYTES} bytes."

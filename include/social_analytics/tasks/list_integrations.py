@@ -5,7 +5,6 @@ from __future__ import annotations
 import structlog
 
 from include.social_analytics.batches import Batch
-from include.social_analytics.connectors import providers
 from include.social_analytics.databases import open_analytics, open_postiz
 from include.social_analytics.listing import list_active
 from include.social_analytics.runs import current_run
@@ -20,7 +19,6 @@ def list_active_integrations() -> list[Batch]:
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
-        _require_usable_connections(settings)
         with open_postiz() as source, open_analytics() as analytics:
             listing = list_active(source, analytics, run, settings)
         log.info(
@@ -30,9 +28,3 @@ def list_active_integrations() -> list[Batch]:
             leftOut=listing.left_out,
         )
         return listing.batches
-
-
-def _require_usable_connections(settings: Settings) -> None:
-    """Fail here, once, and not in each of the ingest tasks."""
-    for provider in providers().values():
-        provider.connect(settings)

@@ -129,9 +129,10 @@ SET status = 'queued', dag_run_id = excluded.dag_run_id, queued_at = excluded.qu
     is_backfill = excluded.is_backfill, organization_id = excluded.organization_id, finished_at = NULL
 """
 
-# A reading that is under way keeps its claim, and may still end the job.
+# A reading that is under way keeps its claim, and may still end the job. A job that waits for quota keeps its
+# reason, and goes on counting its wait.
 _REGISTER: LiteralString = f"""
-{_QUEUED}, {_NO_ERROR}
+{_QUEUED}
 WHERE job.status IN ('queued', 'running')
 """
 
@@ -164,7 +165,8 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
     provider_code = %(provider_code)s, provider_subcode = %(provider_subcode)s, reason = %(reason)s,
     trace_id = %(trace_id)s, http_calls = %(http_calls)s,
     finished_at = CASE WHEN %(status)s = 'failed' THEN clock_timestamp() END
-{_OWNED}
+-- A look-back may have brought in what was settled meanwhile: its figures are newer than this failure.
+{_OWNED} AND status <> 'recovered'
 """
 
 _FINISH: LiteralString = f"""

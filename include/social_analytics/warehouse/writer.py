@@ -64,7 +64,7 @@ INSERT INTO analytics.integration_metric_daily AS stored
 ON CONFLICT (integration_id, metric, date) DO UPDATE
 SET value = excluded.value, source_metric = excluded.source_metric, observed_at = excluded.observed_at,
     job_id = excluded.job_id, organization_id = excluded.organization_id, provider = excluded.provider
-WHERE stored.value IS NULL AND excluded.value IS NOT NULL
+WHERE stored.value IS NULL
 """
 
 _CLEAR_METRICS = """
@@ -211,8 +211,8 @@ def _metric_rows(
         for day in days:
             value: Decimal | None = None
             effect: _Effect | None = None
-            if metric in reading.now and day == job_day and on_time:
-                value, effect = reading.now[metric], _Effect.KEEP_FIRST
+            if day == job_day and on_time and (now := reading.now.get(metric)) is not None:
+                value, effect = now, _Effect.KEEP_FIRST
             elif series is not None and day in series:
                 value, effect = series[day], _Effect.REPLACE
             elif reading.days[day] is DayStatus.SUCCEEDED:

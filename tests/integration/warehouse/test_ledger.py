@@ -350,3 +350,21 @@ def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(w
     assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
     warehouse.start(job("running", day=before(1)))
     assert ledger.newest_complete_day(connection, "facebook", DAY) == before(2)
+
+
+def test_a_late_failure_takes_nothing_back_that_a_look_back_has_brought_in(warehouse):
+    yesterday = job(day=before(1))
+    late = warehouse.start(yesterday)
+    ledger.settle(warehouse.connection, before(3), DAY, warehouse.run)
+    warehouse.store(job(), reading({before(1): 4, DAY: 5}))
+    warehouse.fail(yesterday, DOWN, late)
+    ledger.wait_for_quota(warehouse.connection, late, QUOTA, HOUR, 2)
+    assert warehouse.status(yesterday) == "recovered"
+
+
+def test_a_job_that_waits_for_quota_goes_on_counting_when_another_run_registers_it(warehouse):
+    first = warehouse.start(job(), "run")
+    throttle(warehouse, first)
+    register(warehouse, "another")
+    assert warehouse.ledger_row(job())["error_code"] == "rate_limited"
+    assert warehouse.start(job(), "run").working_since == first.working_since

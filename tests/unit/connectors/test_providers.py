@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from include.social_analytics import connectors
 from include.social_analytics.connectors import (
     advice_on,
     names_by_identifier,
@@ -148,3 +149,31 @@ def test_only_facebooks_own_package_calls_a_channel_a_page() -> None:
         if PAGE.search(OTHER_PAGES.sub("", line))
     ]
     assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"name": "facebook"}, "another provider has its name"),
+        ({"identifiers": ("twin", "facebook")}, "one of its identifiers"),
+        ({"metrics": {"likes": "likes"}}, "not in the catalogue of metrics: likes"),
+        ({"content_metrics": {"likes": "likes"}}, "not in the catalogue of metrics: likes"),
+    ],
+)
+def test_a_declaration_that_contradicts_another_one_is_refused(monkeypatch, tmp_path, fields, words) -> None:
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "__init__.py").write_text(
+        "from dataclasses import replace\n"
+        "from include.social_analytics.connectors.facebook import PROVIDER as FACEBOOK\n"
+        f"PROVIDER = replace(FACEBOOK, **{{'name': 'twin', 'identifiers': ('twin',)}} | {fields!r})\n"
+    )
+    monkeypatch.setattr(connectors, "__path__", [*connectors.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, f"{connectors.__name__}.twin", raising=False)
+    connectors.providers.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=words):
+            connectors.providers()
+    finally:
+        monkeypatch.undo()
+        sys.modules.pop(f"{connectors.__name__}.twin", None)
+        connectors.providers.cache_clear()

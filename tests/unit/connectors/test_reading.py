@@ -39,6 +39,12 @@ def test_a_reading_with_declared_metrics_and_requested_days_passes():
         ({"series": {"likes": {}}}, "metrics that it does not declare: likes"),
         ({"now": {"likes": None}}, "metrics that it does not declare: likes"),
         ({"series": {"followers": {DAY: Decimal(2)}}}, "metrics both by day and as of now: followers"),
+        ({"series": {"views": {DAY: Decimal("NaN")}}}, "a value that is no finite number: views"),
+        ({"now": {"followers": Decimal("Infinity")}}, "a value that is no finite number: followers"),
+        (
+            {"content": (replace(POST, metrics={"views": Decimal("-Infinity")}),)},
+            "a value that is no finite number: post",
+        ),
         ({"content": (POST, POST)}, "content more than once: post"),
         (
             {"content": (replace(POST, published_at=datetime(2026, 11, 21, 8, tzinfo=UTC)),)},
