@@ -56,8 +56,8 @@ with DAG(
         "retry_delay": settings.retry_delay,
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": settings.max_retry_delay,
-        # A hundred channels, eight at a time, each with an API that uses its time-outs up: the longest honest
-        # task. It ends before Celery gives its message to another worker (visibility_timeout).
+        # The longest honest task reads a hundred channels, eight at a time, from an API that uses up each
+        # time-out. The limit is shorter than Celery's visibility_timeout: no second worker gets the task.
         "execution_timeout": timedelta(hours=3),
     },
     params={
@@ -97,7 +97,7 @@ with DAG(
 
         return analytics_ingest(batch)
 
-    # all_done: what is stored is added up, also when some ingests failed ...
+    # all_done: add up what is stored, also when some ingests failed ...
     @task(
         task_id=AGGREGATE_TASK,
         trigger_rule="all_done",
@@ -112,7 +112,7 @@ with DAG(
 
         return analytics_aggregate()
 
-    # ... and judged: Airflow calls a run good when its last task is.
+    # ... and judge it: the state of a run is that of its last task.
     @task(task_id=CHECK_TASK, trigger_rule="all_done", multiple_outputs=False)
     def check() -> dict[str, Any]:
         from include.social_analytics.tasks.check import check_coverage

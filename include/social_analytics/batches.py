@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from include.social_analytics.jobs import Integration
 
-#: Airflow keeps 250 characters of a mapped instance's label; a longer name tells nobody more.
+#: Airflow keeps 250 characters of a mapped instance's label.
 _NAME_LENGTH = 120
 
 #: Integrations in a batch at least, once one task each would be too many. A task costs some 0.3 s of a core

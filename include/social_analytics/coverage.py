@@ -86,7 +86,7 @@ def assess(
 ) -> Coverage:
     """The coverage of a run that listed ``integrations``, whose ledger rows are ``states``.
 
-    :param unread: those of them that nobody read, whatever the ledger says: see :func:`never_read`.
+    :param unread: integrations that count as unread, also if the ledger has a row: see :func:`never_read`.
     """
     by_id = {state.integration_id: state for state in states}
     owner: list[Failure] = []

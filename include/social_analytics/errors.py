@@ -139,7 +139,7 @@ class JobError(Exception):
     """A job's failure, with everything that someone will want to know at 3 a.m.
 
     Its texts are cut to ``REASON_MAX_LENGTH`` characters and hold only what Postgres can store.
-    Whoever builds one from an answer of an API removes secrets from the text first.
+    Remove secrets from an API's text before you put it into one.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ LONGEST_WAIT_FOR_QUOTA = timedelta(hours=6)
 
 
 class ThrottledError(Exception):
-    """Some jobs wait for the API's quota. All else that the batch could do is done."""
+    """Some jobs wait for the API's quota. The batch's other jobs have ended."""
 
     def __init__(self, due: datetime) -> None:
         """:param due: when the API may be asked again, by the analytics database's clock."""
@@ -89,7 +89,7 @@ class Ingester:
     ) -> dict[str, int]:
         """Do those jobs of a batch that are not settled since the task claimed them (:func:`ledger.claim`).
 
-        One job's failure of any kind touches no other; a database that is gone ends the batch.
+        A job's failure of any kind touches no other job. A database that is gone ends the batch.
 
         :param map_index: of the mapped task that this is, for the ledger.
         :returns: how many jobs have each status.
@@ -135,7 +135,7 @@ class Ingester:
                             else:
                                 due.append(quota_due)
         finally:
-            # All readers are done, or the task's time is up: then nobody waits for one that hangs.
+            # All readers are done, or the task's time is up. Then do not wait for one that hangs.
             pool.shutdown(wait=False, cancel_futures=True)
         if due:
             raise ThrottledError(max(due))

@@ -1,18 +1,18 @@
-"""Keeping tokens out of logs, many at a time. Imports nothing: Airflow loads it before everything else."""
+"""Keeping tokens out of logs, many at a time. It imports nothing: Airflow loads it before anything else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: Between tokens that are masked together; it stands in no token.
+#: Separates tokens that are masked together. No token contains it.
 _SEPARATOR = "\x1e"
 
 
 def each_token(secret: str) -> list[str]:
     """What else is secret in ``secret``, for ``[logging] secret_mask_adapter``.
 
-    Airflow compiles all that it masks into one expression, anew for each secret, in the task and in its
-    supervisor; what this returns for one secret it takes in at once.
+    For each new secret, Airflow compiles one expression of all secrets, in the task and in its supervisor.
+    It takes in at once what this returns for one secret.
     """
     return secret.split(_SEPARATOR)
 

@@ -187,7 +187,7 @@ def left_out(postiz: Database, identifiers: Mapping[str, str]) -> dict[str, int]
 
     The reasons, in this order: ``deleted``, ``organization_deleted``, ``not_social``, ``no_connector``,
     ``disabled``, ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
-    One that nobody has is absent.
+    A reason that applies to no integration is absent.
     """
     return dict(postiz.execute(_COUNTS, {"identifiers": list(identifiers)}).fetchall())
 

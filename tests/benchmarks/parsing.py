@@ -47,5 +47,5 @@ def _parse_both(empty: Path) -> Iterator[Result]:
     )
     yield Result(
         "parsing the DAG file, compared with an empty DAG's",
-        f"{ours * 1000:.0f} ms", f"{floor * 1000:.0f} ms", ours / floor, "at most 1.5",
+        f"{ours * 1000:.0f} ms", f"{floor * 1000:.0f} ms", ours / floor, "at most 1.3",
     )  # fmt: skip

@@ -32,9 +32,9 @@ def providers() -> Mapping[str, Provider]:
         provider: Provider = import_module(f"{__name__}.{package}").PROVIDER
         if provider.name in found or not identifiers.isdisjoint(provider.identifiers):
             raise ValueError(f"{package}: another provider has its name or one of its identifiers.")
-        if unknown := {*provider.metrics} - {*DAILY_METRICS} | {*provider.content_metrics} - {
-            *CONTENT_METRICS
-        }:
+        unknown = {*provider.metrics}.difference(DAILY_METRICS)
+        unknown |= {*provider.content_metrics}.difference(CONTENT_METRICS)
+        if unknown:
             raise ValueError(f"{package}: not in the catalogue of metrics: {', '.join(sorted(unknown))}.")
         found[provider.name] = provider
         identifiers.update(provider.identifiers)

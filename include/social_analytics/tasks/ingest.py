@@ -1,4 +1,4 @@
-"""The task ``analytics_ingest``, of which there is one for each batch."""
+"""The task ``analytics_ingest``: one mapped task for each batch."""
 
 from __future__ import annotations
 

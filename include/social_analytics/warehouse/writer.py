@@ -150,7 +150,7 @@ def store(
     """Store a complete reading and the job's status in one short transaction.
 
     Transactions on the same integration follow one another. What several integrations share is
-    written last, so that nobody who holds such a row waits for another one.
+    written last, so that a transaction that holds such a row waits for no other.
 
     :param start: of the reading, from :func:`ledger.start`.
     :param http_calls: requests that the reading took.
