@@ -1,24 +1,24 @@
-"""Keeping tokens out of logs, many at a time. Imports nothing: Airflow loads it before everything else."""
+"""Keeps tokens out of logs, many at a time. Imports nothing: Airflow loads it before everything else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: Between tokens that are masked together; it stands in no token.
+#: Separates tokens that are masked together; no token contains it.
 _SEPARATOR = "\x1e"
 
 
 def each_token(secret: str) -> list[str]:
-    """What else is secret in ``secret``, for ``[logging] secret_mask_adapter``.
+    """The tokens that are joined in ``secret``, for ``[logging] secret_mask_adapter``.
 
-    Airflow compiles all that it masks into one expression, anew for each secret, in the task and in its
-    supervisor; what this returns for one secret it takes in at once.
+    For each new secret, Airflow compiles one regular expression of all secrets, in the task and in its
+    supervisor. Joined tokens are one secret, so it compiles only once.
     """
     return secret.split(_SEPARATOR)
 
 
 def mask(tokens: Sequence[str]) -> None:
-    """Have Airflow mask ``tokens`` in all that task and supervisor log from now on."""
+    """Mask ``tokens`` in everything that the task and its supervisor log from now on."""
     from airflow.configuration import conf
     from airflow.sdk.log import mask_secret
 

@@ -47,7 +47,7 @@ def test_a_batch_says_how_many_and_a_long_name_is_cut_to_what_airflow_keeps():
     [batch] = deal_out(
         [Integration(f"i{n}", "x" * 5000, "org", "facebook") for n in range(3)], 3, most=1, at_once=16
     )
-    assert batch["label"].startswith("3 integrations from xxx")
+    assert batch["label"].startswith("3 channels from xxx")
     assert len(batch["label"]) < 250
 
 

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 def list_active_integrations() -> list[Batch]:
-    """Register a job for each active integration; return what to ingest, dealt out for mapping."""
+    """Register a job for each active integration; return the batches to map over."""
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
@@ -24,7 +24,7 @@ def list_active_integrations() -> list[Batch]:
         with open_postiz() as source, open_analytics() as analytics:
             listing = list_active(source, analytics, run, settings)
         log.info(
-            "integrations listed",
+            "channels listed",
             date=run.day.isoformat(),
             active=listing.count,
             leftOut=listing.left_out,
@@ -33,6 +33,6 @@ def list_active_integrations() -> list[Batch]:
 
 
 def _require_usable_connections(settings: Settings) -> None:
-    """Fail here, once, and not in each of the ingest tasks."""
+    """Fail once here, instead of in each ingest task."""
     for provider in providers().values():
         provider.connect(settings)

@@ -152,7 +152,7 @@ def test_a_throttled_page_is_left_alone_and_others_are_not() -> None:
         graph.get("1001", "insights")
         caught = failure(graph)
         assert caught.code is ErrorCode.RATE_LIMITED
-        assert caught.reason == "The page's quota is spent; not called."
+        assert caught.reason == "The page's quota is spent: no call was made."
         assert caught.retry_after is not None
         assert timedelta(minutes=18) < caught.retry_after <= timedelta(minutes=19)
         assert graph.http_calls == len(server.requests) == 1
