@@ -18,26 +18,26 @@ up: $(INSTALLED)  ## the same, and Airflow's UI stays up until Ctrl-C
 env:  ## a .env for docker-compose.yaml, with fresh secrets
 	@$(PYTHON) include/deploy/make_env.py
 
-test: $(INSTALLED)  ## everything that needs no Docker, but for `make e2e`
+test: $(INSTALLED)  ## all tests except those of `make e2e`; needs no Docker
 	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile --ignore tests/e2e/compose
 
-e2e: $(INSTALLED) chromium promtool  ## docker-compose.yaml: its services as processes, used, broken and watched in a browser
+e2e: $(INSTALLED) chromium promtool  ## tests of docker-compose.yaml: its services as processes, with faults, in a browser
 	@$(VENV)/bin/pytest tests/e2e/compose
 
-# Debian's: Playwright's own would come from a host that not every network lets through.
+# Debian's Chromium: Playwright's own comes from a host that some networks block.
 chromium:
 	@command -v chromium > /dev/null || { echo "Installing Debian's chromium ..." && apt-get update -qq \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; } \
 		|| { echo "error: this needs Chromium: as root, apt-get install chromium"; exit 2; }
 
-# Out of Debian's prometheus, which installed as a whole would also start it.
+# Only this file of Debian's package prometheus: installing the package would also start Prometheus.
 promtool:
 	@command -v promtool > /dev/null || { echo "Fetching promtool ..." && cd "$$(mktemp -d)" && apt-get update -qq \
 		&& apt-get download -qq prometheus \
 		&& dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --directory /usr/local --strip-components 2 ./usr/bin/promtool; } \
 		|| { echo "error: make e2e needs promtool: as root, apt-get install prometheus"; exit 2; }
 
-bench: $(INSTALLED) chromium  ## what things cost, beside a floor or a peer; an hour, or `make bench ONLY="parsing writing"`
+bench: $(INSTALLED) chromium  ## benchmarks against a lower bound or another tool; an hour, or `make bench ONLY="parsing writing"`
 	@$(RUN) -m tests.benchmarks $(ONLY)
 
 check: $(INSTALLED)  ## types and style
@@ -45,8 +45,8 @@ check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-# The larger one first: what the tests pin and Airflow brings has one version in both.
-lock: $(INSTALLED)  ## renew both locks: what production needs, and what the tests and checks need besides
+# The larger lock first: it constrains the other, so that both have the same versions.
+lock: $(INSTALLED)  ## renew both locks: for production, and for tests and checks
 	@$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock
 	@$(COMPILE) requirements.txt --constraint requirements-dev.lock --output-file requirements.lock
 

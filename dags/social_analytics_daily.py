@@ -8,17 +8,17 @@ organization.
     list_active_integrations -> analytics_ingest[ ] -> analytics_aggregate -> check_coverage
 
 **When.** Every day at `SOCIAL_ANALYTICS_RUN_AT` in `SOCIAL_ANALYTICS_TIMEZONE`, once the day has ended for
-every provider. The logical date is the day's label, at 00:00 UTC.
+every provider. The logical date is that day at 00:00 UTC.
 
-**Again.** Any day can be run, cleared or backfilled at any time: re-reading a day replaces it.
+**Run a day again.** Any day can be run, cleared or backfilled at any time: a new reading replaces the old.
 A manual run takes the day from `date`, else from a logical date at 00:00 UTC, else the latest day due.
 
 **What fails.** A broken token or a lost permission stops that one channel, with the reason in
-`analytics.ingest_job`. A passing fault is tried again. A used-up quota waits without using up a try.
-The run is red only when somebody who operates Airflow must act. The log of `check_coverage` says who
+`analytics.ingest_job`. A temporary fault is retried. When a quota is spent, the task waits and uses no try.
+The run is red only when the Airflow operator must act. The log of `check_coverage` says who must act
 and how.
 
-**Needs** the connections `postiz_db` (only read) and `analytics_db`. Those of the providers and
+**Needs** the connections `postiz_db` (read-only) and `analytics_db`. The providers' connections and
 `analytics_redis` are optional. Settings are environment variables, see `docs/settings.md`.
 """
 
@@ -50,7 +50,7 @@ with DAG(
     max_active_tasks=settings.max_concurrent_tasks,
     default_args={
         "owner": "social-analytics",
-        # Here, `airflow dags trigger` refuses an earlier logical date by itself.
+        # Set here, so that `airflow dags trigger` refuses an earlier logical date.
         "start_date": start_date,
         "retries": RETRIES,
         "retry_delay": settings.retry_delay,
@@ -70,7 +70,7 @@ with DAG(
             type=["null", "array"],
             items={"type": "string", "minLength": 1},
             minItems=1,
-            description="Only these channels, by Postiz's ids of them.",
+            description="Only these channels, by their ids in Postiz.",
         ),
     },
     tags=["social-analytics", "postiz"],
@@ -84,12 +84,12 @@ with DAG(
 
     @task(
         task_id=INGEST_TASK,
-        # Airflow gives all mapped instances the same backoff; this spreads them.
+        # Airflow gives all mapped instances the same wait. This policy spreads the waits.
         retry_policy=SpreadRetryPolicy(RETRIES, settings.retry_delay, settings.max_retry_delay),
-        # Over all runs: backfill, catch-up and the daily run share what the API bears.
+        # Over all runs: backfill, catch-up and the daily run share the API's quota.
         max_active_tis_per_dag=settings.max_concurrent_tasks,
         map_index_template="{{ task.op_kwargs['batch']['label'] }}",
-        # What it returns is in its log and the ledger; as an XCom it would cost each of these tasks a call.
+        # The result is in the log and the ledger. An XCom would cost each task one more call.
         do_xcom_push=False,
     )
     def ingest(batch: Any) -> dict[str, int]:
@@ -121,7 +121,7 @@ with DAG(
 
     ingest.expand(batch=list_integrations()) >> aggregate() >> check()
 
-# A run before the start date must have its tasks, for the first of them to refuse it with a reason:
-# Airflow leaves out tasks that start later, and calls the empty run a success.
+# A run before the start date must fail in its first task, with a reason. Airflow leaves out tasks whose own
+# start date is later, and marks the empty run as a success.
 for each in dag.tasks:
     each.start_date = datetime.fromtimestamp(0, UTC)

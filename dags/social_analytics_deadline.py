@@ -1,11 +1,11 @@
 """
-### Are the day's figures in by the hour?
+### Has the day's run ended by the deadline?
 
-At `SOCIAL_ANALYTICS_DEADLINE` it asks whether the run of the latest due day has ended. If not, it sends one
-message by `SOCIAL_ANALYTICS_NOTIFIER`: how the run stands, and how many channels are done. A run that has
-ended has told by itself, in `check_coverage`, what is missing. Without the two settings there is no such DAG.
+At `SOCIAL_ANALYTICS_DEADLINE` this DAG checks whether the run of the latest due day has ended. If not, it
+sends one message by `SOCIAL_ANALYTICS_NOTIFIER`: the state of the run, and how many channels are done. If the
+run has ended, its `check_coverage` has reported what is missing. The DAG exists only with both settings.
 
-**Why a DAG of its own.** A run that waits for its turn, or that nobody made, can send nothing itself.
+**Why a separate DAG.** A run that waits for its turn, or that does not exist, cannot send anything.
 """
 
 from datetime import timedelta
@@ -24,11 +24,11 @@ if settings.deadline is not None and settings.notifier is not None:
         schedule=CronTriggerTimetable(
             f"{settings.deadline.minute} {settings.deadline.hour} * * *",
             timezone=settings.timezone.key,
-            # Not at once where the DAG is new and the hour has just passed, which is the default.
+            # By default, a new DAG runs at once if the time has just passed.
             run_immediately=timedelta(),
         ),
         catchup=False,
-        # A deadline that is set is to be watched.
+        # The setting turns the DAG on: nobody needs to unpause it.
         is_paused_upon_creation=False,
         default_args={
             "owner": "social-analytics",
@@ -38,7 +38,7 @@ if settings.deadline is not None and settings.notifier is not None:
         },
         tags=["social-analytics", "postiz"],
     ):
-        # Before all ingests that wait for a slot: they may be the reason.
+        # Before ingest tasks that wait for a slot: they may be why the day is late.
         @task(priority_weight=1000, multiple_outputs=False)
         def check_deadline() -> None:
             from include.social_analytics.tasks.deadline import check_deadline

@@ -1,4 +1,4 @@
-"""Tells Airflow of the timetable, without which it could not read the schedule back, and of the page."""
+"""Registers the timetable, which Airflow needs to read the schedule back, and the health page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEEDED_BY_TASKS = (
 
 
 async def health_page(scope: Any, receive: Any, send: Any) -> None:
-    """The page's server, loaded when somebody first looks: plugins are loaded everywhere."""
+    """The page's server. The first request imports it, because every Airflow process loads the plugins."""
     from include.social_analytics.health.app import app
 
     await app(scope, receive, send)
@@ -46,7 +46,7 @@ class SocialAnalyticsPlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {
             "name": "Social analytics",
-            # Relative, so that it works below any path that Airflow is served from.
+            # Relative, because Airflow may be served below any path.
             "href": "social-analytics/",
             "destination": "nav",
             "url_route": "social-analytics",
@@ -56,10 +56,10 @@ class SocialAnalyticsPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Load what ingest tasks need, where Airflow loads plugins before it forks the first task.
+        """Import what ingest tasks need, if Airflow loads plugins before it forks the first task.
 
-        A task then finds it loaded. Where plugins are loaded in each task (``[core] lazy_load_plugins``,
-        which is Airflow's default), it would cost the tasks of all DAGs, and is left to those that need it.
+        Each task then starts with the modules in memory. With ``[core] lazy_load_plugins`` (Airflow's
+        default), each task of every DAG would import them: then only ingest tasks do.
         """
         if not conf.getboolean("core", "lazy_load_plugins"):
             try:

@@ -22,17 +22,17 @@ def fill_in(example: str) -> str:
 def _secret(name: str) -> str:
     if name.endswith("FERNET_KEY"):
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    # Hexadecimal stands in URLs and on command lines as it is.
+    # Hexadecimal needs no quoting in URLs and on command lines.
     return secrets.token_hex(24)
 
 
 def main() -> int:
     """Run in the project's directory; returns the exit status."""
     try:
-        # Readable for its owner alone from its first byte, and never written over another.
+        # Only its owner can read it, from the first byte on. An existing file is never overwritten.
         Path(".env").touch(mode=0o600, exist_ok=False)
     except FileExistsError:
-        print("error: .env is there already; it may hold the only copy of a password.", file=sys.stderr)
+        print("error: .env exists already; it may hold the only copy of a password.", file=sys.stderr)
         return 2
     Path(".env").write_text(fill_in(Path(".env.example").read_text()))
     print("Wrote .env. Give it AIRFLOW_CONN_POSTIZ_DB, then: docker compose up --build --detach")

@@ -1,4 +1,4 @@
-"""The demo: a made-up Postiz database, and a server on which each provider's stand-in has a path of its own.
+"""The demo: a made-up Postiz database, and a server with one path for each provider's stand-in.
 
 ``python -m include.sandbox.demo`` is the compose file's `demo` profile.
 """
@@ -26,7 +26,7 @@ _READER = Path(__file__).parents[1] / "deploy" / "roles" / "postiz_reader.sql"
 
 @dataclass(frozen=True)
 class RunningDemo:
-    """Stand-ins that answer; ``environment`` holds the connections to them, as Airflow reads them."""
+    """Running stand-ins; ``environment`` holds the connections to them, as Airflow reads them."""
 
     urls: Mapping[str, str]
     environment: Mapping[str, str]
@@ -49,13 +49,13 @@ def demos() -> dict[str, Demo]:
 
 
 def fill(postiz: psycopg.Connection[Any], made: Mapping[str, Demo]) -> None:
-    """Make Postiz's tables, and a channel of each account."""
+    """Make Postiz's tables, and a channel for each account."""
     create_tables(postiz)
     populate_demo(postiz, {name: demo.accounts for name, demo in made.items()})
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until a signal stops it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8099)
@@ -66,7 +66,7 @@ def main() -> None:
         if connection.execute("SELECT FROM pg_tables WHERE tablename = 'Integration'").fetchone() is None:
             fill(connection, made)
             connection.execute(_READER.read_bytes())
-            # Known to everybody, like all that the demo holds.
+            # Everybody knows this password. It guards only made-up data.
             connection.execute("ALTER ROLE social_analytics_reader PASSWORD 'demo'")
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""Faults of the stand-ins: how an API misbehaves, and the faults in force."""
+"""Faults of the stand-ins: how an API misbehaves, and which faults are active."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-#: What any HTTP server may do, whatever API it serves.
+#: What any HTTP server may do, for any API.
 SERVER_FAULTS: Mapping[str, str] = {
     "html_503": "an HTML page, HTTP 503",
     "hang": "no answer until the client gives up, a minute at most",
@@ -25,9 +25,9 @@ class Fault:
     """How an API misbehaves. Each stand-in adds kinds of its own in a subclass.
 
     :param kind: one of ``KINDS``.
-    :param times: for so many requests, then never again; for ever when ``None``.
-    :param every: at every so-manieth request only.
-    :raises ValueError: for what would quietly do nothing, such as a kind that does not exist.
+    :param times: how many requests it affects; all when ``None``.
+    :param every: 3 affects only every third request.
+    :raises ValueError: for a fault that would have no effect, such as a kind that does not exist.
     """
 
     #: Every kind of fault, and what it does.
@@ -45,7 +45,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force: at most one for each account, and one for the whole app. Thread-safe."""
+    """The active faults: at most one for each account, and one for the whole app. Thread-safe."""
 
     APP = "app"
 
@@ -55,7 +55,7 @@ class Faults:
         self._asked: dict[str, int] = {}
 
     def set(self, account_id: str, fault: Fault) -> None:
-        """Put a fault in force for an account, or for ``Faults.APP``."""
+        """Activate a fault for an account, or for ``Faults.APP``."""
         with self._lock:
             self._faults[account_id] = fault
             self._asked[account_id] = 0
@@ -71,7 +71,7 @@ class Faults:
             return account_id in self._faults
 
     def strike(self, account_id: str | None) -> Fault | None:
-        """The fault that meets the next request about an account, if any: the app's before the account's."""
+        """The fault for the next request about an account, if any: the app's before the account's."""
         with self._lock:
             for key in (self.APP, account_id):
                 fault = self._faults.get(key) if key else None

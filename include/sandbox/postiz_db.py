@@ -47,7 +47,7 @@ def insert_integration(
         "providerIdentifier": account.identifier,
         "type": "social",
         "token": account.token,
-        # Long past, and no reason to leave a channel out: the stored token may go on working.
+        # Long past, but no reason to leave a channel out: the stored token may still work.
         "tokenExpiration": _LONG_AGO + timedelta(days=59),
         "rootInternalId": f"owner-of-{account.id}",
         "updatedAt": _LONG_AGO,
@@ -78,7 +78,7 @@ def insert_post(
     _insert(connection, "Post", standard | columns)
 
 
-#: Reasons to be left out, with a channel for each: its organization, its name, and what is the matter.
+#: Reasons to leave a channel out, with one channel for each: its organization, its name, and its columns.
 _LEFT_OUT: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
     "disabled": ("northwind-bakery", "Northwind Christmas Market", {"disabled": True}),
     "deleted": ("harbour-books", "Harbour Books (old shop)", {"deletedAt": _LONG_AGO}),
@@ -96,9 +96,8 @@ _LEFT_OUT: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
 def populate_demo(connection: psycopg.Connection[Any], accounts: Mapping[str, Sequence[DemoAccount]]) -> None:
     """The demo: every account as an active channel of one of four organizations, and others.
 
-    The others are channels that must be left out, each for another reason, and an organization that is
-    deleted. Comments on posts that were made in Postiz, a draft, and a release that went missing are no posts
-    of a channel.
+    The others are channels that must be left out, each for another reason, and a deleted organization. There
+    are also rows that are not published posts: comments, a draft, and a release that is missing.
 
     :param accounts: by their provider's name.
     """
@@ -163,7 +162,7 @@ def _insert_posts(connection: psycopg.Connection[Any], account: DemoAccount, int
 
     post_ids = [insert(f"post-{release_id}", release_id) for release_id in account.posts]
     for release_id in account.posts[:1]:
-        # Its id sorts before its parent's and it has the same release: only being a child tells it apart.
+        # Its id sorts before its parent's, and it has the same release: only its parent tells them apart.
         insert(f"comment-{release_id}", release_id, parentPostId=post_ids[0])
     insert("post-missing", "missing")
     insert("post-draft", None, state="DRAFT")

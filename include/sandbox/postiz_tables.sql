@@ -1,6 +1,6 @@
 -- The part of Postiz's database that this package reads, as Prisma makes it: quoted names, timestamps
--- without zone, and no defaults for ids and "updatedAt", which its client fills in. The marketplace's
--- tables ("Orders", "Messages") are left out, and so are the two foreign keys of "Post" to them.
+-- without zone, and no defaults for ids and "updatedAt": Prisma's client fills them in. Left out are the
+-- marketplace's tables ("Orders", "Messages") and the two foreign keys of "Post" to them.
 CREATE TYPE "State" AS ENUM ('QUEUE', 'PUBLISHED', 'ERROR', 'DRAFT');
 CREATE TYPE "ShortLinkPreference" AS ENUM ('ASK', 'YES', 'NO');
 CREATE TYPE "APPROVED_SUBMIT_FOR_ORDER" AS ENUM ('NO', 'WAITING_CONFIRMATION', 'YES');

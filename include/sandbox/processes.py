@@ -1,4 +1,4 @@
-"""Servers that this process starts, and that all end with it."""
+"""Servers that this process starts and ends."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import psutil
 
 
 class Processes:
-    """Processes that run in one directory, each with whatever it starts in turn."""
+    """Processes that run in one directory, with their child processes."""
 
     def __init__(self, directory: Path) -> None:
-        """:param directory: nobody else's, for it tells whose a process is."""
+        """:param directory: used by nothing else, because it identifies the processes."""
         self._directory = directory.resolve()
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(
         self, command: Sequence[str], environment: Mapping[str, str], *, log: Path, user: str | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a command that writes to the end of ``log``, as ``user`` where that is given."""
+        """Start a command that appends to ``log``, as ``user`` if that is given."""
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -33,7 +33,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A session of its own: Ctrl-C reaches us alone, and whatever it forks is found again.
+                # A separate session: Ctrl-C reaches only this process, and stop() finds all child processes.
                 start_new_session=True,
                 user=user,
             )
@@ -41,7 +41,7 @@ class Processes:
         return process
 
     def stop(self) -> None:
-        """End all, and all that they started: by request, after ten seconds by force."""
+        """End all processes and their children: first by a signal, after ten seconds by force."""
         for process in self._started:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -49,8 +49,8 @@ class Processes:
         for process in self._started:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-        # An interrupted Airflow leaves children; they are still in their session. A process whose start was
-        # interrupted is in none that we know of, but it runs in our directory.
+        # An interrupted Airflow leaves children: they are still in its session. If a start was interrupted,
+        # we do not know its session, but its process runs in our directory.
         sessions = {process.pid for process in self._started}
         _kill_all(lambda process: os.getsid(process.pid) in sessions or process.cwd() == str(self._directory))
         for process in self._started:
@@ -59,8 +59,8 @@ class Processes:
 
 
 def kill_session(leader: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all that it started, as when a container dies; returns when they are gone."""
-    # Postgres gives each of its processes a session of its own.
+    """Kill a process and all its children, as when a container dies; returns when they are gone."""
+    # Postgres gives each of its processes its own session.
     family = psutil.Process(leader.pid).children(recursive=True) if leader.poll() is None else []
     _kill_all(lambda process: os.getsid(process.pid) == leader.pid or process in family)
     leader.wait()

@@ -1,7 +1,7 @@
 """`make run` and `make up`: one day's run on this machine, from nothing, and its figures.
 
-With ``AIRFLOW_CONN_POSTIZ_DB`` and ``AIRFLOW_CONN_ANALYTICS_DB`` set it runs on those databases; else
-it makes demo ones, and starts stand-ins for the providers' APIs.
+With ``AIRFLOW_CONN_POSTIZ_DB`` and ``AIRFLOW_CONN_ANALYTICS_DB`` it runs on those databases. Without
+them, it makes demo databases and starts stand-ins for the providers' APIs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ORDER BY organization_id, provider, metric
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be done; the message is one sentence."""
+    """The request cannot be carried out; the message is one sentence."""
 
 
 def main() -> int:
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # One is enough: a second one must not cut the cleaning up short.
+    # Ignore further signals: a second one must not interrupt the clean-up.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -102,7 +102,7 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
         postgres = stack.enter_context(embedded_postgres())
         postgres.create_database("airflow")
         environment = {
-            # The run that was asked for and no other, whatever catch-up would add.
+            # Only the run that was asked for, without catch-up.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "SOCIAL_ANALYTICS_START_DATE": min(day, settings.start_date).isoformat(),
@@ -112,8 +112,8 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
         airflow = stack.enter_context(LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment))
         print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAILY_DAG} for {day} ...")
         run_id = airflow.trigger({"date": day.isoformat()})
-        # Airflow reads its configuration when it is imported, so not before it is known. This process runs no
-        # task and needs no plugin.
+        # Airflow reads its configuration at import, so set it first. This process runs no task and needs no
+        # plugin.
         os.environ.update(
             airflow.environment,
             AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
@@ -130,7 +130,7 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
 
 @contextmanager
 def _world(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
-    """The connections to run on: the caller's own where given, else the demo's."""
+    """The connections to run on: the caller's own if they are set, else the demo's."""
     if all(os.environ.get(name) for name in OWN_DATABASES):
         print(f"Running on the databases of {' and '.join(OWN_DATABASES)}.")
         yield {}
@@ -174,7 +174,7 @@ def _progress(tasks: list[dict[str, Any]], day: date) -> Iterator[str]:
     for task_id, task in ((task_id, by_id[task_id]) for task_id in FLOW if task_id in by_id):
         listed = by_id[LIST_TASK]
         if task_id == INGEST_TASK and listed["state"] == "success":
-            # Channels, not mapped tasks: each of these may be a batch.
+            # Count channels, not mapped tasks: a task may work on a batch.
             with open_analytics_to_read() as analytics:
                 count = queries.progress(analytics, day, datetime.fromisoformat(listed["start_date"]))
             failed = f" ({count['failed']} failed)" if count["failed"] else ""
@@ -220,7 +220,7 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     )
     for title, failures in (
         ("Resolved by the channel's owner", coverage.for_owner),
-        ("Needs attention of whoever runs Airflow", coverage.for_operator),
+        ("Needs the Airflow operator's attention", coverage.for_operator),
     ):
         if failures:
             print(f"\n{title}")

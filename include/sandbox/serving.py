@@ -1,8 +1,8 @@
-"""Serving stand-ins on real HTTP: what is the same for every provider's API.
+"""Serves stand-ins over real HTTP: what is the same for every provider's API.
 
-Each stand-in answers ``/sandbox/…`` too, which no real API does: ``GET``/``DELETE /sandbox/calls`` shows and
-forgets what was asked; ``PUT``/``DELETE /sandbox/accounts/{id}/fault`` and ``/sandbox/app/fault`` switch
-faults.
+Unlike a real API, each stand-in also answers ``/sandbox/…``: ``GET``/``DELETE /sandbox/calls`` shows and
+forgets the calls; ``PUT``/``DELETE /sandbox/accounts/{id}/fault`` and ``/sandbox/app/fault`` switch faults
+on and off.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Api(ABC):
     fault_type: type[Fault] = Fault
 
     def __init__(self, world: World, latency: float = 0.0) -> None:
-        """:param latency: the seconds that each answer takes at least."""
-        #: Where it is, once it is served.
+        """:param latency: the least seconds that each answer takes."""
+        #: Its address while it is served.
         self.url = ""
         self.latency = latency
         self.calls: list[Call] = []
@@ -71,14 +71,14 @@ class Api(ABC):
 
     @abstractmethod
     def answer(self, request: Request, fault: Fault | None) -> Response:
-        """The answer to a request, which a fault of the API's own may spoil."""
+        """The answer to a request. A fault of this API may change it."""
 
     def fault_for(self, account_id: str | None) -> Fault | None:
-        """The fault that meets a request. Called once for each request."""
+        """The fault for a request, if any. Called once for each request."""
         return self.faults.strike(account_id)
 
     def clear_calls(self) -> None:
-        """Forget what was asked."""
+        """Forget all calls."""
         self.calls.clear()
 
     def application(self) -> ASGIApp:
@@ -127,17 +127,17 @@ class Api(ABC):
                 Route("/sandbox/app/fault", faults, methods=["PUT", "DELETE"]),
                 Route("/{path:path}", respond, methods=["GET", "POST", "DELETE", "PUT", "PATCH"]),
             ],
-            # The stand-in shares its machine with what it serves: a light compression.
+            # Light compression: the stand-in runs on the same machine as its clients.
             middleware=[Middleware(GZipMiddleware, minimum_size=500, compresslevel=1)],
         )
 
     def calls_as_json(self) -> list[dict[str, object]]:
-        """What was asked so far."""
+        """All calls so far."""
         return [{**dataclasses.asdict(call), "at": call.at.isoformat()} for call in self.calls]
 
 
 def path_of(request: Request) -> str:
-    """The path as the API knows it, wherever the stand-in is mounted."""
+    """The path as the API knows it, without the stand-in's mount."""
     return f"/{request.path_params['path']}"
 
 
@@ -153,7 +153,7 @@ def together(apis: Mapping[str, Api]) -> ASGIApp:
 
 @contextmanager
 def listen(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve ``app`` from a thread; its URL. Port 0 takes a free one."""
+    """Serve ``app`` from a thread; yields its URL. Port 0 takes a free one."""
     with socket.create_server((host, port), backlog=1024) as listener:
         server = _Server(
             uvicorn.Config(_with_transport(app), log_level="critical", access_log=False, lifespan="off")
@@ -176,7 +176,7 @@ class _Server(uvicorn.Server):
 
 
 def _with_transport(app: ASGIApp) -> ASGIApp:
-    """``app`` with uvicorn's socket in its scope: ASGI itself has no word for hanging up."""
+    """``app`` with uvicorn's socket in its scope, because ASGI itself cannot close a connection."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         scope[_TRANSPORT] = send.__self__.transport  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ def _with_transport(app: ASGIApp) -> ASGIApp:
 
 
 class _NoAnswer(Response):
-    """Closes the connection without an answer, after ``seconds`` unless the client goes before."""
+    """Closes the connection without an answer, after ``seconds`` or when the client leaves."""
 
     def __init__(self, seconds: float = 0) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ class _NoAnswer(Response):
 
 
 def _broken(fault: Fault | None) -> Response | None:
-    """The answer of a fault that any server may have."""
+    """The answer for a fault that any server may have."""
     match fault.kind if fault else None:
         case "html_503":
             text = "<html><body><h1>Sorry, something went wrong.</h1></body></html>"

@@ -65,15 +65,15 @@ def is_first_start() -> bool:
 
 
 def is_last_try() -> bool:
-    """Whether Airflow tries the task no more after this."""
+    """Whether Airflow does not retry the task after this try."""
     ti = current_context()["ti"]
     return bool(ti.try_number > ti.max_tries)
 
 
 def task_states(*task_ids: str) -> dict[str, str]:
-    """The states of tasks of this run; one that has none yet is absent.
+    """The states of this run's tasks. A task without a state is absent.
 
-    :returns: by task id; of a mapped task by its id, an underscore and each map index.
+    :returns: task id -> state. A mapped task's key is its id, an underscore and the map index.
     """
     ti = current_context()["ti"]
     states: dict[str, dict[str, str]] = ti.get_task_states(
@@ -83,7 +83,7 @@ def task_states(*task_ids: str) -> dict[str, str]:
 
 
 class RunState(StrEnum):
-    """How a DAG's run for a logical date stands."""
+    """The state of a DAG's run for a logical date."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -100,7 +100,7 @@ _ASKED: Sequence[tuple[RunState, list[str]]] = (
 
 
 def run_state(dag_id: str, logical_date: datetime) -> RunState:
-    """Ask Airflow how the run of ``dag_id`` that has this logical date stands."""
+    """Ask Airflow for the state of the run of ``dag_id`` with this logical date."""
     ti = current_context()["ti"]
     for found, states in _ASKED:
         if ti.get_dr_count(dag_id, logical_dates=[logical_date], states=states):

@@ -1,4 +1,4 @@
-"""One message a run, by the notifier that the setting names: what fails, why, who resolves it and how.
+"""At most one message per run, by the configured notifier: what fails, why, who resolves it and how.
 
 Alerts come only from the newest full run, and only when something changed. The all-clear is an alert, too.
 One more message is sent at the deadline, about a run that has not ended.
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: Names under one error, for a message that a phone shows.
+#: The most channels listed under one error: people read the message on a phone.
 NAMED = 20
 
-#: Seconds that a notifier has.
+#: Seconds after which a notifier is stopped.
 PATIENCE = 60
 
 _WHO = {
     ResolvedBy.OWNER: "the channel's owner",
-    ResolvedBy.OPERATOR: "whoever runs Airflow",
-    ResolvedBy.TIME: "time; else whoever runs Airflow",
+    ResolvedBy.OPERATOR: "the Airflow operator",
+    ResolvedBy.TIME: "time; if not, the Airflow operator",
 }
 
 _WHY_LATE = {
     RunState.QUEUED: (
-        f"Its run has not begun: is the DAG {DAILY_DAG} paused, or are SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS "
-        "others under way?"
+        f"Its run has not started: is the DAG {DAILY_DAG} paused, or are SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS "
+        "other runs running?"
     ),
-    RunState.RUNNING: "Its run is still under way.",
+    RunState.RUNNING: "Its run is still running.",
     RunState.MISSING: f"It has no run: is the DAG {DAILY_DAG} unpaused, and can Airflow read it?",
 }
 
@@ -63,7 +63,10 @@ ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint, sent_at = ex
 
 @dataclass(frozen=True)
 class Alert:
-    """A message in plain text. ``fingerprint`` stays while the same is wrong; it is empty when nothing is."""
+    """A message in plain text.
+
+    ``fingerprint`` is the same while the same things are wrong, and empty when nothing is wrong.
+    """
 
     subject: str
     message: str
@@ -71,7 +74,7 @@ class Alert:
 
 
 def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
-    """The alert about a run that was judged."""
+    """The alert about a run that was checked."""
     failures = [*coverage.for_operator, *coverage.for_owner]
     wrong = sorted(f"{one.integration.id} {one.code}" for one in failures)
     wrong += sorted(f"{one.id} unsettled" for one in coverage.unsettled)
@@ -85,7 +88,7 @@ def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
     parts = [_group(code, advice, members) for (code, advice), members in _alike(failures).items()]
     if coverage.unsettled:
         parts.append(
-            f"{len(coverage.unsettled)} never ended. Resolved by whoever runs Airflow: clear the run."
+            f"{len(coverage.unsettled)} never ended. Resolved by the Airflow operator: clear the run."
         )
     verdict = (
         "The run is red." if complaints else "The run is green: only the channels' owners can resolve this."
@@ -95,7 +98,7 @@ def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
 
 
 def broken(run: Run, sentence: str) -> Alert:
-    """The alert about a run that could not be judged."""
+    """The alert about a run that could not be checked."""
     subject = f"Social analytics, {run.day}: the run failed"
     return Alert(subject, f"{sentence}\n\n{_links(run)}", f"broken {run.day}")
 
@@ -118,7 +121,7 @@ def late(day: date, own_run: RunState, by_status: Mapping[str, int] | None) -> A
 
 
 def tell_of_changes(analytics: Database, notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
-    """Send the alert unless the last one said the same; returns whether it is told, now or before."""
+    """Send the alert unless the last one said the same; returns whether it is sent, now or earlier."""
     row = analytics.execute(_LAST).fetchone()
     if alert.fingerprint == (row[0] if row else ""):
         return True
@@ -129,16 +132,16 @@ def tell_of_changes(analytics: Database, notifier: Notifier, alert: Alert, conte
 
 
 def tell(notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
-    """Send the alert; returns whether it went. The run's own outcome is not the notifier's to change.
+    """Send the alert; returns whether that worked. A broken notifier does not change the run's outcome.
 
-    Jinja renders the notifier's arguments once: what stands in the message is not rendered.
+    Jinja renders the notifier's arguments only once: a template inside the message is not rendered.
     """
     words = {"alert_subject": alert.subject, "alert_message": alert.message}
     try:
         with time_limit(PATIENCE):
             pkgutil.resolve_name(notifier.path)(**notifier.arguments)({**context, **words})
     except (Exception, AirflowTaskTimeout) as error:
-        # Not our code: it may raise anything, and its message may hold a secret.
+        # Not our code: it may raise anything, and the error's text may hold a secret.
         log.error("alert not sent", notifier=notifier.path, error=type(error).__name__)  # noqa: TRY400
         return False
     log.info("alert sent", subject=alert.subject)
@@ -146,7 +149,7 @@ def tell(notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
 
 
 def _alike(failures: list[Failure]) -> dict[tuple[ErrorCode, str], list[Failure]]:
-    """Failures by code and advice, which a provider may have of its own."""
+    """Failures grouped by code and advice: a provider may have its own advice."""
     found: dict[tuple[ErrorCode, str], list[Failure]] = defaultdict(list)
     for failure in failures:
         found[failure.code, failure.advice].append(failure)

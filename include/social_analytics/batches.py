@@ -1,4 +1,4 @@
-"""Which integrations a run ingests, and how they are dealt out over mapped tasks."""
+"""Divides a run's integrations into batches, one for each mapped task."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from include.social_analytics.jobs import Integration
 #: Airflow keeps 250 characters of a mapped instance's label.
 _NAME_LENGTH = 120
 
-#: Integrations in a batch at least, once one task each would be too many. A task costs some 0.3 s of a core
-#: before its first call, and an integration some 25 ms: in batches of 100 the one is a tenth of the other.
+#: The size to prefer when one task for each integration would be too many. A task costs some 0.3 s of a core
+#: before its first call, an integration some 25 ms: in a batch of 100, the task adds about a tenth.
 SMALLEST_BATCH = 100
 
 
 class Batch(TypedDict):
     """What one mapped ingest task works on; the label is shown in the UI.
 
-    ``integrations`` is JSON: a list of [id, name, organization id, provider]. As text, because Airflow hands
-    each mapped task the list of all batches, and walks through whatever is nested in it.
+    ``integrations`` is JSON: a list of [id, name, organization id, provider]. It is text, because Airflow
+    gives each mapped task the list of all batches, and visits every nested value in it.
     """
 
     label: str
@@ -33,8 +33,8 @@ def deal_out(integrations: Iterable[Integration], count: int, *, most: int, at_o
     """One integration each, or batches of equal size (the last may be smaller), in the given order.
 
     :param count: how many integrations there are.
-    :param most: tasks at most.
-    :param at_once: tasks that run at once; small batches rather than fewer tasks than that.
+    :param most: the most tasks.
+    :param at_once: tasks that run at once. Small batches are better than fewer tasks than this.
     """
     size = 1
     if count > most:
@@ -55,5 +55,5 @@ def _batch(members: Sequence[Integration]) -> Batch:
     rows = [(one.id, one.name[:_NAME_LENGTH], one.organization_id, one.provider) for one in members]
     label = rows[0][1]
     if len(members) > 1:
-        label = f"{len(members)} integrations from {label}"
+        label = f"{len(members)} channels from {label}"
     return {"label": label, "integrations": json.dumps(rows, ensure_ascii=False)}

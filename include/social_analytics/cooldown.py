@@ -13,17 +13,17 @@ import structlog
 from include.social_analytics.airflow_compat import find_connection
 
 if TYPE_CHECKING:
-    # Loading it takes longer than a channel's calls, and only the connection analytics_redis needs it.
+    # Importing redis takes longer than a channel's calls, and only the connection analytics_redis needs it.
     from redis import Redis
 
 log = structlog.get_logger(__name__)
 
 ANALYTICS_REDIS = "analytics_redis"
 
-#: Seconds that Redis gets to answer. After that the call goes on without it.
+#: Seconds to wait for Redis. After that the call goes on without it.
 REDIS_TIMEOUT = 2
 
-# Two workers may learn of two waits at once: comparing and setting must be one step.
+# Two workers may start a cooldown at the same time: comparing and setting must be one step.
 _SET_UNLESS_LONGER = """
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
     redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
@@ -32,38 +32,38 @@ end
 
 
 class Cooldown(Protocol):
-    """A time in which nobody calls. Thread-safe."""
+    """A time without calls to an API. Thread-safe."""
 
     def remaining(self) -> timedelta | None:
-        """How much of it is left; None when calling is fine."""
+        """How much of it is left; None when calls are allowed."""
 
     def start(self, duration: timedelta) -> None:
-        """Begin one; never shortens a longer one."""
+        """Start a cooldown; never shortens a longer one."""
 
 
 class LocalCooldown:
-    """A cooldown that only this process knows of."""
+    """A cooldown of this process only."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ends = 0.0
 
     def remaining(self) -> timedelta | None:
-        """How much of it is left; None when calling is fine."""
+        """How much of it is left; None when calls are allowed."""
         with self._lock:
             left = self._ends - time.monotonic()
         return timedelta(seconds=left) if left > 0 else None
 
     def start(self, duration: timedelta) -> None:
-        """Begin one; never shortens a longer one."""
+        """Start a cooldown; never shortens a longer one."""
         with self._lock:
             self._ends = max(self._ends, time.monotonic() + duration.total_seconds())
 
 
 class RedisCooldown:
-    """A cooldown that every worker knows of: a key with a time to live.
+    """A cooldown that all workers share: a key with a time to live.
 
-    Without Redis the jobs go on with what this process knows. Give the client short socket
+    If Redis does not answer, this process's own cooldown applies. Give the client short socket
     timeouts: it is asked before each request.
     """
 
@@ -73,7 +73,7 @@ class RedisCooldown:
         self._local = LocalCooldown()
 
     def remaining(self) -> timedelta | None:
-        """How much of it is left; None when calling is fine."""
+        """How much of it is left; None when calls are allowed."""
         from redis.exceptions import RedisError
 
         milliseconds: Any = 0
@@ -85,7 +85,7 @@ class RedisCooldown:
         return max(shared, self._local.remaining() or timedelta()) or None
 
     def start(self, duration: timedelta) -> None:
-        """Begin one; never shortens a longer one."""
+        """Start a cooldown; never shortens a longer one."""
         from redis.exceptions import RedisError
 
         self._local.start(duration)
@@ -100,14 +100,14 @@ class RedisCooldown:
 
 
 def cooldown_key(provider: str, conn_id: str, host: str | None) -> str:
-    """The key under which all workers that spend one app's quota share a cooldown."""
+    """The key of the cooldown that all workers on one app's quota share."""
     return f"social_analytics:cooldown:{provider}:{conn_id}:{host}"
 
 
 def shared_cooldown(provider: str, conn_id: str, base_url: str) -> Cooldown:
-    """A cooldown of all workers, where the connection ``analytics_redis`` exists; else of this process.
+    """A cooldown of all workers if the connection ``analytics_redis`` exists; else of this process.
 
-    :param conn_id: the provider's connection, which stands for the app.
+    :param conn_id: the provider's connection, which identifies the app.
     """
     if find_connection(ANALYTICS_REDIS) is None:
         return LocalCooldown()
@@ -120,6 +120,6 @@ def shared_cooldown(provider: str, conn_id: str, base_url: str) -> Cooldown:
     client.connection_pool.connection_kwargs.update(
         socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
     )
-    # One retry, for a connection that has gone stale.
+    # One retry, in case the connection is stale.
     client.set_retry(Retry(NoBackoff(), 1))
     return RedisCooldown(client, cooldown_key(provider, conn_id, urlsplit(base_url).hostname))

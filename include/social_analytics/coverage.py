@@ -1,4 +1,4 @@
-"""Judging a run by its jobs: what is missing, why, and who resolves it."""
+"""Checks a run by its jobs: what is missing, why, and who resolves it."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How complete a day is. Numbers are jobs, that is integrations.
+    """How complete a day is. Numbers count jobs, one for each integration.
 
-    ``unsettled`` holds the integrations whose job this run has not brought to an end: it is still queued or
-    running, or unknown to the ledger, or nobody read it. ``taken_over`` holds those whose job another run of
-    the day has queued since: that run is judged by them.
+    ``unsettled``: integrations whose job has not ended in this run. It is queued, running, not in the ledger,
+    or no task read it. ``taken_over``: integrations whose job another run of the day has queued since. They
+    count for that run.
     """
 
     jobs: int
@@ -62,13 +62,13 @@ class Coverage:
         return sum(self.by_status.get(status, 0) for status in SETTLED_WELL) / expected
 
     def complaints(self, min_coverage: float) -> list[str]:
-        """Why the run is not good enough, in sentences; empty when it is."""
+        """Why the run is red, in sentences; empty when it is green."""
         found = []
         if self.unsettled:
             found.append(f"{len(self.unsettled)} jobs never ended: {_names(self.unsettled)}.")
         if self.for_operator:
             found.append(
-                f"{len(self.for_operator)} channels failed with what their owners cannot resolve: "
+                f"{len(self.for_operator)} channels failed, and their owners cannot resolve it: "
                 + " | ".join(str(failure) for failure in self.for_operator[:_NAMED])
             )
         if self.ratio < min_coverage:
@@ -124,8 +124,8 @@ def never_read(
     Rows of an earlier run must not make such a task look successful.
 
     :param failed_batches: the batch of each task that failed.
-    :param due: aware; when the run could begin at the earliest. A reading of another run before then does not
-        count for this run.
+    :param due: aware; the earliest time at which the run could start. A reading of another run before that
+        does not count for this run.
     """
     by_id = {state.integration_id: state for state in states}
     found: set[Integration] = set()
@@ -139,7 +139,7 @@ def never_read(
 def _tells(row: JobState, dag_run_id: str, due: datetime) -> bool:
     """Whether the row says why its task failed, or that another run has read the channel since."""
     if row.dag_run_id == dag_run_id:
-        # A recovered job had failed before the look-back of a later day brought it in.
+        # RECOVERED: the job failed, then the look-back of a later day stored its figures.
         return row.status in (JobStatus.FAILED, JobStatus.RECOVERED)
     return row.status.is_open or (row.observed_at is not None and row.observed_at >= due)
 

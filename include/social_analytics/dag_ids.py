@@ -1,4 +1,4 @@
-"""The ids of the DAGs and of the daily DAG's tasks Imports nothing: everybody may import it."""
+"""The ids of the DAGs and of the daily DAG's tasks. It imports nothing, so any module may import it."""
 
 from __future__ import annotations
 

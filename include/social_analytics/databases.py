@@ -16,11 +16,11 @@ from include.social_analytics.errors import ErrorCode, JobError
 POSTIZ_DB = "postiz_db"
 ANALYTICS_DB = "analytics_db"
 
-#: Seconds that someone who looks at the health page waits: for the database, and for each query.
+#: Seconds that the health page waits: to connect to the database, and for each query.
 PATIENCE_TO_CONNECT = 3
 PATIENCE_TO_READ = 10
 
-#: Errors that stay until somebody changes something. Anything else about the server itself passes.
+#: Errors that stay until somebody changes the configuration. The server's other errors are temporary.
 _CONFIGURATION = (
     errors.InvalidPassword,
     errors.InvalidAuthorizationSpecification,
@@ -34,7 +34,7 @@ _CONFIGURATION = (
     errors.FeatureNotSupported,
 )
 
-#: What is said while connecting carries no SQLSTATE through libpq, only words.
+#: While connecting, libpq gives no SQLSTATE, only a text.
 _REFUSED_FOR_GOOD = (
     "password authentication failed",
     "does not exist",
@@ -49,11 +49,11 @@ _REFUSED_FOR_GOOD = (
 
 @dataclass(frozen=True)
 class Database:
-    """An open connection that knows which of Airflow's connections it is: its errors name it.
+    """An open connection, with the id of its Airflow connection: errors name it.
 
     Autocommit: each transaction is explicit and short. Every method raises :class:`JobError`:
-    ``config_invalid`` for what somebody must correct, ``storage_unavailable`` for a server that is gone,
-    overloaded, or chose this transaction to give way. Errors about the values that were to be written stay
+    ``config_invalid`` for what somebody must correct, ``storage_unavailable`` for a server that is gone or
+    overloaded, or that aborted this transaction in favour of another. Errors about written values stay
     ``psycopg.Error``.
     """
 
@@ -61,20 +61,20 @@ class Database:
     connection: psycopg.Connection[Any]
 
     def execute(self, query: Any, parameters: Any = None) -> psycopg.Cursor[Any]:
-        """Run one statement. Its result is there when this returns."""
+        """Run one statement and wait for its result."""
         with translated_errors(self.conn_id):
             return self.connection.execute(query, parameters)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All statements in the block, or none."""
+        """Apply all statements in the block, or none."""
         with translated_errors(self.conn_id), self.connection.transaction():
             yield
 
 
 @contextmanager
 def translated_errors(conn_id: str) -> Iterator[None]:
-    """Turn what Postgres raises inside the block into a :class:`JobError` that names ``conn_id``.
+    """Turn Postgres's errors inside the block into a :class:`JobError` that names ``conn_id``.
 
     :raises JobError: as :class:`Database` says.
     """
@@ -124,7 +124,7 @@ def open_analytics() -> Iterator[Database]:
 
 @contextmanager
 def open_analytics_to_read() -> Iterator[Database]:
-    """The analytics database at one moment, as it is, for someone who waits: read-only, bounded in time.
+    """A read-only snapshot of the analytics database, with short timeouts. It runs no migration.
 
     Its rows are dictionaries.
 

@@ -1,6 +1,6 @@
-"""Which day a run covers, when a day has ended and when its run is due: the one home of this arithmetic.
+"""Which day a run covers, when a day has ended and when its run is due. Only this module computes it.
 
-A day is a calendar day. Each provider declares the zone of its own (``Provider.timezone``).
+A day is a calendar day. Each provider declares its time zone (``Provider.timezone``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from include.social_analytics.settings import PREFIX, Settings
 _ONE_DAY = timedelta(days=1)
 
 
-#: How long after a day's end a value that exists only now still counts as the day's.
+#: For so long after a day's end, a value that exists only as of now still counts for the day.
 _ON_TIME = timedelta(hours=36)
 
 
@@ -33,12 +33,12 @@ def day_ended_everywhere_at(day: date) -> tuple[datetime, ZoneInfo]:
 
 
 def is_on_time(day: date, zone: ZoneInfo, read_at: datetime) -> bool:
-    """Whether a value that exists only now, such as the number of followers, is still that of ``day``."""
+    """Whether a value as of now, such as the number of followers, still counts for ``day``."""
     return read_at < day_ended_at(day, zone) + _ON_TIME
 
 
 def label_of(day: date) -> datetime:
-    """The logical date of the run that covers ``day``: 00:00 UTC, whatever the zone."""
+    """The logical date of the run that covers ``day``: 00:00 UTC, for every provider's zone."""
     return datetime.combine(day, time.min, UTC)
 
 
@@ -50,13 +50,13 @@ class DaySchedule:
     run_at: time
 
     def run_time(self, day: date) -> datetime:
-        """The moment, in UTC, at which the run for ``day`` is due; later than that for the day before.
+        """The moment, in UTC, at which the run for ``day`` is due; always later than for the day before.
 
-        A ``run_at`` that the clock change skips moves forward by as much as the clock; of one that
-        comes twice, the first that is not before the day's end counts.
+        If a clock change skips ``run_at``, it moves forward by as much as the clock. If ``run_at`` comes
+        twice, the first one that is not before the day's end counts.
         """
         due = self._first_run_at(day_ended_everywhere_at(day)[0])
-        # Where the clocks of the two zones do not change alike, two days can fall due at one moment.
+        # If the two zones change their clocks differently, two days can be due at the same moment.
         # Airflow names backfill runs by this moment, and would drop the second.
         if due == self._first_run_at(day_ended_everywhere_at(day - _ONE_DAY)[0]):
             due += timedelta(seconds=1)
@@ -73,7 +73,7 @@ class DaySchedule:
     def day_meant_by(self, logical_date: datetime) -> date:
         """The day that a manual run's logical date means.
 
-        00:00 UTC is a day's label; any other moment means the latest day due then.
+        00:00 UTC means that day. Any other moment means the latest day due at that moment.
         """
         in_utc = logical_date.astimezone(UTC)
         return in_utc.date() if in_utc.time() == time.min else self.latest_due_day(in_utc)
@@ -88,12 +88,12 @@ class DaySchedule:
             local_date += _ONE_DAY
 
     def _occurrences(self, local_date: date) -> list[datetime]:
-        # In UTC, because datetimes that share a tzinfo are compared by their wall clocks.
+        # In UTC, because Python compares datetimes with the same tzinfo by their wall clocks.
         first, second = (
             datetime.combine(local_date, self.run_at.replace(fold=fold), self.timezone).astimezone(UTC)
             for fold in (0, 1)
         )
-        # Later: the time comes twice. Earlier: it is skipped, and only the first reading moves it forward.
+        # second > first: the time comes twice. second < first: it is skipped, and fold=0 moves it forward.
         return [first, second] if second > first else [first]
 
 
@@ -116,17 +116,17 @@ def day_of_run(
 
     A scheduled or backfill run: the day of its logical date. It equals the data interval's start,
     except where a backfill reprocesses a manual run: then only the logical date is right.
-    Any other run: the param ``date``; else what its logical date means, or, without one,
-    ``run_after`` (see :meth:`DaySchedule.day_meant_by`). Never its data interval, which the command
-    line infers from the time of the call.
+    Any other run: the param ``date``; else the day that its logical date means, or ``run_after`` if it has
+    none (see :meth:`DaySchedule.day_meant_by`). Never its data interval: the command line infers that from
+    the time of the call.
 
     :param run_type: ``DagRun.run_type`` as it is: scheduled, backfill, manual, … Not its ``str()``,
         which in a worker is ``DagRunType.BACKFILL``.
     :param params: the run's params, ``conf`` already merged in.
     :param conf: the run's own configuration.
-    :raises JobError: ``config_invalid`` when the day is malformed or has not ended everywhere; when
-        any other run than a scheduled or backfill one asks for a day before the start date; when a
-        backfill's configuration has ``date``.
+    :raises JobError: ``config_invalid`` when the day is malformed or has not ended everywhere; when a run
+        that is neither scheduled nor a backfill asks for a day before the start date; when a backfill's
+        configuration has ``date``.
     """
     if run_type in {"scheduled", "backfill"} and logical_date is not None:
         if run_type == "backfill" and (conf or {}).get("date") is not None:
@@ -148,7 +148,7 @@ def day_of_run(
     require_ended(day, now, field)
     if day < settings.start_date:
         raise _invalid(
-            f"{field} asks for {day}, which lies before {PREFIX}START_DATE ({settings.start_date}): "
+            f"{field} asks for {day}, which is before {PREFIX}START_DATE ({settings.start_date}): "
             f"use `airflow backfill create --from-date {day} --to-date {day}` for earlier days."
         )
     return day
@@ -157,7 +157,7 @@ def day_of_run(
 def require_ended(day: date, now: datetime, field: str) -> None:
     """Refuse a day that has not ended everywhere by ``now``.
 
-    :param field: what named the day, for the sentence.
+    :param field: where the day comes from, for the error text.
     :raises JobError: ``config_invalid``.
     """
     ended, zone = day_ended_everywhere_at(day)
@@ -173,7 +173,7 @@ def _parse_day(value: object) -> date:
         day = date.fromisoformat(str(value))
     except ValueError:
         day = None
-    # Python also reads 20261101 and 2026-W44-7; the form and the API take the one spelling.
+    # Python also reads 20261101 and 2026-W44-7. Here, as in Airflow's form, only 2026-11-01 is valid.
     if day is None or day.isoformat() != value:
         raise _invalid(f"date must be a day such as 2026-11-01, not {value!r}.")
     return day

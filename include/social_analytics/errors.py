@@ -15,14 +15,14 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class ErrorClass(StrEnum):
-    """``transient`` is tried again. ``permanent`` stops that one integration at once."""
+    """``transient`` is retried. ``permanent`` stops that one integration at once."""
 
     TRANSIENT = "transient"
     PERMANENT = "permanent"
 
 
 class ResolvedBy(StrEnum):
-    """Who can end the failure: the channel's owner, whoever runs Airflow, or time."""
+    """Who can end the failure: the channel's owner, the Airflow operator, or time."""
 
     OWNER = "owner"
     OPERATOR = "operator"
@@ -49,14 +49,14 @@ class ErrorCode(StrEnum):
 
     @classmethod
     def named(cls, value: str) -> ErrorCode:
-        """The code that the ledger calls ``value``; ``unexpected`` for a later version's."""
+        """The code with the name ``value``; ``unexpected`` if only a later version knows it."""
         return cls.__members__.get(value.upper(), cls.UNEXPECTED)
 
     @property
     def is_final(self) -> bool:
-        """Whether the run is done with a job that failed so.
+        """Whether another try in the same run is useless.
 
-        Also when the quota was used up: that is waited for, without failing, as long as a run waits.
+        ``rate_limited`` is final, too: a job fails with it only after it has waited as long as a run may.
         """
         return self.error_class is ErrorClass.PERMANENT or self is ErrorCode.RATE_LIMITED
 
@@ -77,13 +77,14 @@ class ErrorCode(StrEnum):
         "object_not_found",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "The account is gone: connect its successor in Postiz, or disable the channel.",
+        "The account is gone: connect the new one in Postiz, or disable the channel.",
     )
     ACCOUNT_BLOCKED = (
         "account_blocked",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "The provider blocks the account for now: its owner resolves that there. The next run tries again.",
+        "The provider blocks the account for now: its owner resolves this with the provider. "
+        "The next run tries again.",
     )
     REQUEST_INVALID = (
         "request_invalid",
@@ -101,13 +102,13 @@ class ErrorCode(StrEnum):
         "rate_limited",
         ErrorClass.TRANSIENT,
         ResolvedBy.TIME,
-        "The API's quota was used up for hours: clear the task later; if it recurs, raise the app's quota.",
+        "The API's quota was spent for hours: clear the task later; if it recurs, raise the app's quota.",
     )
     API_UNAVAILABLE = (
         "api_unavailable",
         ErrorClass.TRANSIENT,
         ResolvedBy.TIME,
-        "The provider's API was down: clear the task, or let the next days' look-back bring the day in.",
+        "The provider's API was down: clear the task, or wait: the look-back of the next days reads the day.",
     )
     NETWORK = (
         "network",
@@ -119,7 +120,7 @@ class ErrorCode(StrEnum):
         "response_invalid",
         ErrorClass.TRANSIENT,
         ResolvedBy.TIME,
-        "The API answered something that is not its format: clear the task; if it recurs, report it.",
+        "The API's answer did not have the API's format: clear the task; if it recurs, report it.",
     )
     STORAGE_UNAVAILABLE = (
         "storage_unavailable",
@@ -131,7 +132,7 @@ class ErrorCode(StrEnum):
         "unexpected",
         ErrorClass.TRANSIENT,
         ResolvedBy.OPERATOR,
-        "Not foreseen: read the task's log; if it recurs, report it.",
+        "An unknown error: read the task's log; if it recurs, report it.",
     )
 
 
@@ -158,7 +159,7 @@ class JobError(Exception):
         :param provider_code: the provider's own error code, a number or a word.
         :param provider_subcode: the provider's own subcode.
         :param trace_id: the provider's id of the request.
-        :param retry_after: how long the provider asks to be left alone.
+        :param retry_after: how long the provider asks to wait.
         """
         self.code = code
         self.reason = _storable(reason)

@@ -1,7 +1,7 @@
-"""Ingesting a batch: read each integration from its provider, store it, and keep the ledger true.
+"""Ingests a batch: reads each integration from its provider, stores it, and updates the ledger.
 
-Threads only talk to the providers. The databases are used by the calling thread alone, in short
-transactions: a batch holds two connections whatever its size, and no transaction spans HTTP.
+Threads only call the providers. Only the calling thread uses the databases, in short transactions: a batch
+of any size holds two connections, and no transaction is open during an HTTP call.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from include.social_analytics.warehouse.ledger import JobStatus
 
 log = structlog.get_logger(__name__)
 
-#: Integrations of one batch that are read at once. One integration's calls follow one another and nearly
-#: all of their time is waiting, so a few threads keep one task's core busy.
+#: Integrations of one batch that are read at once. One integration's calls run one after another and
+#: mostly wait, so a few threads keep one task's core busy.
 CONCURRENCY = 8
 
-#: A task that is due again before the scheduler has seen its last process end is taken for a failed one
+#: If a task is due again before the scheduler has seen its last process end, Airflow marks it as failed
 #: (Airflow 3.3: "finished with state success, but the task instance's state attribute is queued").
 SHORTEST_WAIT_FOR_QUOTA = timedelta(seconds=15)
 
@@ -48,7 +48,7 @@ class ThrottledError(Exception):
     def __init__(self, due: datetime) -> None:
         """:param due: when the API may be asked again, by the analytics database's clock."""
         self.due = due
-        super().__init__(f"The API wants to be left alone until {due.isoformat(timespec='seconds')}.")
+        super().__init__(f"The API's quota is spent: wait until {due.isoformat(timespec='seconds')}.")
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class _Started:
 
 @dataclass(frozen=True)
 class Ingester:
-    """What ingesting needs: both databases, the connectors by provider's name, the settings.
+    """What ingesting needs: both databases, a connector for a provider's name, the settings.
 
-    ``mask`` is called with tokens as soon as they are read.
+    ``mask`` is called with the tokens as soon as they are read.
     """
 
     postiz_db: Database
@@ -87,14 +87,14 @@ class Ingester:
     def ingest(
         self, jobs: Sequence[IngestJob], claim: ledger.Claim, *, map_index: int | None = None
     ) -> dict[str, int]:
-        """Do those jobs of a batch that are not settled since the task claimed them (:func:`ledger.claim`).
+        """Run the jobs of a batch that have not settled since the task claimed them (:func:`ledger.claim`).
 
         A job's failure of any kind touches no other job. A database that is gone ends the batch.
 
-        :param map_index: of the mapped task that this is, for the ledger.
+        :param map_index: of this mapped task, for the ledger.
         :returns: how many jobs have each status.
-        :raises ThrottledError: when some wait for quota.
-        :raises JobError: with a code that is not final when another try may bring what is left.
+        :raises ThrottledError: when some jobs wait for quota.
+        :raises JobError: when jobs failed. Its code is not final if another try may help.
         """
         settled = self._settled(jobs)
         todo = [job for job in jobs if job.job_id not in settled]
@@ -145,7 +145,7 @@ class Ingester:
         return dict(Counter(state.status for state in states))
 
     def _settled(self, jobs: Sequence[IngestJob]) -> dict[str, JobError | None]:
-        """Jobs that have come to an end that no retry changes; with the error, if it was one."""
+        """Jobs that no retry changes, each with its error if it failed."""
         settled: dict[str, JobError | None] = {}
         for state in ledger.states(self.analytics_db, [job.job_id for job in jobs]):
             if state.status.is_settled_well:
@@ -157,7 +157,7 @@ class Ingester:
         return settled
 
     def _accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
-        """Each job's account as Postiz has it now, or why it has none any more."""
+        """Each job's account as Postiz has it now, or why it is no longer active."""
         ids = [job.integration.id for job in jobs]
         identifiers = names_by_identifier()
         with self.postiz_db.transaction():
@@ -212,7 +212,7 @@ class Ingester:
                 postiz_posts={releases[release_id]: post_id for release_id, post_id in found.items()},
             )
         except psycopg.Error as error:
-            # Not the database's state but what was to be written: this job's own trouble.
+            # The database works, but refuses these values: only this job fails.
             raise JobError(ErrorCode.UNEXPECTED, f"{type(error).__name__} while storing: {error}") from error
         log.info(
             "ingest finished",
@@ -231,7 +231,7 @@ class Ingester:
         )
 
     def _record(self, started: _Started, error: JobError) -> datetime | None:
-        """Write a failure to the ledger. Returns when the job is due again if it only waits for quota."""
+        """Write a failure to the ledger. If the job only waits for quota, returns when it is due again."""
         calls = started.reader.http_calls
         if error.code is ErrorCode.RATE_LIMITED:
             pause = max(error.retry_after or self.settings.max_retry_delay, SHORTEST_WAIT_FOR_QUOTA)
@@ -290,9 +290,9 @@ def _own_failure(doing: str) -> Iterator[None]:
 
 
 def _summary(failures: Sequence[JobError], jobs: int) -> JobError:
-    """One error for the batch: one that is not final if there is any, so that what is left is tried again."""
+    """One error for the batch. It is not final if any of the errors is not, so that Airflow retries."""
     leading = min(failures, key=lambda error: error.code.is_final)
     if jobs == 1:
         return leading
     codes = ", ".join(f"{count} {code}" for code, count in Counter(error.code for error in failures).items())
-    return JobError(leading.code, f"{len(failures)} of {jobs} integrations failed: {codes}.")
+    return JobError(leading.code, f"{len(failures)} of {jobs} channels failed: {codes}.")

@@ -1,4 +1,4 @@
-"""A job's identity: what it is about, its deterministic id, and the fields each of its log lines carries."""
+"""A job's identity: what it covers, its deterministic id, and the fields in each of its log lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Integration:
 
 @dataclass(frozen=True)
 class IngestJob:
-    """One integration's one day."""
+    """One day of one integration."""
 
     integration: Integration
     date: datetime.date
@@ -51,7 +51,7 @@ class IngestJob:
 
 @dataclass(frozen=True)
 class AggregateJob:
-    """One day's roll-up over all organizations, or over one."""
+    """Adding up one day, for all organizations or for one."""
 
     date: datetime.date
     organization_id: str | None = None

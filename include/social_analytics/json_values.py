@@ -1,4 +1,4 @@
-"""What an API's JSON says, in our types. Any field may hold anything; what is no value is None."""
+"""Reads values from an API's JSON. Any field may hold anything; an unusable value becomes None."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def moment(value: object) -> datetime | None:
 def amount(value: object) -> Decimal | None:
     """A number, or the sum of an object's numbers, one level of nesting included.
 
-    An object with a part that is no number has no total, since a sum without that part would be too
-    small. Nor has an empty object: it names no type, which is not the same as saying zero.
+    If a part of an object is no number, the result is None: a sum without that part would be too small.
+    An empty object gives None, too: it has no parts, which is not the same as zero.
     """
     if isinstance(value, dict):
         parts = [
@@ -53,12 +53,12 @@ def at(value: object, *path: str) -> object:
 
 
 def objects(value: object) -> list[dict[str, object]]:
-    """The objects in a list; empty when it is none."""
+    """The objects in a list; empty when ``value`` is not a list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _number(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    # Written so that NaN fails, too; an infinity fails as any other absurd number.
+    # This comparison is also false for NaN and infinity.
     return Decimal(str(value)) if abs(value) <= _LARGEST_COUNT else None

@@ -1,4 +1,4 @@
-"""Listing what a run ingests: a job registered for each active integration, and the batches to map over."""
+"""Lists what a run ingests: registers a job for each active integration, and makes the batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listing:
-    """What there is to ingest: ``count`` integrations in batches; and how many are left out, by reason."""
+    """What to ingest: ``count`` integrations in batches. ``left_out``: how many are left out, by reason."""
 
     batches: list[Batch]
     count: int
@@ -30,12 +30,12 @@ class Listing:
 
 
 def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings: Settings) -> Listing:
-    """Register a job for each active integration, and deal them out.
+    """Register a job for each active integration, and divide them into batches.
 
-    A thousand at a time: only the batches' text holds all of them.
+    It reads a thousand at a time: only the text of the batches holds all of them.
 
     :param postiz_db: not within a transaction.
-    :raises JobError: ``config_invalid`` when the run is narrowed to what is not active.
+    :raises JobError: ``config_invalid`` when the run is narrowed to something that is not active.
     """
     identifiers = names_by_identifier()
     narrowed: dict[str, Any] = {
@@ -51,7 +51,7 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
             yield from page
 
     began = integrations.clock(analytics_db)
-    # All questions are about one moment.
+    # All queries see the same snapshot.
     postiz_db.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with postiz_db.transaction():
         postiz.require_known(postiz_db, identifiers, **narrowed)

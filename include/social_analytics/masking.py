@@ -9,7 +9,7 @@ _SEPARATOR = "\x1e"
 
 
 def each_token(secret: str) -> list[str]:
-    """What else is secret in ``secret``, for ``[logging] secret_mask_adapter``.
+    """The tokens that are joined in ``secret``, for ``[logging] secret_mask_adapter``.
 
     For each new secret, Airflow compiles one expression of all secrets, in the task and in its supervisor.
     It takes in at once what this returns for one secret.
@@ -18,7 +18,7 @@ def each_token(secret: str) -> list[str]:
 
 
 def mask(tokens: Sequence[str]) -> None:
-    """Have Airflow mask ``tokens`` in all that task and supervisor log from now on."""
+    """Mask ``tokens`` in everything that the task and its supervisor log from now on."""
     from airflow.configuration import conf
     from airflow.sdk.log import mask_secret
 

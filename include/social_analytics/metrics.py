@@ -12,9 +12,9 @@ from enum import StrEnum
 class Kind(StrEnum):
     """How a metric adds up.
 
-    A ``flow`` happened during the day and is summed. A ``gauge`` stood at the end of the day and
-    is summed as of the day. A ``unique`` counts accounts once per channel: a sum over channels counts
-    people twice, so that sum goes by another name.
+    A ``flow`` counts what happened during the day; it is summed. A ``gauge`` is a level at the end of the
+    day; its sum is as of that day. A ``unique`` counts each account once per channel: a sum over channels
+    may count a person twice, so the sum has another name.
     """
 
     FLOW = "flow"
@@ -32,7 +32,7 @@ class Metric:
 
     @property
     def organization_name(self) -> str:
-        """What the organization's figure is called: unique counts do not add up, and say so."""
+        """The name of the organization's figure. A sum of unique counts has a name that says so."""
         return f"{self.name}_summed" if self.kind is Kind.UNIQUE else self.name
 
 

@@ -1,8 +1,8 @@
-"""Reading Postiz: which integrations there are, their tokens, and the posts it published.
+"""Reads Postiz: its integrations, their tokens, and the posts that it published.
 
-Every function takes the database as the caller opened it, read-only, and reads no column but those
-named here. Names are Prisma's, which are case-sensitive, hence the quotes. ``identifiers`` says which
-channels can be read: Postiz's ``providerIdentifier`` -> the provider's name.
+The caller opens the database, read-only. Only the columns that are named here are read. Names are Prisma's:
+they are case-sensitive, so they need quotes. ``identifiers`` says which integrations this package can read:
+Postiz's ``providerIdentifier`` -> the provider's name.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import Integration
 
-# Why an integration is left out, under its first reason; NULL when it is active. First what is gone,
-# then what this package cannot read, then what the channel's owner can change. "tokenExpiration" proves
-# nothing, whatever the provider: the stored token may go on working, or have died long before.
+# The first reason why an integration is left out; NULL when it is active. The order: what is deleted, what
+# this package cannot read, what the channel's owner can change. "tokenExpiration" is not a reason for any
+# provider: the stored token may work longer, or may have become invalid long before.
 _LEFT_OUT: LiteralString = """
     CASE
         WHEN integration."deletedAt" IS NOT NULL THEN 'deleted'
@@ -46,7 +46,7 @@ _ORGANIZATIONS: LiteralString = 'SELECT "id", "name" FROM "Organization" WHERE "
 
 _COUNT: LiteralString = f"SELECT count(*) {_FROM} WHERE {_ACTIVE}"
 
-# COLLATE "C": the same order in every database, and the one in which Python sorts.
+# COLLATE "C": the same order in every database and in Python.
 _PAGE: LiteralString = f"""
     SELECT integration."id", integration."name",
         integration."organizationId", integration."providerIdentifier"
@@ -122,7 +122,7 @@ def active_integrations(
 
 
 def organization_names(postiz: Database, ids: Iterable[str]) -> dict[str, str]:
-    """The names of organizations by id; none where this role may not read them, which nothing rests on."""
+    """Organization id -> name, for display only; empty if this role may not read names."""
     row = postiz.execute(_MAY_READ_NAMES).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     return dict(postiz.execute(_ORGANIZATIONS, [list(ids)]).fetchall()) if row[0] else {}
@@ -135,7 +135,7 @@ def count_active(
     organization_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
 ) -> int:
-    """How many integrations :func:`active_integrations` brings when both are asked of one snapshot."""
+    """How many integrations :func:`active_integrations` returns, if both run in one snapshot."""
     row = postiz.execute(_COUNT, _active(identifiers, organization_id, integration_ids)).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
@@ -183,7 +183,7 @@ def inactive_reasons(
 
 
 def left_out(postiz: Database, identifiers: Mapping[str, str]) -> dict[str, int]:
-    """How many integrations are not active, by reason, each counted under its first.
+    """How many integrations are not active, by reason. Each counts for its first reason.
 
     The reasons, in this order: ``deleted``, ``organization_deleted``, ``not_social``, ``no_connector``,
     ``disabled``, ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
@@ -199,13 +199,12 @@ def accounts(
     *,
     mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
-    """The accounts of those of the ids that are active now; the only place where tokens are read.
+    """The accounts of the ids that are active now. Only this function reads tokens.
 
-    A token that cannot be one, such as an empty one, is returned like any other: the API says what
-    is wrong with it.
+    An unusable token, such as an empty one, is returned like any other: the reading reports it.
 
-    :param mask: called as soon as they are read with the tokens and with each secret in them, to keep them
-        out of logs.
+    :param mask: called with the tokens and each secret in them as soon as they are read, to keep them out
+        of logs.
     """
     rows = postiz.execute(
         _ACCOUNTS, {"integration_ids": list(integration_ids), "identifiers": list(identifiers)}
@@ -224,9 +223,9 @@ def accounts(
 
 
 def published_posts(postiz: Database, integration_id: str, release_ids: Sequence[str]) -> dict[str, str]:
-    """Which of the provider's ids of posts Postiz published through the integration, with its post's id.
+    """Release id -> Postiz's post id, for the posts that Postiz published through the integration.
 
-    Where several posts have the same release id, it is the one whose id sorts first.
+    If several posts have the same release id, the one whose id sorts first counts.
     """
     return dict(
         postiz.execute(
@@ -249,7 +248,7 @@ def _active(
 def _states(
     postiz: Database, integration_ids: Sequence[str], identifiers: Mapping[str, str]
 ) -> dict[str, tuple[str, str | None]]:
-    """Organization and reason for being left out, by id; ids that Postiz does not have are absent."""
+    """Id -> organization, and reason to be left out. Ids that Postiz does not have are absent."""
     rows = postiz.execute(
         _STATES, {"integration_ids": list(integration_ids), "identifiers": list(identifiers)}
     )

@@ -1,4 +1,4 @@
-"""The DAG run that a task belongs to, as far as the package cares."""
+"""The DAG run of a task: what this package needs of it."""
 
 from __future__ import annotations
 

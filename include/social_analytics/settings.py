@@ -1,6 +1,6 @@
 """The package's settings: environment variables ``SOCIAL_ANALYTICS_…``, read and checked here only.
 
-A pydantic model without pydantic-settings: importing that takes as long as parsing a third of the DAG file.
+A pydantic model without pydantic-settings: that import would add a third to the time to parse the DAG file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PREFIX = "SOCIAL_ANALYTICS_"
 
 
 class SettingError(ValueError):
-    """A setting has a value that it cannot have; the message is one sentence that names it."""
+    """A setting has an invalid value; the message is one sentence that names the setting."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Notifier:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a value must be, for the sentence; the field's bounds are added."""
+    """What a value must be, for the error text; the field's bounds are added."""
 
     words: str
 
@@ -70,7 +70,7 @@ def _time_of_day(given: object) -> object:
 
 
 def _minute_of_day(given: object) -> object:
-    # As finely as cron tells time.
+    # Cron knows minutes, but no seconds.
     found = _time_of_day(given)
     if isinstance(found, time) and found != found.replace(second=0, microsecond=0):
         raise ValueError
@@ -106,7 +106,7 @@ TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), _Wanted("a time of da
 MinuteOfDay = Annotated[
     time, BeforeValidator(_minute_of_day), _Wanted("a time of day in hours and minutes, such as 06:00")
 ]
-# A year that is a slip of the finger would have catch-up make hundreds of thousands of runs.
+# The bounds catch a mistyped year: catch-up would make hundreds of thousands of runs.
 Day = Annotated[
     date,
     BeforeValidator(_day),
@@ -135,13 +135,16 @@ class Settings(BaseModel):
     )
     start_date: Day = Field(date(2026, 11, 1), description="The first day that catch-up runs.")
     lookback_days: WholeNumber = Field(
-        3, ge=0, le=89, description="Days before the run's day whose metrics are read again, at least."
+        3, ge=0, le=89, description="Minimum of days before the run's day whose metrics are read again."
     )
     post_window_days: WholeNumber = Field(
         28, ge=1, le=90, description="Days whose posts are read, the run's day included."
     )
     max_mapped_tasks: WholeNumber = Field(
-        200, ge=1, le=1000, description="Mapped ingest tasks of one run. Beyond it, each takes a batch."
+        200,
+        ge=1,
+        le=1000,
+        description="Maximum of ingest tasks in a run. With more channels, each takes a batch.",
     )
     max_concurrent_tasks: WholeNumber = Field(16, ge=1, description="Ingest tasks at once, over all runs.")
     max_active_runs: WholeNumber = Field(3, ge=1, description="Scheduled and manual runs at once.")
@@ -150,7 +153,7 @@ class Settings(BaseModel):
     )
     max_retry_delay: Seconds = Field(
         timedelta(seconds=1800),
-        description="Seconds before a retry, at most. Also the wait for a quota when the API names none.",
+        description="Maximum of seconds before a retry. Also the wait for a quota if the API names no time.",
     )
     request_backoff: Number = Field(
         2.0, ge=0, le=3600, description="Seconds between the three tries of one request. Doubles."
@@ -162,7 +165,7 @@ class Settings(BaseModel):
         0.5,
         ge=0,
         le=1,
-        description="Below it the run is red. Jobs that only the channel's owner can resolve do not count.",
+        description="With less, the run is red. Jobs that only the channel's owner can resolve do not count.",
     )
     snapshot_retention_months: WholeNumber | None = Field(
         default=None, ge=1, le=1200, description="Full months of content snapshots to keep. Unset: all."
@@ -185,7 +188,7 @@ class Settings(BaseModel):
     def from_environment(cls) -> Settings:
         """Read every setting.
 
-        :raises SettingError: naming the first variable that has an impossible value.
+        :raises SettingError: names the first variable with an invalid value.
         """
         try:
             settings = cls.model_validate(
@@ -202,11 +205,11 @@ class Settings(BaseModel):
 
 
 def _sentence(error: ValidationError) -> str:
-    """What the first bad setting must be."""
+    """The error text for the first invalid setting."""
     first = error.errors()[0]
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
-    # pydantic leaves what is said about T inside the annotation `T | None`.
+    # For `T | None`, pydantic keeps the metadata of T inside the annotation.
     said = [*field.metadata, *(part for kind in get_args(field.annotation) for part in get_args(kind))]
     wanted = next(one.words for one in said if isinstance(one, _Wanted))
     if wanted.endswith("number"):

@@ -1,7 +1,7 @@
-"""What tasks tell StatsD or OpenTelemetry, through Airflow's own metrics. Each metric has its name here.
+"""The metrics that tasks send to StatsD or OpenTelemetry through Airflow. All their names are here.
 
-Tags are few and have few values: an integration's or organization's id is for the log and the ledger.
-Where ``[metrics]`` is off, Airflow drops all of it.
+Tags are few and have few values: ids of integrations and organizations are only in the log and the ledger.
+If ``[metrics]`` is off, Airflow drops all metrics.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def job_ended(
     metric_rows: int = 0,
     content_rows: int = 0,
 ) -> None:
-    """An ingest job came to an end, for good or for this try.
+    """An ingest job ended, for good or for this try.
 
     ``ingest.jobs`` counts them by ``provider``, ``status`` and ``error_code`` (``none`` without one);
     ``ingest.duration`` is each one's time in milliseconds; ``ingest.http_calls`` and ``ingest.rows`` (by
@@ -52,20 +52,20 @@ def api_usage(provider: str, percent: float) -> None:
 
 
 def cooldown(provider: str, quota: str) -> None:
-    """An API is not called for a while: ``api.cooldowns``, by ``provider`` and ``quota`` (app, account)."""
+    """A cooldown starts: ``api.cooldowns``, by ``provider`` and ``quota`` (app, account)."""
     stats.incr(f"{_PREFIX}.api.cooldowns", tags={"provider": provider, "quota": quota})
 
 
 def day_checked(provider: str, *, ratio: float, failed_for_owner: int, day_end: datetime | None) -> None:
-    """The run of the latest due day over all channels was judged, for one provider.
+    """The newest full run was checked, for one provider.
 
-    The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (channels that only their owners can help) and
-    ``newest_complete_day.end``: when that day ended, in seconds since 1970, unsaid while there is none. It
-    is a moment and not an age, so that it grows old even when nothing runs any more. All by ``provider``.
+    The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (failures that only the channels' owners can
+    resolve) and ``newest_complete_day.end``: when that day ended, in seconds since 1970, not sent while there
+    is none. It is a moment and not an age, so it ages even when nothing runs. All by ``provider``.
 
-    Call it for every declared provider, also for one without a channel: that one lacks nothing (1.0, 0, the
-    judged day's own end). A gauge keeps its value until the next one, so a provider whose last channel was
-    removed would otherwise alarm for ever.
+    Call it for every declared provider. One without channels gets 1.0, 0 and the end of the checked day. A
+    gauge keeps its value until the next one: without this call, a provider whose last channel was removed
+    would alarm for ever.
 
     :param day_end: of the newest complete day.
     """

@@ -1,4 +1,4 @@
-"""When the daily run takes place and which day it is about, as Airflow wants it told."""
+"""Airflow's timetable of the daily run: when it is due, and which day it covers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class CalendarDayTimetable(Timetable):
     """One run for every day, labelled with the day and due once the day has ended for every provider.
 
     Day D's logical date is D 00:00 UTC and its data interval [D 00:00 UTC, D+1 00:00 UTC), so that
-    ``airflow backfill create``, which reads dates as UTC, includes both ends. The run is due at the
-    first ``run_at`` in ``timezone`` at or after D's end in the last of the providers' zones.
+    ``airflow backfill create``, which reads dates as UTC, includes the first and the last day. The run is
+    due at the first ``run_at`` in ``timezone`` at or after D's end in the last of the providers' zones.
 
-    :param first_day: where catch-up begins. Airflow's own ``start_date`` would also take the tasks from
-        manual runs before it, which then do nothing and succeed.
+    :param first_day: where catch-up begins. Airflow's own ``start_date`` will not do: a manual run before it
+        would have no tasks, and succeed.
     """
 
     def __init__(self, timezone: ZoneInfo, run_at: time, first_day: date) -> None:
@@ -69,7 +69,10 @@ class CalendarDayTimetable(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """The day after the last one, within the restriction; without catch-up not before the latest due."""
+        """The run of the day after the last one, within the restriction.
+
+        Without catch-up, not before the latest due day.
+        """
         # Only a backfill has an end, and it may begin before the first day.
         candidates = [self._first_day] if restriction.latest is None else []
         if last_automated_data_interval is not None:
@@ -88,10 +91,10 @@ class CalendarDayTimetable(Timetable):
         )
 
     def infer_manual_data_interval(self, *, run_after: pendulum.DateTime) -> DataInterval:
-        """The day that a manual run given this moment as its logical date covers.
+        """The interval of a manual run with this logical date.
 
-        For show only: the command line passes the time of the call whatever the logical date, so
-        nothing may rely on a manual run's interval (see ``days.day_of_run``).
+        For display only: the command line passes the time of the call, not the logical date, so no code
+        may rely on a manual run's interval (see ``days.day_of_run``).
         """
         return _interval(self._schedule.day_meant_by(run_after))
 
@@ -103,11 +106,11 @@ class CalendarDayTimetable(Timetable):
         data_interval: DataInterval | None,
         **extra: Any,
     ) -> str:
-        """Name the day of a scheduled run, not the moment it is due: ``scheduled__2026-11-22``.
+        """Name a scheduled run after its day, not after the moment it is due: ``scheduled__2026-11-22``.
 
-        Unique because a day has at most one. Manual runs keep Airflow's way: a day may have many, and
-        their params, which name it, are not known here. Backfills name their runs without asking,
-        by the moment at which they are due.
+        This is unique: a day has at most one scheduled run. Manual runs keep Airflow's names: a day may
+        have many, and their params are not known here. Airflow does not call this for backfills: it names
+        their runs after the moment they are due.
         """
         if run_type == DagRunType.SCHEDULED and data_interval is not None:
             return run_type.generate_run_id(suffix=_utc_date(data_interval.start).isoformat())

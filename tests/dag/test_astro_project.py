@@ -91,7 +91,7 @@ def test_astro_names_a_dag_that_breaks_the_rules(project, tmp_path):
     done = parse(project, tmp_path)
     assert done.returncode == 1
     assert "nothing_of_this_name" in done.stdout
-    assert "careless tries less than three times" in done.stdout
+    assert "careless has fewer than two retries" in done.stdout
     assert "`airflow.hooks.base.BaseHook` attribute is deprecated" in done.stdout
     assert "3 failed, 3 passed" in done.stdout
 

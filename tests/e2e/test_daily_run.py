@@ -172,7 +172,7 @@ def test_a_cleared_task_that_reads_nothing_is_not_taken_for_a_success(stage):
         stage.analytics.execute("ALTER DATABASE e2e_postiz ALLOW_CONNECTIONS true")
     assert again.states("analytics_ingest") == ["failed", "success"]
     assert again.state == "failed"
-    assert f"1 channels failed with what their owners cannot resolve: {pages[0].name!r}" in again.failure(
+    assert f"1 channels failed, and their owners cannot resolve it: {pages[0].name!r}" in again.failure(
         "check_coverage"
     )
 
@@ -309,7 +309,7 @@ BAD_INPUT = {
     "integration_ids 'nobody' is unknown": {"integration_ids": ["nobody"]},
     "organization_id 'nobody' is unknown": {"organization_id": "nobody"},
     "date asks for 2999-01-01, which has not ended": {"date": "2999-01-01"},
-    "which lies before SOCIAL_ANALYTICS_START_DATE": {"date": "2020-01-01"},
+    "which is before SOCIAL_ANALYTICS_START_DATE": {"date": "2020-01-01"},
 }
 
 

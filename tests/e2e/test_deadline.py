@@ -62,7 +62,7 @@ def test_a_run_that_misses_the_deadline_sends_one_alert_and_one_at_its_end(stage
     )
     [(subject, text)] = at_the_deadline(stage)
     assert subject == f"Social analytics, {DAY}: not complete at the deadline"
-    assert "Its run is still under way." in text
+    assert "Its run is still running." in text
     assert "1 queued" in text
     assert at_the_deadline(stage) == []
 
@@ -77,7 +77,7 @@ def test_a_run_that_has_not_begun_by_the_deadline_sends_an_alert(stage, done):
     stage.airflow.api("PATCH", "dags/social_analytics_daily", {"is_paused": True})
     stage.clear(OWN_RUN)
     [(_, text)] = at_the_deadline(stage)
-    assert "Its run has not begun" in text
+    assert "Its run has not started" in text
 
 
 def test_a_day_without_a_run_sends_an_alert_at_the_deadline(stage, done):

@@ -54,7 +54,7 @@ def test_one_message_says_what_fails_why_who_resolves_it_and_where_to_look(analy
     assert subject == f"Social analytics, {DAY}: 3 of 9 channels are missing"
     assert "The run is red." in text
     assert "2 with token_invalid. Resolved by the channel&#39;s owner: Reconnect the channel in" in text
-    assert "1 with network. Resolved by time; else whoever runs Airflow" in text
+    assert "1 with network. Resolved by time; if not, the Airflow operator" in text
     assert "(id-0): It says why" in text
     assert "/plugin/social-analytics" in text
     assert "/dags/social_analytics_daily/runs/scheduled__2026-11-20" in text
@@ -120,7 +120,7 @@ def test_the_deadline_alert_has_the_runs_state_and_the_jobs_by_status(analytics,
     assert late(analytics)
     [(subject, text)] = outbox
     assert subject == f"Social analytics, {DAY}: not complete at the deadline"
-    assert "Its run is still under way. Of 3 channels: 2 queued, 1 running." in text
+    assert "Its run is still running. Of 3 channels: 2 queued, 1 running." in text
     assert "/plugin/social-analytics" in text
     assert "/dags/social_analytics_daily" in text
 
@@ -128,7 +128,7 @@ def test_the_deadline_alert_has_the_runs_state_and_the_jobs_by_status(analytics,
 @pytest.mark.parametrize(
     ("own_run", "words"),
     [
-        (RunState.QUEUED, "Its run has not begun: is the DAG social_analytics_daily paused, or are"),
+        (RunState.QUEUED, "Its run has not started: is the DAG social_analytics_daily paused, or are"),
         (RunState.MISSING, "It has no run: is the DAG social_analytics_daily unpaused"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_failed_write_stores_nothing_of_its_channel(bench):
         "CREATE TRIGGER refuse BEFORE INSERT ON analytics.integration_metric_daily"
         f" FOR EACH ROW EXECUTE FUNCTION refuse('{bench.jobs[1].integration.id}')"
     )
-    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
+    with pytest.raises(JobError, match="1 of 3 channels failed: 1 unexpected"):
         bench.ingest()
     assert [status for status, _, _ in bench.states()] == ["succeeded", "failed", "succeeded"]
     refused = bench.jobs[1].integration.id

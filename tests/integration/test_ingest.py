@@ -37,7 +37,7 @@ def test_every_token_is_masked_as_it_is_read(bench):
 
 def test_one_jobs_permanent_failure_affects_no_other_and_is_not_retried(bench):
     bench.fault(1, "token_revoked")
-    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 token_invalid") as failure:
+    with pytest.raises(JobError, match="1 of 3 channels failed: 1 token_invalid") as failure:
         bench.ingest()
     assert failure.value.error_class is ErrorClass.PERMANENT
     assert bench.states() == [("succeeded", None, 1), ("failed", "token_invalid", 1), ("succeeded", None, 1)]
@@ -194,7 +194,7 @@ class Wrong:
 def test_a_reading_with_undeclared_metrics_fails_only_its_job(bench):
     wrong = Wrong(bench.connector, bench.jobs[1].integration.id)
     bench.ingester = replace(bench.ingester, connector=lambda _: wrong)
-    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
+    with pytest.raises(JobError, match="1 of 3 channels failed: 1 unexpected"):
         bench.ingest()
     assert [status for status, _, _ in bench.states()] == ["succeeded", "failed", "succeeded"]
     [state] = ledger.states(bench.analytics, [bench.jobs[1].job_id])

@@ -47,7 +47,7 @@ def test_a_batchs_label_has_its_size_and_long_names_are_cut_to_airflows_limit():
     [batch] = deal_out(
         [Integration(f"i{n}", "x" * 5000, "org", "facebook") for n in range(3)], 3, most=1, at_once=16
     )
-    assert batch["label"].startswith("3 integrations from xxx")
+    assert batch["label"].startswith("3 channels from xxx")
     assert len(batch["label"]) < 250
 
 

@@ -3,7 +3,7 @@
 set -euo pipefail
 roles=$(dirname "${BASH_SOURCE[0]}")/../roles
 
-# psql reads the passwords from its environment, so that they stand in no command line.
+# psql reads the passwords from its environment, so that no command line shows them.
 psql --set ON_ERROR_STOP=1 --username postgres --dbname postgres <<'SQL'
 \getenv airflow_password AIRFLOW_DB_PASSWORD
 CREATE ROLE airflow LOGIN PASSWORD :'airflow_password';

@@ -1,10 +1,10 @@
--- The role of the connection postiz_db: it reads what the daily job uses of three of Postiz's tables.
+-- The role of the connection postiz_db: it reads only the columns that the daily job needs, of three tables.
 -- Run it as a superuser in Postiz's database, then set the role's password.
 CREATE ROLE social_analytics_reader LOGIN;
 ALTER ROLE social_analytics_reader SET default_transaction_read_only = on;
 DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO social_analytics_reader', current_database()); END $$;
 GRANT USAGE ON SCHEMA public TO social_analytics_reader;
--- Not among them: refresh tokens, and all else that Postiz keeps of a channel and its posts.
+-- It cannot read refresh tokens, nor any other column of these tables.
 GRANT SELECT (
     "id", "internalId", "organizationId", "name", "providerIdentifier", "type", "token",
     "disabled", "deletedAt", "refreshNeeded", "inBetweenSteps"

@@ -21,15 +21,15 @@ DEMO_ORGANIZATIONS: Mapping[str, str] = {
 
 
 class Account(Protocol):
-    """A made-up account, as far as Postiz knows it."""
+    """A made-up account: what Postiz knows of it."""
 
     @property
     def id(self) -> str:
-        """The provider's id of it, Postiz's ``internalId``."""
+        """The provider's id of the account, Postiz's ``internalId``."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Its name for people."""
 
     @property
     def identifier(self) -> str:
@@ -37,15 +37,15 @@ class Account(Protocol):
 
     @property
     def token(self) -> str:
-        """What stands in Postiz's token column."""
+        """The content of Postiz's token column."""
 
 
 @dataclass(frozen=True)
 class DemoAccount:
     """An account of the demo, which becomes a channel of one of ``DEMO_ORGANIZATIONS``.
 
-    ``posts`` are the ids under which Postiz recorded the posts that were made there, the newest first.
-    ``columns`` override those of Postiz's table "Integration", by their names there.
+    ``posts`` are the release ids of the posts that were made in Postiz, newest first.
+    ``columns`` override columns of Postiz's table "Integration".
     """
 
     organization_id: str
@@ -69,10 +69,10 @@ class Demo:
 class StandIn:
     """A stand-in for a provider's API, declared by its package under ``stand_ins/``.
 
-    Everything else in the sandbox takes what it needs to know of a provider from here.
+    All other modules of the sandbox take what they need to know about a provider from here.
     """
 
-    #: The provider's name, as it declares it itself.
+    #: The provider's name, as in its own declaration.
     provider: str
     #: The function that makes its :class:`Demo`: ``module:function``, imported on use.
     demo: str
@@ -80,7 +80,7 @@ class StandIn:
     connections: Callable[[str], Mapping[str, Mapping[str, object]]]
 
     def make_demo(self) -> Demo:
-        """A demo of its own, not served yet."""
+        """A new demo, not served yet."""
         made: Demo = pkgutil.resolve_name(self.demo)()
         return made
 

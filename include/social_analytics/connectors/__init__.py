@@ -52,7 +52,7 @@ def provider_named(name: str) -> Provider:
 
 
 def advice_on(provider: str, code: ErrorCode) -> str:
-    """What to do about ``code``, in the words of the provider, if there still is such a provider."""
+    """What to do about ``code``: the provider's advice, or the general one if the provider is gone."""
     known = providers().get(provider)
     return known.advice_on(code) if known else code.advice
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def one_secret(token: str) -> tuple[str, ...]:
-    """The token column of a provider that stores one token in it, as it is."""
+    """The secrets of a provider whose token column holds just one token."""
     return (token,)
 
 
@@ -24,14 +24,14 @@ def one_secret(token: str) -> tuple[str, ...]:
 class Provider:
     """A network whose channels can be read, declared as data by its package under ``connectors/``.
 
-    Everything else in this project takes what it needs to know of a provider from here.
+    All other modules take what they need to know about a provider from here.
     """
 
-    #: In tables, logs and metrics.
+    #: The name in tables, logs and metrics.
     name: str
-    #: For people.
+    #: The name for people.
     title: str
-    #: Postiz's ``providerIdentifier``, each of them.
+    #: Every ``providerIdentifier`` that Postiz uses for it.
     identifiers: tuple[str, ...]
     #: What the provider calls an account: a "page", a "channel".
     account: str
@@ -45,17 +45,17 @@ class Provider:
     metrics: Mapping[str, str]
     #: Our metrics of a post (``metrics.CONTENT_METRICS``) and the provider's own names for them.
     content_metrics: Mapping[str, str]
-    #: Airflow connections that it looks at. Where one is missing, the provider's public API is called.
+    #: Airflow connections that it uses. If one is missing, the provider's public API is called.
     connections: tuple[str, ...]
     #: The function that makes its :class:`Connector` from the settings: ``module:function``, imported on use.
     connector: str
-    #: What to do about an error code, where that differs from the code's own advice.
+    #: What to do about an error code, if that differs from the code's own advice.
     advice: Mapping[ErrorCode, str] = field(default_factory=dict)
     #: The secrets in Postiz's token column. Each is masked.
     secrets: Callable[[str], tuple[str, ...]] = one_secret
 
     def advice_on(self, code: ErrorCode) -> str:
-        """What whoever resolves ``code`` does, for this provider."""
+        """What to do about ``code``, for this provider."""
         return self.advice.get(code, code.advice)
 
     def lookback_days(self, settings: Settings) -> int:
@@ -90,12 +90,12 @@ class Reader(Protocol):
 
     @property
     def http_calls(self) -> int:
-        """Requests sent so far, retries included; true also after a failure."""
+        """Requests sent so far, retries included; correct after a failure, too."""
 
     def read(self, window: Window) -> Reading:
         """Read the account's metrics and content.
 
-        :raises JobError: classified; nothing else is raised for what the API or network does.
+        :raises JobError: for every failure of the API or the network.
         """
 
 

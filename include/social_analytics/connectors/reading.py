@@ -1,4 +1,4 @@
-"""What a connector brings back for one account, and the check that it is what the provider declares."""
+"""What a connector returns for one account, and the check against the provider's declaration."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ class DayStatus(StrEnum):
     SUCCEEDED = "succeeded"
     #: The API has no figures for the account.
     NO_DATA = "no_data"
-    #: The API has figures, and not yet the day's.
+    #: The API has figures, but not yet the day's.
     PENDING = "pending"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a provider answered for one account and window. The connector decides what it means:
+    """What a provider answered for one account and window, as the connector understands it.
 
-    ``days`` gives each of the window's days its status. What a run then stores of a metric for a day:
+    ``days`` gives each of the window's days a status. This is what a run stores for a metric and a day:
 
     ===============================================  ====================  ======================
     the connector says                               the day succeeded     pending or no data
@@ -91,8 +91,8 @@ class Reading:
                                                      stored
     ===============================================  ====================  ======================
 
-    ``now`` holds values that the API only tells as of now, such as the number of followers. They are about
-    ``window.day``. On time is defined by :func:`~include.social_analytics.days.is_on_time`.
+    ``now`` holds values that the API gives only as of now, such as the number of followers. They count for
+    ``window.day``. :func:`~include.social_analytics.days.is_on_time` defines "on time".
     ``posts_published`` is a series like the others, absent when the listing was not read to its end.
     """
 
@@ -109,7 +109,7 @@ class Reading:
         return self.days[self.window.day]
 
     def require_declared(self, provider: Provider) -> None:
-        """Check that the reading holds what the provider declares and what was asked for, and nothing else.
+        """Check that the reading holds only what the provider declares and what was asked for.
 
         :raises JobError: ``unexpected``: the connector is wrong, and nothing of the reading is stored.
         """

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GraphConnection:
-    """Where the API is and how to speak to it; holds no account's token.
+    """Where the API is and how to call it; holds no account's token.
 
     ``base_url`` is scheme and host (``https://graph.facebook.com``), ``api_version`` like ``v25.0``.
     With an ``app_secret`` each request proves that it comes from the app (``appsecret_proof``).
-    ``cooldown`` is shared by everyone who spends the same app's quota.
+    All calls on the same app's quota share ``cooldown``.
     """
 
     base_url: str

@@ -18,7 +18,7 @@ from include.social_analytics.http.transport import BearerToken
 
 #: The app's quota is a rolling hour: after a quarter of it a good part of the quota is back.
 COOLDOWN = timedelta(minutes=15)
-#: Stop before the API does: other workers' calls that are under way count, too.
+#: Stop before the API refuses calls: other workers' running calls count, too.
 APP_PERCENT_LIMIT = 95
 
 
@@ -51,7 +51,7 @@ class GraphApi(Api):
         self.use_case = use_case
 
     def client(self, account_id: str, token: str) -> GraphClient:
-        """A client that speaks with one account's token; makes no call yet."""
+        """A client with one account's token; makes no call yet."""
         return GraphClient(self, account_id, token)
 
 
@@ -101,9 +101,9 @@ def _spent(usage: Usage) -> dict[Quota, float]:
 
 
 def _pauses(usage: Usage, app_over_limit: bool) -> dict[Quota, timedelta]:
-    """How long to pause for which quota.
+    """How long to pause, by quota.
 
-    :param app_over_limit: whether the API refused the call for the app's quota.
+    :param app_over_limit: whether the API refused the call because of the app's quota.
     """
     pauses = {}
     if app_over_limit:

@@ -13,7 +13,7 @@ from include.social_analytics.graph_api import GraphConnection
 def graph_connection(provider: str, conn_id: str, default_host: str, default_version: str) -> GraphConnection:
     """Where and how to call the API; without the connection ``conn_id``, the defaults and no app secret.
 
-    :raises JobError: ``config_invalid`` when the connection's extra names no usable API version.
+    :raises JobError: ``config_invalid`` when the API version in the connection's extra is not usable.
     """
     known = find_connection(conn_id)
     host = (known.host if known else None) or default_host
@@ -23,8 +23,8 @@ def graph_connection(provider: str, conn_id: str, default_host: str, default_ver
     if not re.fullmatch(r"v\d{1,3}\.\d", str(version)):
         raise JobError(
             ErrorCode.CONFIG_INVALID,
-            f"The Airflow connection {conn_id!r} has an api_version such as {default_version} in its extra, "
-            f"not {version!r}.",
+            f"The api_version in the extra of the Airflow connection {conn_id!r} must look like "
+            f"{default_version}, not {version!r}.",
         )
     base_url = (host.rstrip("/") if "://" in host else f"{scheme}://{host}") + port
     return GraphConnection(

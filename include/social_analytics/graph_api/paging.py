@@ -16,9 +16,9 @@ log = structlog.get_logger(__name__)
 
 #: The most that the API allows.
 PAGE_SIZE = 100
-#: No page's four weeks come near it; a server that never ends does.
+#: Far more than four weeks of any page: it stops a listing that never ends.
 MAX_PAGES = 500
-#: What all items of a listing may take; several listings are held at once.
+#: The most bytes of one listing: several listings are in memory at once.
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -37,7 +37,7 @@ def items_of(body: dict[str, Any]) -> list[object]:
     """
     items = body.get("data")
     if not isinstance(items, list):
-        raise JobError(ErrorCode.RESPONSE_INVALID, "The API answered a list without its data.")
+        raise JobError(ErrorCode.RESPONSE_INVALID, "The API's answer has no list in its field data.")
     return items
 
 
@@ -51,9 +51,9 @@ def read_listing(
 ) -> Listing:
     """Every item of a listing, page by page.
 
-    Short and even empty pages may have a next one, so only a missing ``paging.next`` is the end. It
-    is never followed as a URL: it holds a token, and could name any host. A server that cannot bear
-    the page's size is asked for half, and for no more on the pages after.
+    A short or even empty page may have a next one, so only a missing ``paging.next`` is the end. It
+    is never followed as a URL: it holds a token, and could name any host. If a page is too large for
+    the server, this page and all later ones are asked for with half the size.
 
     :raises JobError: what any of the requests raises.
     """
@@ -78,7 +78,7 @@ def read_listing(
         cursors = paging.get("cursors") if isinstance(paging, dict) else None
         after = cursors.get("after") if isinstance(cursors, dict) else None
         if not isinstance(after, str) or after in seen:
-            log.warning("listing broken off", reason="the next page has no cursor, or an earlier one's")
+            log.warning("listing broken off", reason="no cursor for the next page, or one seen before")
             return Listing(tuple(items), complete=False)
         if client.bytes_received - before > max_bytes:
             log.warning("listing broken off", reason="too many bytes", bytes=max_bytes)

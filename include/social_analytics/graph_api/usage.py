@@ -1,7 +1,7 @@
-"""How much of its quota the API says is spent, read from the headers of an answer.
+"""How much of the quota is spent, from the headers of an answer.
 
-https://developers.facebook.com/docs/graph-api/overview/rate-limiting. The headers are JSON, in
-percent, missing at low use. Nothing in them is trusted to have the type it should have.
+https://developers.facebook.com/docs/graph-api/overview/rate-limiting. The headers are JSON with
+percentages. They are missing at low use. Any value in them may have a wrong type.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LOADS = ("call_count", "total_cputime", "total_time")
 
 @dataclass(frozen=True)
 class Usage:
-    """Percentages of the quota (may exceed 100), and the waits that the API asks for; None when unsaid.
+    """Percentages of the quota (may exceed 100), and the waits that the API asks for; None if not given.
 
     ``regain_access`` is about the account's own quota; ``retry_after`` is HTTP's general header.
     """
@@ -41,7 +41,7 @@ class Usage:
 
 
 def read_usage(headers: Mapping[str, str], account_id: str, use_case: str) -> Usage:
-    """What the headers of one answer say, for the app and for the account it was about.
+    """The usage in the headers of one answer, for the app and for the account that was asked about.
 
     :param headers: with case-insensitive keys, as ``requests`` gives them.
     :param use_case: the type that the entries about such accounts have ("pages").
@@ -57,7 +57,7 @@ def read_usage(headers: Mapping[str, str], account_id: str, use_case: str) -> Us
 
 
 def _use_cases(header: str | None, account_id: str, use_case: str) -> list[Mapping[str, object]]:
-    """The entries of the use case: the account's own, or all where it goes by its business's id."""
+    """The entries of the use case: the account's own, or all if they are under the business's id."""
     by_id = _json_object(header)
     lists = [by_id[account_id]] if account_id in by_id else list(by_id.values())
     return [

@@ -14,7 +14,7 @@ from datetime import timedelta
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.http.failures import TooMuchData, identifier, redact, without_explanation
 
-#: The whole app is over its quota, not one page: nobody should call for a while.
+#: The whole app is over its quota, not only one page: no worker should call for a while.
 APP_LIMIT_CODE = 4
 
 #: A number beyond these is no code.
@@ -39,9 +39,9 @@ class _Rule:
         )
 
 
-#: The first that matches wins; what none matches is judged by ``is_transient``, then by HTTP status.
+#: The first match wins. Without a match, ``is_transient`` decides, then the HTTP status.
 _RULES = (
-    # What is wrong with the app is the operator's, whatever the code says of the token.
+    # An error of the app is the operator's, even if the code is about the token.
     _Rule(ErrorCode.CONFIG_INVALID, codes={5, 15, 101, 104}),
     _Rule(ErrorCode.CONFIG_INVALID, codes={190}, text="validating application"),
     _Rule(ErrorCode.CONFIG_INVALID, codes=range(200, 300), text="non-active apps"),
@@ -80,12 +80,12 @@ def classify(
     trace_id: str | None = None,
     retry_after: timedelta | None = None,
 ) -> JobError:
-    """The failure that an answer stands for.
+    """The failure that an answer means.
 
     :param answer: the parsed body; anything but an object counts as "not the API's format".
-    :param secrets: texts that must not show in the reason, whatever the API echoes.
-    :param trace_id: used when the error itself carries none.
-    :param retry_after: how long the API asks to be left alone; kept for throttles only.
+    :param secrets: texts that must not show in the reason, even if the API echoes them.
+    :param trace_id: used if the error itself has none.
+    :param retry_after: how long the API asks to wait; kept only if a quota is spent.
     """
     error = answer.get("error") if isinstance(answer, dict) else None
     fields = error if isinstance(error, dict) else {"message": error}

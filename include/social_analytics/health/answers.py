@@ -1,4 +1,4 @@
-"""What the server answers to the page."""
+"""The server's answers to the page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Answer(BaseModel):
 
 
 class Choice(Answer):
-    """Something to choose or to show: its name in tables and code, and for people."""
+    """Something to choose or to show: its name in tables and code, and its name for people."""
 
     id: str
     label: str
@@ -58,7 +58,7 @@ class Overview(Answer):
 
 
 class Progress(Answer):
-    """How far a run is. Until its listing has ended only the day is known."""
+    """How far a run is. Until its listing has ended, only the day is known."""
 
     day: date
     all: int | None
@@ -67,7 +67,7 @@ class Progress(Answer):
 
 
 class Cell(Answer):
-    """A channel's day in the calendar. All but the state is about a failure."""
+    """A channel's day in the calendar. Only a failed day has more than its state."""
 
     state: State
     error_class: str | None = None
@@ -76,7 +76,7 @@ class Cell(Answer):
 
 
 class Channel(Answer):
-    """A channel, as people find it."""
+    """A channel, with its names for people."""
 
     id: str
     name: str
@@ -114,7 +114,7 @@ class FailedChannel(Channel):
 
 
 class FailureGroup(Answer):
-    """Channels that fail alike and are resolved alike. The longest failing of them are listed."""
+    """Channels with the same error and the same advice. Those that have failed longest are listed."""
 
     error_code: str
     error_class: ErrorClass
@@ -127,12 +127,12 @@ class FailureGroup(Answer):
     oldest: date
     newest: date
     integrations: list[FailedChannel]
-    #: How many there are beyond those that are listed.
+    #: How many more there are than are listed.
     more: int
 
 
 class Backfill(Answer):
-    """A backfill that brings in what is missing."""
+    """A backfill that reads what is missing."""
 
     first: date
     last: date
@@ -140,7 +140,7 @@ class Backfill(Answer):
 
 
 class Attention(Answer):
-    """What failed, and the backfill for all of it but what only the channels' owners can resolve."""
+    """What failed, and the backfill for it, except for what only the channels' owners can resolve."""
 
     groups: list[FailureGroup]
     backfill: Backfill | None
@@ -150,7 +150,7 @@ class Trend(Answer):
     """A metric's values day by day.
 
     ``complete`` says of each day whether every channel reported the metric or has no data.
-    ``total`` is the sum of the values that there are, or a gauge's last value. ``total_is_complete`` says
+    ``total`` is the sum of the known values, or a gauge's last value. ``total_is_complete`` says
     whether all days in it are complete. ``previous`` is the total of the period before, if that is complete.
     ``change`` compares two complete totals.
     """

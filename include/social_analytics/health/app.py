@@ -1,8 +1,8 @@
 """The health page's server: a FastAPI app that Airflow's API server mounts.
 
-Airflow leaves mounted apps open, so every route depends on Airflow's own check: whoever may not read the DAG
-gets that answer and nothing else. Nothing here writes. What the page changes, a cleared task or a backfill,
-it asks of Airflow's API in the user's name.
+Airflow does not protect mounted apps, so every route depends on Airflow's own check: a user who may not read
+the DAG gets only its refusal. This server writes nothing. To clear a task or start a backfill, the page calls
+Airflow's API in the user's name.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ STATIC = Path(__file__).parent / "static"
 
 #: Days of a calendar row.
 CALENDAR = 14
-#: Channels of a page of the calendar; and of one query for a file.
+#: Channels on a page of the calendar, and in one query for a file.
 PAGE, FILE_PAGE = 50, 1000
 
-#: The page loads nothing from elsewhere and runs nothing that is not in its own file.
+#: The page loads nothing from other hosts, and runs only scripts from its own files.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
@@ -99,11 +99,11 @@ def page() -> FileResponse:
 
 @app.get("/page.{kind}", include_in_schema=False)
 def page_part(kind: Literal["css", "js"]) -> FileResponse:
-    """Its looks and its behaviour."""
+    """The page's styles and its script."""
     return FileResponse(STATIC / f"page.{kind}")
 
 
-# Postgres knows no NUL in a text.
+# Postgres cannot store NUL in a text.
 Text = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]
 
 
@@ -117,7 +117,7 @@ def _filter(
 
 
 def _last(until: date | None = None) -> date:
-    """The last day that is shown: the latest that is due, or an earlier one."""
+    """The last day that is shown: the latest due day, or an earlier one."""
     latest = latest_due_day(datetime.now(UTC), Settings.from_environment())
     return latest if until is None else max(min(until, latest), date(2000, 1, 1))
 
@@ -127,7 +127,7 @@ Last = Annotated[date, Depends(_last)]
 Days = Annotated[int, Query(ge=1, le=28)]
 Period = Annotated[int, Query(ge=1, le=180)]
 Named = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]+$")]
-# Python's calendar ends a little beyond these.
+# Well within Python's calendar, so that no date overflows.
 Moment = Annotated[
     AwareDatetime, Query(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
 ]
@@ -179,8 +179,8 @@ def progress(
 ) -> Progress:
     """How far a run is, by its parameters.
 
-    :param moment: its logical date, else when it was due.
-    :param since: when its listing began, once that has ended.
+    :param moment: its logical date; without one, when it was due.
+    :param since: when its listing began; ``None`` until the listing has ended.
     """
     if day is None:
         settings = Settings.from_environment()
@@ -191,7 +191,7 @@ def progress(
         return Progress(day=day, **queries.progress(analytics, day, since, organization_id, integration_ids))
 
 
-# A cell that is no failure is its state alone: there are very many.
+# There are very many cells, so a cell without a failure has only its state.
 @app.get("/api/coverage", response_model_exclude_unset=True)
 def coverage(
     which: Which, last: Last, days: Days = CALENDAR, after: Annotated[str | None, Query()] = None
@@ -214,7 +214,7 @@ def coverage(
 
 @app.get("/coverage.csv")
 def coverage_file(which: Which, last: Last, days: Days = CALENDAR) -> Response:
-    """The whole calendar that the filter leaves, a row for each channel."""
+    """The whole filtered calendar, one row for each channel."""
     first = last - timedelta(days=days - 1)
     rows = []
     after = None
@@ -251,7 +251,7 @@ def attention(which: Which, last: Last) -> Attention:
 
 @app.get("/attention.csv")
 def attention_file(which: Which, last: Last) -> Response:
-    """What needs attention, a row for each channel that is listed."""
+    """What needs attention, one row for each channel that is listed."""
     header = [
         "error_code", "error_class", "resolved_by", "advice", "integration_id", "name", "organization_id",
         "organization_name", "provider", "since", "days", "reason", "trace_id", "run_id",
@@ -284,7 +284,7 @@ def organization_trends(organization: Named, provider: On, last: Last, days: Per
 
 @app.get("/trends.csv")
 def trends_file(organization: Named, provider: On, last: Last, days: Period = 28) -> Response:
-    """An organization's figures on a provider, a row for each metric and day."""
+    """An organization's figures on a provider, one row for each metric and day."""
     first = last - timedelta(days=days - 1)
     with open_analytics_to_read() as analytics:
         metrics = trends(analytics, organization, provider, first, last)

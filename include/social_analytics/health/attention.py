@@ -16,24 +16,24 @@ from include.social_analytics.health.calendar import counted_days
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.links import log_url
 
-#: Days back that failures are looked for.
+#: For so many days back, failures are shown.
 LOOK_BACK = 28
 #: Channels that are listed in one group.
 MOST_LISTED = 100
 
-#: Instead of the error's code, where a later day of the channel is there: only the gap is left.
+#: Replaces the error's code if a later day of the channel is stored: only the gap is left.
 WORKS_AGAIN = "works_again"
-_WORKS_AGAIN_ADVICE = "These work again: run the missing days once more."
+_WORKS_AGAIN_ADVICE = "These channels work again: run the missing days once more."
 
 _RESOLVERS = {
     ResolvedBy.OWNER: "The channel's owner",
-    ResolvedBy.OPERATOR: "Whoever runs Airflow",
-    ResolvedBy.TIME: "It passes with time; if not, whoever runs Airflow",
+    ResolvedBy.OPERATOR: "The Airflow operator",
+    ResolvedBy.TIME: "Time; if not, the Airflow operator",
 }
 
 
 def needs_attention(analytics: Database, last: date, which: Filter) -> Attention:
-    """What failed in the four weeks up to ``last`` and has not been made good since."""
+    """What failed in the four weeks up to ``last`` and is still missing."""
     first = last - timedelta(days=LOOK_BACK - 1)
     groups = _groups(queries.failures(analytics, first, last, which, WORKS_AGAIN, MOST_LISTED))
     gaps = [
@@ -47,12 +47,12 @@ def needs_attention(analytics: Database, last: date, which: Filter) -> Attention
 
 
 def _groups(failures: Sequence[queries.Failure]) -> list[FailureGroup]:
-    """Failures with one error and one advice together, the group with the oldest failure first."""
+    """Failures grouped by error and advice. The group with the oldest failure comes first."""
 
     def alike(one: queries.Failure) -> tuple[str, str]:
         return one.error_code, _advice(one)
 
-    # Sorting keeps the longest failing first.
+    # The sort is stable: within a group, the channel that has failed longest stays first.
     groups = [_group(list(group)) for _, group in groupby(sorted(failures, key=alike), key=alike)]
     return sorted(groups, key=lambda group: (group.oldest, group.error_code))
 
@@ -104,8 +104,8 @@ def _channel(failure: queries.Failure) -> FailedChannel:
 
 
 def _backfill(first: date, last: date) -> Backfill:
-    # An empty configuration, not none. With none, Airflow leaves a repeated run the one that it has, and a
-    # run that an earlier backfill narrowed would stay narrow.
+    # An empty configuration, not a missing one. If it is missing, a repeated run keeps its old configuration:
+    # a run that an earlier backfill narrowed would stay narrow.
     return Backfill(
         first=first,
         last=last,

@@ -1,4 +1,4 @@
-"""The view "Coverage": what became of each channel's days, and which days are complete."""
+"""The view "Coverage": the state of each channel's days, and which days are complete."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def page_of_calendar(
     :raises ValueError: when ``after`` is not the position of a page.
     """
     position = None if after is None else _position(after)
-    # One more tells whether there is a next page.
+    # One more than is shown: it tells whether there is a next page.
     found = queries.calendar(analytics, first, last, which, position, limit + 1)
     shown = found[:limit]
     days = days_of(first, last)
@@ -118,7 +118,7 @@ def _cell(job: queries.Job) -> Cell:
 
 def _position(after: str) -> tuple[str, str]:
     found = json.loads(after)
-    # Postgres knows no NUL in a text.
+    # Postgres cannot store NUL in a text.
     if not (isinstance(found, list) and len(found) == 2 and "\0" not in "".join(map(str, found))):
         raise ValueError(after)
     name, integration_id = map(str, found)

@@ -1,4 +1,4 @@
-"""What the page can be narrowed to."""
+"""The page's filters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from include.social_analytics.warehouse.ledger import JobStatus
 
 
 class State(StrEnum):
-    """What a cell of the calendar can say about a channel's day."""
+    """The state of a channel's day, as a cell of the calendar shows it."""
 
     STORED = "stored"
     NO_DATA = "no_data"

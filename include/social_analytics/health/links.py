@@ -1,4 +1,4 @@
-"""Where Airflow's UI shows what the page names, relative to Airflow's root."""
+"""The page's links into Airflow's UI, relative to Airflow's root."""
 
 from __future__ import annotations
 

@@ -57,9 +57,9 @@ def organizations(analytics: Database) -> list[Choice]:
 
 @dataclass(frozen=True)
 class DayCount:
-    """Some of a day's jobs, which are alike; ``known`` integrations had one to get.
+    """How many of a day's jobs have the same status and error. ``known`` integrations should have a job.
 
-    A day without jobs has one, without a status.
+    A day without jobs has one count, without a status.
     """
 
     day: date
@@ -106,7 +106,7 @@ def calendar(
 ) -> list[ListedIntegration]:
     """The integrations that the filter leaves, by name.
 
-    :param after: name and id of the one after which to begin.
+    :param after: name and id of the last integration on the page before.
     """
     after_name, after_id = after or (None, None)
     return _ask(
@@ -130,7 +130,7 @@ def calendar(
 
 @dataclass(frozen=True)
 class Job:
-    """What became of an integration's day."""
+    """An integration's job for a day."""
 
     integration_id: str
     date: date
@@ -142,7 +142,7 @@ class Job:
 
 
 def jobs(analytics: Database, job_ids: Sequence[str]) -> list[Job]:
-    """Those of the jobs that there are."""
+    """The jobs that exist."""
     return _ask(analytics, "jobs", Job, job_ids=list(job_ids))
 
 
@@ -163,8 +163,8 @@ def progress(
 ) -> Counts:
     """How far a run for ``day`` is.
 
-    :param since: when its listing began, by Airflow's clock; the database's is taken to agree with it.
-    :param organization: that the run was narrowed to; so are ``integrations``, by id.
+    :param since: when its listing began, by Airflow's clock. The database's clock should agree with it.
+    :param organization: the run was narrowed to this one; the same for ``integrations``, by id.
     """
     [counts] = _ask(
         analytics,
@@ -204,10 +204,10 @@ class Failure:
 def failures(
     analytics: Database, first: date, last: date, which: Filter, works_again: str, most: int
 ) -> list[Failure]:
-    """The integrations with failed days, the longest failing first.
+    """The integrations with failed days. The one that has failed longest comes first.
 
-    :param works_again: instead of the error's code, where a later day is there.
-    :param most: integrations of one provider and error.
+    :param works_again: replaces the error's code if a later day is stored.
+    :param most: the most integrations for one provider and error.
     """
     return _ask(
         analytics,
@@ -271,7 +271,7 @@ def no_data_days(
 
 @dataclass(frozen=True)
 class RankedPost:
-    """One of the best posts; ``compared`` posts were looked at for all of them."""
+    """One of the best posts, out of ``compared`` posts."""
 
     integration_id: str
     integration_name: str

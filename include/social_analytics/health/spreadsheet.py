@@ -9,14 +9,14 @@ from io import StringIO
 
 from fastapi import Response
 
-#: What makes a spreadsheet run a cell (OWASP, "CSV Injection").
+#: A spreadsheet runs a cell that begins with one of these (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_file(name: str, day: date, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """A download ``social-analytics-<name>-<day>.csv``, in UTF-8 with the mark by which Excel knows it.
+    """A download ``social-analytics-<name>-<day>.csv``, in UTF-8 with a byte order mark for Excel.
 
-    Text that a spreadsheet would run as a formula begins with an apostrophe. Numbers stay numbers.
+    Text that a spreadsheet would run as a formula gets an apostrophe in front. Numbers stay numbers.
     """
     text = StringIO()
     writer = csv.writer(text)

@@ -14,7 +14,7 @@ from include.social_analytics.health.calendar import days_of
 from include.social_analytics.health.queries import Figure
 from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS, Kind, Metric
 
-#: An organization's latest posts, of which the best are shown.
+#: So many of an organization's latest posts are compared; the best are shown.
 POSTS_COMPARED = 2000
 BEST_POSTS = 10
 
@@ -22,7 +22,7 @@ BEST_POSTS = 10
 def trends(
     analytics: Database, organization: str, provider: Provider, first: date, last: date
 ) -> list[Trend]:
-    """The provider's daily metrics, each with the change against as many days before ``first``."""
+    """The provider's daily metrics, each compared with the same number of days before ``first``."""
     days = days_of(first, last)
     before = days_of(first - timedelta(days=len(days)), first - timedelta(days=1))
     figures = queries.figures(analytics, organization, provider.name, before[0], last)
@@ -41,7 +41,7 @@ def trends(
 
 
 def _is_counted_from_posts(metric: Metric) -> bool:
-    """Whether a channel without data has the metric all the same: its posts are listed and counted."""
+    """Whether a channel without data still has the metric: its posts are listed and counted."""
     return metric.unit == "posts"
 
 
@@ -53,7 +53,7 @@ def _trend(
     days: Sequence[date],
 ) -> Trend:
     """
-    :param excused: on which days how many channels need not report the metric.
+    :param excused: day -> how many channels need not report the metric.
     """
     complete = {
         day: figure is not None
@@ -93,7 +93,7 @@ def _total(
 
 
 def _number(value: Decimal | None) -> Number | None:
-    """A numeric as JSON has it: whole ones without a point."""
+    """A number for JSON: whole ones without a decimal point."""
     if value is None:
         return None
     return int(value) if value == int(value) else float(value)
@@ -102,9 +102,10 @@ def _number(value: Decimal | None) -> Number | None:
 def best_posts(
     analytics: Database, organization: str, provider: Provider, first: date, last: date
 ) -> BestPosts | None:
-    """The best posts that were published in a period, by the first of the provider's metrics of a post.
+    """The best posts that were published in a period.
 
-    The first in the order of the catalogue. ``None`` where the provider has no metric of a post.
+    They are ranked by the provider's first metric in the order of ``CONTENT_METRICS``. ``None`` if the
+    provider has no such metric.
     """
     metrics = [name for name in CONTENT_METRICS if name in provider.content_metrics]
     if not metrics:

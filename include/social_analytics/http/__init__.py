@@ -1,1 +1,1 @@
-"""Speaking HTTP with a provider's API: politely, within bounds, logged. Knows no provider."""
+"""HTTP calls to any provider's API, with retries, cooldowns, limits and logs."""

@@ -1,4 +1,4 @@
-"""Requests to a provider's API: one polite, bounded, logged request at a time, or a classified error.
+"""Requests to a provider's API, with retries, cooldowns, limits and logs. A failure is a classified error.
 
 What is the same for every provider is here. A provider adds three things: how a request is authorized, what
 an answer means (a function from :class:`ApiAnswer` to :class:`Verdict`), and its own paths and parameters.
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 #: A hundred posts with everything on them are well under one MiB.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 TRIES = 3
-#: A timeout bounds one wait for bytes. This many of them bound a request with its whole body.
+#: A timeout limits one wait for bytes. A request with its whole body may take this many timeouts.
 DEADLINE_IN_TIMEOUTS = 4
 
 #: What sending a request and reading its answer may raise.
@@ -42,7 +42,7 @@ _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, V
 
 
 class Quota(StrEnum):
-    """Whose calls the API counts: those of all accounts together, or one account's."""
+    """Which calls a quota counts: those of the whole app, or one account's."""
 
     APP = "app"
     ACCOUNT = "account"
@@ -64,8 +64,8 @@ class ApiAnswer:
 class Verdict:
     """What an answer means.
 
-    ``error`` is the failure that it stands for, if it is one. ``spent`` says how much of a quota is spent,
-    in percent (may exceed 100); ``pauses`` how long nobody must call because of a quota.
+    ``error`` is the failure, if it is one. ``spent`` says how much of a quota is spent, in percent (may
+    exceed 100). ``pauses`` says for how long a quota forbids calls.
     """
 
     error: JobError | None = None
@@ -89,7 +89,7 @@ class Api:
         """
         :param base_url: scheme, host and port.
         :param account: what people call one account there: "page", "channel".
-        :param cooldown: shared by everyone who spends the same app's quota.
+        :param cooldown: shared by all calls on the same app's quota.
         :param request_timeout: seconds to wait for a connection, and each time for bytes.
         :param request_backoff: seconds before the second try; then twice that; jitter on top.
         """
@@ -126,7 +126,7 @@ class ApiClient:
         judge: Callable[[ApiAnswer], Verdict],
     ) -> None:
         """
-        :param token: the parts that the account's token consists of; most have one.
+        :param token: the parts of the account's token; most tokens have one.
         :param auth: puts the token where the API looks for it. A header is the best place.
         :param judge: says what an answer means. It keeps secrets out of the error's texts.
         """
@@ -146,20 +146,20 @@ class ApiClient:
     def get(self, *path: str, **params: str | int) -> dict[str, Any]:
         """The object at ``path``.
 
-        A blip is tried again twice, soon. A throttle is not, since calling prolongs it.
+        A short fault is retried twice, soon. A spent quota is not: each call prolongs the wait.
 
-        :param path: segments, quoted here: ids come from elsewhere.
+        :param path: segments. They are quoted here, because ids may hold any character.
         :param params: the query.
         :raises JobError: classified; :class:`TooMuchData` where asking for less may help.
         """
         return self._call("GET", path, params=params)
 
     def _call(self, method: str, path: Sequence[str], **parts: Any) -> dict[str, Any]:
-        """One call with its retries. ``parts`` are what ``requests`` calls the parts of a request."""
+        """One call with its retries. ``parts`` are keyword arguments of ``requests``."""
         if not all(re.fullmatch(r"[!-~]+", part) for part in self._token):
-            raise JobError(ErrorCode.TOKEN_INVALID, "The stored token is empty or no token at all.")
+            raise JobError(ErrorCode.TOKEN_INVALID, "The stored token is empty or not a valid token.")
         if any(not segment.strip(".") for segment in path):
-            raise JobError(ErrorCode.OBJECT_NOT_FOUND, "The stored account id is empty or no id at all.")
+            raise JobError(ErrorCode.OBJECT_NOT_FOUND, "The stored account id is empty or has only dots.")
         quoted = "".join("/" + quote(segment, safe="", errors="replace") for segment in path)
         backoff = self._api.request_backoff
         retrying = tenacity.Retrying(
@@ -201,7 +201,7 @@ class ApiClient:
     def _exchange(
         self, method: str, path: str, parts: Mapping[str, Any]
     ) -> tuple[ApiAnswer | None, JobError | None]:
-        """Send and read. Returns errors, since one raised here would carry the URL in its context."""
+        """Send and read. Returns errors: an error that is raised here would hold the URL in its context."""
         timeout = self._api.request_timeout
         deadline = time.monotonic() + DEADLINE_IN_TIMEOUTS * timeout
         try:
@@ -229,11 +229,11 @@ class ApiClient:
         for quota, cooldown in self._cooldowns.items():
             if wait := cooldown.remaining():
                 log.warning(
-                    "api request withheld", path=path, quota=quota.value, seconds=round(wait.total_seconds())
+                    "api request not sent", path=path, quota=quota.value, seconds=round(wait.total_seconds())
                 )
                 raise JobError(
                     ErrorCode.RATE_LIMITED,
-                    f"The {words[quota]}'s quota is spent; not called.",
+                    f"The {words[quota]}'s quota is spent: no call was made.",
                     retry_after=wait,
                 )
 
@@ -256,7 +256,7 @@ def _is_blip(error: BaseException) -> bool:
 
 
 def _json(body: bytes) -> object:
-    """The parsed body; None when it is not JSON (or nested or numbered beyond reason)."""
+    """The parsed body; None when it is not JSON, or has too much nesting or too long numbers."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What a failed request means, and what may be said of it, whichever API it went to."""
+"""What a failed request to any API means, and which of its texts may be shown."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from include.social_analytics.errors import REASON_MAX_LENGTH, ErrorCode, JobErr
 
 _IDENTIFIER = re.compile(r"[\w+/=:.-]{1,100}", re.ASCII)
 _REDACTED = "[redacted]"
-#: The patterns look at no more of a text: on long words they take the square of its length, and an answer
-#: may have millions of characters. What they take away shortens it, so this is more than a reason keeps.
+#: The patterns search only this much of a text: on long words their time grows with the square of the length,
+#: and an answer may have millions of characters. They shorten the text, so this is more than a reason keeps.
 _LOOKED_AT = 4 * REASON_MAX_LENGTH
 _QUERY_STRING = re.compile(r"(?<=\S)\?[^\s\"'<>]+")
 _NAMED_SECRET = re.compile(
@@ -25,13 +25,13 @@ _OPAQUE_SECRET = re.compile(r"EAA[\w-]{12,}|(?=[\w|-]*[A-Z])(?=[\w|-]*\d)[\w|-]{
 
 
 class TooMuchData(JobError):
-    """The answer would be, or is, too large: asking the same again is no use, asking for less is."""
+    """The answer is too large. The same request would fail again; a request for less may work."""
 
 
 def connection_failure(error: Exception, host: str) -> JobError:
-    """The failure that no (usable) answer stands for.
+    """The failure of a request without a usable answer.
 
-    Never quotes the exception: its text holds the request's URL, and a secret may be in its query.
+    Never quotes the exception: its text holds the request's URL, and the query may hold a secret.
     """
     if isinstance(
         error,
@@ -45,11 +45,9 @@ def connection_failure(error: Exception, host: str) -> JobError:
             ErrorCode.CONFIG_INVALID, "The address of the API or of the proxy is not a valid URL."
         )
     if isinstance(error, zlib.error):
-        return JobError(
-            ErrorCode.RESPONSE_INVALID, f"{host} answered with a compression that cannot be undone."
-        )
+        return JobError(ErrorCode.RESPONSE_INVALID, f"{host} sent an answer that cannot be decompressed.")
     cause = _innermost(error)
-    # For urllib3 a connection that could not be made, for want of an address say, is a time-out, too.
+    # In urllib3, a connection that could not be made, for example without an address, is a timeout, too.
     if isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)) and not isinstance(
         cause, urllib3.exceptions.NewConnectionError
     ):
@@ -70,9 +68,9 @@ def without_explanation(http_status: int, body: object) -> str:
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without the secrets, whatever looks like one, query strings, and what UTF-8 cannot hold.
+    """``text`` without the secrets, what looks like a secret, query strings, and what UTF-8 cannot hold.
 
-    Only its beginning, which is more than a reason keeps.
+    Only the beginning of the text, which is more than a reason keeps.
     """
     for secret in filter(None, secrets):
         text = text.replace(secret, _REDACTED)
@@ -90,6 +88,6 @@ def identifier(value: object, secrets: Iterable[str] = ()) -> str | None:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The exception that ``requests`` and ``urllib3`` wrapped, whose name says what went wrong."""
+    """The exception that ``requests`` and ``urllib3`` wrapped: its name says what went wrong."""
     inner = [part for part in (*error.args, getattr(error, "reason", None)) if isinstance(part, Exception)]
     return _innermost(inner[-1]) if inner else error

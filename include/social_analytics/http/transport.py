@@ -1,4 +1,4 @@
-"""HTTP as an untrusted server needs it: no redirects, no cookies, no URLs in logs, bodies with bounds."""
+"""HTTP with an untrusted server: no redirects, no cookies, no query strings in logs, limited bodies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"
 
 
 class ApiSession(requests.Session):
-    """A session whose connections are reused from one account to the next; for one thread.
+    """A session for one thread, which reuses its connections from one account to the next.
 
     Give each request an ``auth``: without one ``requests`` looks into ``.netrc``.
     """
@@ -24,18 +24,18 @@ class ApiSession(requests.Session):
         super().__init__()
         # A cookie of one account's answer must not travel with another account's request.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # What read_body can undo.
+        # What read_body can decompress.
         self.headers["Accept-Encoding"] = "gzip"
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: ``requests`` prepares the next request even when it does not follow a redirect. For that it
-        reads the redirect's body, however large, and raises for an address that is none."""
+        """Always None. Else ``requests`` prepares the next request even if it does not follow the redirect:
+        it reads the redirect's body, of any size, and raises for an invalid address."""
 
 
 class BearerToken(requests.auth.AuthBase):
     """Puts the token into a header, where no log of URLs shows it.
 
-    It is an ``auth`` and no plain header, since a ``.netrc`` entry for the host replaces a plain header.
+    It is an ``auth`` and no plain header: a ``.netrc`` entry for the host would replace a plain header.
     """
 
     def __init__(self, token: str) -> None:
@@ -49,17 +49,17 @@ class BearerToken(requests.auth.AuthBase):
 def read_body(response: requests.Response, *, deadline: float, limit: int) -> bytes | None:
     """The body, unzipped; None when it is larger than ``limit`` bytes.
 
-    The response must be a stream. One wait for bytes is bounded by the request's timeout. A server that
-    drips the head, or the sizes of chunks, is bounded here only in bytes, by ``http.client`` (64 KiB a
-    line, 100 headers): the task's own time limit ends such a wait.
+    The response must be a stream. The request's timeout limits one wait for bytes. If a server sends the
+    headers or the sizes of chunks very slowly, only ``http.client`` limits them, in bytes (64 KiB a line,
+    100 headers): the task's own time limit ends such a wait.
 
-    :param deadline: by ``time.monotonic``; no further bytes are asked for after it.
+    :param deadline: by ``time.monotonic``; no more bytes are read after it.
     :raises TimeoutError: when the body does not end before the deadline.
     :raises zlib.error: when it is not the gzip that its header says.
     :raises urllib3.exceptions.HTTPError: when the connection fails.
     """
     zipped = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
-    # urllib3's own decoder reads on until something comes out. Dripped gzip may give nothing for ever.
+    # urllib3's own decoder reads until it has output. Slowly sent gzip may give none for ever.
     unzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS) if zipped else None
     body, received = bytearray(), 0
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
@@ -85,6 +85,6 @@ _WITHOUT_QUERY_STRINGS = _WithoutQueryStrings()
 
 
 def hide_query_strings() -> None:
-    """Keep query strings out of urllib3's log lines, in this process from now on. Again does no harm."""
+    """Keep query strings out of urllib3's log lines, in this process from now on. Safe to call twice."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_WITHOUT_QUERY_STRINGS)

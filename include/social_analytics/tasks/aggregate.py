@@ -26,7 +26,7 @@ def analytics_aggregate() -> dict[str, int]:
     """Add up the run's day and its look-back for all organizations; returns rows written by day."""
     settings = Settings.from_environment()
     if task_states(LIST_TASK).get(LIST_TASK) != "success":
-        raise AirflowSkipException(f"{LIST_TASK} did not succeed, so what to aggregate is not known.")
+        raise AirflowSkipException(f"{LIST_TASK} did not succeed, so it is not known what to aggregate.")
     with airflow_outcome():
         run = current_run(settings)
         written: dict[str, int] = {}
@@ -57,6 +57,6 @@ def _aggregate(analytics: Database, day: date) -> int:
 def _drop_old_snapshots(analytics: Database, months: int) -> None:
     dropped = snapshots.drop_older(analytics, months)
     if dropped is None:
-        log.warning("snapshots are being read: the next run drops what is too old")
+        log.warning("old snapshots are in use: the next run drops them")
     else:
         log.info("old snapshots dropped", partitions=dropped)

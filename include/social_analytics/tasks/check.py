@@ -1,4 +1,4 @@
-"""The task ``check_coverage``: the colour of the run, the alert, and the day's gauges."""
+"""The task ``check_coverage``: whether the run is red, the alert, and the day's gauges."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 def check_coverage() -> dict[str, Any]:
-    """Fail the run when something is missing from the day that someone operating Airflow can resolve."""
+    """Fail the run when something is missing that the Airflow operator can resolve."""
     settings = Settings.from_environment()
     context = current_context()
     states = task_states(LIST_TASK, INGEST_TASK, AGGREGATE_TASK)
@@ -56,7 +56,7 @@ def check_coverage() -> dict[str, Any]:
     for failure in coverage.for_owner:
         log.warning("resolved by the channel's owner", integration=str(failure))
     if coverage.taken_over:
-        log.info("another run of this day has taken channels over", integrations=len(coverage.taken_over))
+        log.info("channels taken over by another run of this day", integrations=len(coverage.taken_over))
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
     if complaints:
         raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
@@ -72,7 +72,8 @@ def _judge(
 ) -> tuple[Coverage, list[str]]:
     """The run's coverage, and why the run is red. Sends the alert and the gauges.
 
-    :param batches: what was listed; ``failed`` are those whose task failed.
+    :param batches: all batches of the run.
+    :param failed: the batches whose task failed.
     """
     integrations = [one for batch in batches for one in batch]
     with open_analytics() as analytics:
@@ -94,7 +95,7 @@ def _judge(
 
 
 def _emit_gauges(analytics: Database, run: Run, provider: str, coverage: Coverage) -> None:
-    """A provider's gauges. One without channels lacks nothing: its gauges must not alarm for ever."""
+    """Send a provider's gauges. A provider without channels is complete: it must not alarm for ever."""
     complete = ledger.newest_complete_day(analytics, provider, run.day) if coverage.jobs else run.day
     telemetry.day_checked(
         provider,
@@ -105,11 +106,11 @@ def _emit_gauges(analytics: Database, run: Run, provider: str, coverage: Coverag
 
 
 def _tell_of_failure(run: Run, sentence: str, settings: Settings, context: Any) -> None:
-    """Send an alert about a run that could not be judged, when that is news."""
+    """Send an alert about a run that could not be checked, if it is the newest full run."""
     if settings.notifier is not None and _is_news(run, settings):
         tell(settings.notifier, lambda _: alerts.broken(run, sentence), context)
 
 
 def _is_news(run: Run, settings: Settings) -> bool:
-    """Whether the run says how all channels stand now."""
+    """Whether the run covers all channels and the latest due day."""
     return run.is_whole and run.day == latest_due_day(datetime.now(UTC), settings)

@@ -31,4 +31,4 @@ def check_deadline() -> None:
         return alerts.late(day, state, ledger.by_status(analytics, day) if analytics else None)
 
     if not tell(settings.notifier, alert, context):
-        raise RuntimeError("The notifier failed: this log says with what.")
+        raise RuntimeError("The notifier failed: see the error in this log.")

@@ -40,5 +40,5 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
                 try:
                     return ingester.ingest(jobs, claim, map_index=current_context()["ti"].map_index)
                 except ThrottledError as throttled:
-                    # Not a failure: it costs no try, and no slot while it waits.
+                    # Waiting for quota is not a failure: it uses no try, and no slot.
                     raise AirflowRescheduleException(throttled.due) from None  # type: ignore[no-untyped-call]

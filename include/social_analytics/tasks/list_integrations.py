@@ -15,14 +15,14 @@ log = structlog.get_logger(__name__)
 
 
 def list_active_integrations() -> list[Batch]:
-    """Register a job for each active integration; return what to ingest, dealt out for mapping."""
+    """Register a job for each active integration; return the batches to map over."""
     settings = Settings.from_environment()
     with airflow_outcome():
         run = current_run(settings)
         with open_postiz() as source, open_analytics() as analytics:
             listing = list_active(source, analytics, run, settings)
         log.info(
-            "integrations listed",
+            "channels listed",
             date=run.day.isoformat(),
             active=listing.count,
             leftOut=listing.left_out,

@@ -12,7 +12,7 @@ from include.social_analytics.errors import JobError
 
 @contextmanager
 def airflow_outcome() -> Iterator[None]:
-    """Tell Airflow which failures are final. Whatever else a task raises is retried."""
+    """Tell Airflow which failures are final. Airflow retries all others."""
     try:
         yield
     except JobError as error:

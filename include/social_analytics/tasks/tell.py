@@ -1,4 +1,4 @@
-"""Sending an alert also when the database that remembers the last one cannot be read."""
+"""Sends an alert even if the database that stores the last one cannot be read."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ log = structlog.get_logger(__name__)
 def tell(notifier: Notifier, alert: Callable[[Database | None], Alert], context: Any) -> bool:
     """Send an alert unless the last one said the same.
 
-    :param alert: makes it, given the analytics database; ``None`` when that cannot be read.
-    :returns: whether it is told, now or before.
+    :param alert: makes the alert from the analytics database, or from ``None`` if that cannot be read.
+    :returns: whether the alert is sent, now or earlier.
     """
     try:
         with open_analytics() as analytics:

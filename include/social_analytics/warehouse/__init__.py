@@ -1,1 +1,1 @@
-"""The schema ``analytics`` in Postgres: its migrations, its writers, and what its errors mean."""
+"""The schema ``analytics`` in Postgres: its migrations and its writers."""

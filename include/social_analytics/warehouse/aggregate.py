@@ -1,4 +1,4 @@
-"""Rolling a day up per organization. The only writer of ``organization_daily``."""
+"""Adds up a day per organization. The only writer of ``organization_daily``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from include.social_analytics.warehouse.ledger import SETTLED_WELL
 
 _AGGREGATE = (Path(__file__).parent / "aggregate.sql").read_text()
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' || %s, 0))"
-# The statistics do not know a day that was just stored, and for the one row that they expect then,
-# Postgres would join row by row, or sort to join: minutes, where hashing takes a fraction of a second.
+# Postgres has no statistics yet of a day that was just stored. It expects one row, and would choose a nested
+# loop or a sort: that takes minutes, a hash join takes a fraction of a second.
 _HASH_WHOLE_DAYS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off"
 # Finds its rows by organization_daily_by_date.
 _DELETE = "DELETE FROM analytics.organization_daily WHERE date = %s"

@@ -1,15 +1,15 @@
 -- One day's figures per organization. Reads the day's jobs by ingest_job_by_date and its figures by
--- integration_metric_daily_by_date, so it costs what the day holds and not what the history does.
--- An integration has at most one job and one figure of each metric for the day; a figure counts for
--- the organization that the job names. sum() is null, not 0, when nobody reported.
+-- integration_metric_daily_by_date: the cost depends on the day, not on the history.
+-- An integration has at most one job and one figure of each metric for the day. A figure counts for the
+-- job's organization. sum() is null, not 0, when no integration reported.
 INSERT INTO analytics.organization_daily
     (organization_id, provider, metric, date, value, integrations_expected, integrations_reported, aggregated_at)
 SELECT organization_id, provider, organization_name, %(day)s, sum(value),
        count(*), count(value), statement_timestamp()
 FROM (
-    -- An account that was removed in Postiz and connected again is another integration, for the same days too
-    -- once they are run again. It counts once: with a figure if any of them has one, then of the job that
-    -- ended well, then of the one read last.
+    -- An account that was removed in Postiz and connected again is a new integration. Both may have jobs for
+    -- the same day. The account counts once: first choice is a row with a figure, then the job that ended
+    -- well, then the latest reading.
     SELECT DISTINCT ON (job.organization_id, job.provider, catalogue.organization_name,
                         coalesce(job.account_id, job.integration_id))
            job.organization_id, job.provider, catalogue.organization_name, figure.value

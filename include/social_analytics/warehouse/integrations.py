@@ -1,4 +1,4 @@
-"""Which integrations there are and what they are called, for people: written by each listing."""
+"""The integrations and their names, for people. Each listing writes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.social_analytics.jobs import Integration
 #: Longer names are cut.
 NAME_MAX_LENGTH = 300
 
-# In one order, so that two listings do not wait for each other in a circle.
+# In a fixed order, so that two listings cannot deadlock.
 _REMEMBER = """
 INSERT INTO analytics.integration AS known
 SELECT integration_id, organization_id, provider, name, %(day)s, %(day)s, true, clock_timestamp()
@@ -49,9 +49,9 @@ def remember(
     organizations: Mapping[str, str],
     day: date,
 ) -> None:
-    """Keep what was listed for ``day``.
+    """Store what was listed for ``day``.
 
-    :param organizations: id -> name; those without a name go by their id.
+    :param organizations: id -> name; one without a name is shown by its id.
     """
     analytics.execute(
         _REMEMBER,
@@ -70,5 +70,5 @@ def remember(
 
 
 def retire(analytics: Database, listing_began: datetime) -> None:
-    """After a listing of all that is active: the rest is not. By this database's clock."""
+    """After a listing of everything active, mark all others as inactive. By this database's clock."""
     analytics.execute(_RETIRE, [listing_began])

@@ -1,4 +1,4 @@
-"""The ledger ``ingest_job``: what became of each integration's day. Nothing else writes that table.
+"""The ledger ``ingest_job``: the state of each integration's day. No other module writes this table.
 
 The states of a job, and what moves it from one to the next::
 
@@ -8,13 +8,13 @@ The states of a job, and what moves it from one to the next::
                   │
     any state ──claim      failed, pending ──recover──▶ recovered      queued, running ──settle──▶ failed
 
-- ``register``: the listing found the channel. A job that has ended stays as it is.
+- ``register``: the listing found the integration. A job that has ended stays as it is.
 - ``claim``: a task takes all jobs of its batch before anything else. A job that ended becomes queued again.
 - ``start``: the reading of one job begins. It reads the database's clock before its first request.
 - ``wait_for_quota``: throttled is not failed. The job is queued again until it is due.
 - ``finish``, ``fail``: the reading has ended.
 - ``recover``: the look-back of a later day has brought the figures in.
-- ``settle``: the task ended without telling how.
+- ``settle``: the task ended without a result.
 
 **Who owns a row.** ``claimed_by`` names the task that claimed it, by its run and the first try since the task
 was last cleared. ``attempts`` counts the starts. A reading may end a job only while both are what they were
@@ -78,10 +78,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a job, which owns the row while ``claimed_by`` and ``attempts`` are the row's.
+    """One start of a job. It owns the row while the row has the same ``claimed_by`` and ``attempts``.
 
-    Moments are by the database's clock. ``working_since`` is the first start that only a wait for quota
-    separates from this one.
+    Moments are by the database's clock. ``working_since`` is the moment of the first start; a start after a
+    wait for quota keeps it.
     """
 
     job: IngestJob
@@ -93,7 +93,7 @@ class Start:
 
 @dataclass(frozen=True)
 class JobState:
-    """A ledger row, as far as others decide by it."""
+    """The columns of a ledger row that other modules use."""
 
     job_id: str
     integration_id: str
@@ -113,7 +113,7 @@ error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = 
 trace_id = NULL
 """
 
-# In one order, so that two runs that queue the same jobs do not wait for each other in a circle.
+# In a fixed order, so that two runs that queue the same jobs cannot deadlock.
 _QUEUED: LiteralString = """
 INSERT INTO analytics.ingest_job AS job
     (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, claimed_by,
@@ -180,7 +180,7 @@ _RECOVER: LiteralString = f"""
 UPDATE analytics.ingest_job
 SET status = 'recovered', observed_at = %(observed_at)s, {_NO_ERROR}
 WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending')
-  -- Null in one that never started.
+  -- Null in a job that never started.
   AND coalesce(observed_at <= %(observed_at)s, true)
 """
 
@@ -189,8 +189,8 @@ SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
 """
 
-# A task that died with its process leaves its jobs running or queued, and so does a run that was deleted.
-# Every task has ended within a day. A job that waited for quota keeps that reason.
+# A killed task and a deleted run leave jobs that are running or queued. Every task has ended within a day.
+# A job that waited for quota keeps that reason.
 _SETTLE: LiteralString = """
 UPDATE analytics.ingest_job AS job
 SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
@@ -201,15 +201,15 @@ FROM (
     WHERE date BETWEEN %(first)s AND %(last)s AND status IN ('queued', 'running')
       AND (dag_run_id = %(dag_run_id)s
            OR greatest(queued_at, observed_at) < clock_timestamp() - interval '1 day')
-    -- In the order in which jobs are queued, so that nobody waits in a circle.
+    -- In the order in which jobs are queued, so that no deadlock is possible.
     ORDER BY integration_id, date
     FOR UPDATE
 ) AS open
 WHERE job.job_id = open.job_id
 """
 
-#: What is true of a job that keeps no day from being complete. The one definition, for every question
-#: about complete days. Takes the parameters :data:`COMPLETE`.
+#: A day is complete when this is true of all its jobs. This is the only definition. Its parameters are
+#: :data:`COMPLETE`.
 IS_COMPLETE: LiteralString = """
 (status = ANY (%(settled_well)s) OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s)))
 """
@@ -248,16 +248,16 @@ WHERE job_id = ANY (%s)
 
 
 def register(analytics: Database, jobs: Sequence[IngestJob], dag_run_id: str) -> None:
-    """Make the jobs known as ``queued``, so that a job that never runs is missed. Ended jobs stay."""
+    """Insert the jobs as ``queued``, so that a job that never runs is noticed. Ended jobs stay."""
     analytics.execute(_REGISTER, _to_queue(jobs, dag_run_id) | {"claimed_by": None})
 
 
 def claim(analytics: Database, jobs: Sequence[IngestJob], claim: Claim, *, force: bool) -> None:
-    """Make the jobs ``queued`` for a task, so that a later start of it can tell what is still to do.
+    """Make the jobs ``queued`` for a task, so that a later start of the task knows what is left.
 
-    A job that is claimed by the same task already stays as it is, unless ``force``.
+    A job that the same task has already claimed stays as it is, unless ``force``.
 
-    :param force: claim those, too: the task starts for the first time in the run or since it was cleared.
+    :param force: claim all jobs: the task starts for the first time in the run or since it was cleared.
     """
     analytics.execute(_CLAIM, _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force})
 
@@ -284,10 +284,10 @@ def start(
 ) -> Start:
     """Mark a claimed job ``running`` and read the database's clock, before the job's first request.
 
-    From here on this start owns the row, whoever claimed it last.
+    From now on this start owns the row, even if another task has claimed it.
 
-    :param map_index: of the mapped task that works on it, for whoever looks for its log.
-    :param account_id: the provider's id of what is read, the same however often it is connected.
+    :param map_index: of the mapped task, so that its log can be found.
+    :param account_id: the provider's id of the account. It is the same when the account is connected again.
     """
     row = analytics.execute(
         _START,
@@ -314,7 +314,7 @@ def fail(analytics: Database, start: Start, error: JobError, http_calls: int) ->
 def wait_for_quota(
     analytics: Database, start: Start, error: JobError, pause: timedelta, http_calls: int
 ) -> datetime:
-    """Put the job back to ``queued``, and say until when it waits: throttled is not failed.
+    """Put the job back to ``queued``, and record until when it waits: throttled is not failed.
 
     :returns: when it is due again, by the database's clock.
     """
@@ -380,18 +380,18 @@ def recover(analytics: Database, start: Start, days: Sequence[date]) -> None:
 
 
 def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set[date]:
-    """Those of the days for which the job's integration has a job that has ended."""
+    """Those of ``days`` on which the integration's job has ended."""
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
 def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int:
-    """Fail the jobs of some days that have not ended though their task has; returns how many.
+    """Fail jobs of these days that have not ended although their task has; returns how many.
 
-    :param dag_run_id: a run all of whose ingest tasks have ended.
+    :param dag_run_id: a run whose ingest tasks have all ended.
     """
     error = JobError(
         ErrorCode.UNEXPECTED,
-        "The task ended without telling how: its log says more, unless its process was killed.",
+        "The task ended without a result: see its log. It says nothing if the process was killed.",
     )
     return analytics.execute(
         _SETTLE,
@@ -407,7 +407,7 @@ def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int
 
 
 def newest_complete_day(analytics: Database, provider: str, last: date) -> date | None:
-    """The newest of four weeks' days that is complete for a provider (:data:`IS_COMPLETE`)."""
+    """A provider's newest complete day in the four weeks up to ``last`` (:data:`IS_COMPLETE`)."""
     row = analytics.execute(_NEWEST_COMPLETE, {"last": last, "provider": provider} | COMPLETE).fetchone()
     return row[0] if row else None
 
@@ -418,7 +418,7 @@ def by_status(analytics: Database, day: date) -> dict[str, int]:
 
 
 def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:
-    """The rows of those of the jobs that the ledger knows."""
+    """The ledger rows of the jobs. A job without a row is absent."""
     rows = analytics.execute(_STATES, [list(job_ids)])
     return [
         JobState(job_id, integration_id, day, JobStatus(status), *others)

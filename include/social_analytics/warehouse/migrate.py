@@ -1,4 +1,4 @@
-"""Bringing the schema ``analytics`` up to date, by whichever process comes first."""
+"""Brings the schema ``analytics`` up to date. The first process that opens it does this."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 
-#: The newest revision in ``migrations/versions``. Here too, so that a look suffices to see that all is done.
+#: The newest revision in ``migrations/versions``. It tells without Alembic whether a migration is missing.
 HEAD = "0007"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -18,7 +18,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate
 
 
 def migrate(analytics: Database) -> None:
-    """Apply the migrations that are missing; costs two small queries when none is.
+    """Apply the missing migrations; two small queries if none is missing.
 
     Safe when several processes call it at once. The role needs to own the schema, or be allowed to
     create it.
@@ -44,7 +44,7 @@ def _revision(analytics: Database) -> str | None:
 
 
 def _upgrade(analytics: Database, current: str | None) -> None:
-    # Here, because it is needed once in a deployment's life and costs every process half a second.
+    # Imported here: few processes need it, and the import takes half a second.
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -60,7 +60,7 @@ def _upgrade(analytics: Database, current: str | None) -> None:
             ErrorCode.CONFIG_INVALID,
             f"The schema analytics is at revision {current}, newer than this package: upgrade the package.",
         )
-    # A connection of its own, to the same place: SQLAlchemy ends transactions as it sees fit.
+    # A separate connection to the same database, because SQLAlchemy ends transactions itself.
     info = analytics.connection.info
     parameters: dict[str, Any] = {**info.get_parameters(), "password": info.password or None}
     engine = create_engine(
@@ -71,5 +71,5 @@ def _upgrade(analytics: Database, current: str | None) -> None:
             config.attributes["connection"] = sqlalchemy_connection
             command.upgrade(config, "head")
     except DBAPIError as error:
-        # As psycopg raised it: the caller knows nothing of SQLAlchemy.
+        # Raise psycopg's own error: the caller knows nothing of SQLAlchemy.
         raise (error.orig or error) from None

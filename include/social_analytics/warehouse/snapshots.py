@@ -1,4 +1,4 @@
-"""The months of ``content_metric_snapshot``: each a partition, made when it is first written to."""
+"""The monthly partitions of ``content_metric_snapshot``. The first write to a month makes its partition."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from psycopg import errors, sql
 from include.social_analytics.databases import Database, translated_errors
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.snapshots', 0))"
-# Not to_regclass(): in a transaction that waited for the lock, it does not see what was made meanwhile.
+# Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
 _IS_THERE = """
 SELECT EXISTS (
     SELECT FROM pg_class WHERE relnamespace = 'analytics'::regnamespace AND relname = %s
 )
 """
 
-# Made beside the table and then attached, which waits for no reader or writer of the other months.
+# First create the table, then attach it: this does not wait for readers or writers of other months.
 _CREATE = """
 CREATE TABLE {month} (LIKE analytics.content_metric_snapshot INCLUDING ALL);
 ALTER TABLE analytics.content_metric_snapshot ATTACH PARTITION {month} FOR VALUES FROM ({first}) TO ({end})
 """
-# By the database's clock: no worker whose clock is ahead drops anything. Names sort as their months do.
+# By the database's clock: a worker whose clock is wrong drops nothing. Names sort like their months.
 _OLDER = """
 SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = 'analytics.content_metric_snapshot'::regclass
@@ -33,7 +33,7 @@ ORDER BY relname COLLATE "C"
 
 
 def ensure_month(analytics: Database, day: date) -> None:
-    """Make the partition that ``day``'s snapshots go to, if it is not there; costs a small query then.
+    """Make the partition for ``day``'s snapshots if it is missing. If it exists, this is one small query.
 
     Safe when several processes call it at once.
     """
@@ -53,16 +53,16 @@ def ensure_month(analytics: Database, day: date) -> None:
 
 
 def drop_older(analytics: Database, months: int) -> list[str] | None:
-    """Keep the current month and ``months`` full ones before it.
+    """Drop all partitions but the current month and the ``months`` full months before it.
 
-    :returns: the names of what was dropped; ``None`` when somebody reads it for five seconds.
+    :returns: the names of the dropped partitions; ``None`` if they were in use for five seconds.
     """
     connection = analytics.connection
     with translated_errors(analytics.conn_id):
         try:
             with connection.transaction():
                 connection.execute(_LOCK)
-                # All writers wait behind a lock that is waited for.
+                # While this waits for its lock, all writers wait behind it.
                 connection.execute("SET LOCAL lock_timeout = '5s'")
                 older = [name for (name,) in connection.execute(_OLDER, [months]).fetchall()]
                 for name in older:

@@ -1,4 +1,4 @@
-"""Storing one integration-day: its rows and its status appear together or not at all."""
+"""Stores one integration's day: its rows and its status appear together or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from include.social_analytics.warehouse.snapshots import ensure_month
 
 @dataclass(frozen=True)
 class Stored:
-    """What a reading came to: the job's status, and the rows written for all days of its window."""
+    """What was stored: the job's status, and the rows written for all days of the window."""
 
     status: DayStatus
     metric_rows: int
@@ -56,7 +56,7 @@ INSERT INTO analytics.integration_metric_daily
 ON CONFLICT (integration_id, metric, date) DO NOTHING
 """
 
-# Values that exist only now: the first one read on time stays, and takes the place of a null.
+# Values that exist only as of now: the first one that is read on time stays. It replaces a null.
 _KEEP_FIRST_METRICS = f"""
 INSERT INTO analytics.integration_metric_daily AS stored
     (integration_id, metric, date, organization_id, provider, value, source_metric, observed_at, job_id)
@@ -75,7 +75,7 @@ WHERE stored.integration_id = %(integration_id)s AND stored.metric = gone.metric
   AND stored.observed_at <= %(observed_at)s
 """
 
-# A post's origin is a fact: it stays known when Postiz has forgotten the post.
+# postiz_post_id stays, even if Postiz has deleted the post since.
 _CONTENT = """
 INSERT INTO analytics.content AS stored
     (integration_id, content_id, organization_id, provider, published_at, kind, message, permalink,
@@ -104,7 +104,7 @@ SET value = excluded.value, observed_at = excluded.observed_at
 WHERE stored.observed_at <= excluded.observed_at
 """
 
-# In one order, because all integrations of a provider share these rows.
+# In a fixed order against deadlocks, because all integrations of a provider share these rows.
 _UNSUPPORTED = """
 INSERT INTO analytics.unsupported_metric AS known
     (provider, api_version, metric, first_seen_at, last_seen_at, reason)
@@ -227,7 +227,7 @@ def _metric_rows(
 def _store_metrics(
     analytics: Database, common: dict[str, Any], job: IngestJob, rows: Sequence[_MetricRow]
 ) -> int:
-    """Returns how many rows the reading had something to say about, the same however often it is stored."""
+    """Returns how many rows were written, without added nulls: the same number each time it is stored."""
     said = 0
     for effect in _Effect:
         chosen = [row for row in rows if row.effect is effect]

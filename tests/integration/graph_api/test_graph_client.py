@@ -154,7 +154,7 @@ def test_a_throttled_page_gets_no_calls_and_others_do() -> None:
         graph.get("1001", "insights")
         caught = failure(graph)
         assert caught.code is ErrorCode.RATE_LIMITED
-        assert caught.reason == "The page's quota is spent; not called."
+        assert caught.reason == "The page's quota is spent: no call was made."
         assert caught.retry_after is not None
         assert timedelta(minutes=18) < caught.retry_after <= timedelta(minutes=19)
         assert graph.http_calls == len(server.requests) == 1

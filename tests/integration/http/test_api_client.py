@@ -327,13 +327,13 @@ def test_a_pause_for_the_app_holds_back_all_accounts() -> None:
         with capture_logs() as lines:
             caught = failure(other)
     assert caught.code is ErrorCode.RATE_LIMITED
-    assert caught.reason == "The app's quota is spent; not called."
+    assert caught.reason == "The app's quota is spent: no call was made."
     assert caught.retry_after is not None
     assert timedelta(minutes=179) < caught.retry_after <= timedelta(hours=3)
     assert other.http_calls == 0
     assert len(server.requests) == 1
     (withheld,) = lines
-    assert (withheld["event"], withheld["quota"]) == ("api request withheld", "app")
+    assert (withheld["event"], withheld["quota"]) == ("api request not sent", "app")
 
 
 def test_a_pause_for_one_account_holds_back_only_that_account() -> None:
@@ -344,7 +344,7 @@ def test_a_pause_for_one_account_holds_back_only_that_account() -> None:
         shared = api(server.base_url)
         paper = ApiClient(shared, token=(KEY,), auth=BearerToken(KEY), judge=spent)
         paper.get("papers")
-        assert failure(paper).reason == "The newspaper's quota is spent; not called."
+        assert failure(paper).reason == "The newspaper's quota is spent: no call was made."
         assert on(shared).get("papers") == {"data": [1]}
     assert len(server.requests) == 2
 

@@ -1,4 +1,4 @@
-"""The demo's Facebook pages: most of them healthy, some broken in the ways that one meets."""
+"""The demo's Facebook pages: most are healthy, some have common faults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from include.sandbox.stand_ins.base import Demo, DemoAccount
 from include.sandbox.stand_ins.facebook.graph_api import GraphApi
 from include.sandbox.stand_ins.facebook.world import Fault, Page, World, make_page
 
-#: The names of an organization's pages, and what is wrong with some.
+#: Organization -> the names of its pages, some with a fault.
 _PAGES: dict[str, dict[str, Fault | None]] = {
     "northwind-bakery": {
         "Northwind Bakery": None,

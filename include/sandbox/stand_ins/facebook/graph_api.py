@@ -1,7 +1,7 @@
-"""A stand-in for the Graph API: answers like Meta's, or refuses like it. Never a deployment's default.
+"""A stand-in for the Graph API: it answers and refuses like Meta's. Never a deployment's default.
 
-Written from what Meta documents and what others have met, not from what this package's connector sends:
-it checks versions, tokens, metrics, fields, limits and ranges, and pages as the real one does.
+It follows Meta's documentation and others' experience, not what this package's connector sends: it checks
+versions, tokens, metrics, fields, limits and ranges, and it pages like the real API.
 
 ``python -m include.sandbox.stand_ins.facebook.graph_api --port 8099`` serves the demo's pages alone.
 """
@@ -51,14 +51,14 @@ _VERSION = re.compile(r"v\d+\.\d+")
 _FIELD = re.compile(r"(?P<name>\w+)(?P<rest>(?:\.\w+\([^()]*\))*)(?:\{(?P<inner>.*)\})?$")
 
 
-#: What ``since`` and ``until`` are held to: before Facebook there is nothing to count.
+#: The limits of ``since`` and ``until``: before Facebook there is nothing to count.
 _FIRST_MOMENT, _LAST_MOMENT = datetime(2004, 2, 4, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-#: When a spent quota is whole again, as the API foretells it, and from what use on it speaks of use at all.
+#: The wait that the API names for a spent quota, and the lowest usage that it reports.
 _REGAIN_MINUTES, _LOW_PERCENT = 30, 25
 
 
 class GraphError(Exception):
-    """An error as the API words it; ``transient`` where Meta says so or not, which is not always."""
+    """An error in the API's words; ``transient`` is None where Meta does not say."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class GraphError(Exception):
         }
 
     def response(self) -> Response:
-        """The answer; each one has a trace id of its own."""
+        """The answer; each has a new trace id."""
         return JSONResponse({"error": {**self._error, "fbtrace_id": f"A{token_urlsafe(16)}"}}, self.status)
 
 
@@ -93,7 +93,7 @@ def _gone(object_id: str) -> GraphError:
     )
 
 
-#: Faults that are an error whatever is asked.
+#: Faults that give an error for any request.
 _ERRORS: Mapping[str, GraphError] = {
     "token_revoked": GraphError(
         "Error validating access token: The session has been invalidated because the user changed their "
@@ -131,7 +131,7 @@ class Call(serving.Call):
 
     @property
     def token_in_url(self) -> bool:
-        """Whether a token stood where logs of URLs show it."""
+        """Whether a token was in the URL, where logs show it."""
         return "access_token=" in self.target or "EAAG" in self.target
 
 
@@ -143,13 +143,13 @@ class GraphApi(serving.Api):
     calls: list[Call]  # type: ignore[assignment]
 
     def __init__(self, world: World, latency: float = 0.0) -> None:
-        """:param latency: the seconds that each answer takes at least."""
+        """:param latency: the least seconds that each answer takes."""
         super().__init__(world, latency)
         self.world = world
         self._spent: Counter[str] = Counter()
 
     def clear_calls(self) -> None:
-        """Forget what was asked; all quotas are whole again."""
+        """Forget all calls; all quotas start again."""
         super().clear_calls()
         self._spent.clear()
 
@@ -163,8 +163,8 @@ class GraphApi(serving.Api):
         return page_id if page_id in self.world.pages else None
 
     def fault_for(self, account_id: str | None) -> faults.Fault | None:
-        """The fault in force, or that a quota is spent."""
-        # A call counts also when it is refused: that is what makes calling while throttled costly.
+        """The active fault, or a spent quota."""
+        # A refused call counts, too: this makes calls to a spent quota costly.
         spent = self._spend(self.world.pages.get(account_id or ""))
         return super().fault_for(account_id) or spent
 
@@ -192,7 +192,7 @@ class GraphApi(serving.Api):
         return throttled
 
     def _add_usage(self, response: Response, page: Page | None) -> None:
-        """Usage headers as the calls so far make them, left out while usage is low."""
+        """Add usage headers for the calls so far. They are left out while usage is low."""
         percent = self._spent_percent(Faults.APP, self.world.app_quota)
         if percent >= _LOW_PERCENT:
             _add_app_usage(response, percent)
@@ -209,7 +209,7 @@ def _segments(request: Request) -> list[str]:
 
 
 def _add_throttling(response: Response, fault: Fault | None, page: Page | None) -> None:
-    """Usage headers of a call that is throttled."""
+    """Add the usage headers of a throttled call."""
     if fault is None:
         return
     if fault.kind == "app_throttled":
@@ -327,7 +327,7 @@ class _Ask:
             raise GraphError(
                 "(#100) There cannot be more than 93 days (8035200 s) between since and until", 100
             )
-        # A run is due two hours after its day, and the one before it until then: that day is late, too.
+        # 26 hours: a run is due two hours after its day, and the day before must still be late then.
         late = timedelta(hours=26) if self._kind == "not_published" else timedelta()
         ended = (self._world.now() - late).astimezone(PACIFIC).date() - timedelta(days=1)
         days = []
@@ -426,7 +426,7 @@ class _Ask:
         return _fields(self._query.get("fields") or default, known, node)
 
     def _post_fields(self, post: Post, fields: Mapping[str, str]) -> dict[str, Any]:
-        """What was asked for and is there; ``fields`` as ``_fields`` returns them."""
+        """The fields that were asked for and exist; ``fields`` as ``_fields`` returns them."""
         shares = self._world.post_value(post, "shares") // 4
         path = f"{post.page_id}/posts/{post.id.partition('_')[2]}"
         status = {"photo": "added_photos", "status": "mobile_status_update"}.get(post.kind, "added_video")
@@ -518,7 +518,7 @@ class _Ask:
         return {"cursors": cursors} | ({"next": self._link(after=cursors["after"])} if more else {})
 
     def _link(self, **changes: object) -> str:
-        """A ready URL, which at Meta holds the caller's token."""
+        """A complete URL. As at Meta, it holds the caller's token."""
         changes["access_token"] = self._page.token
         return str(self._request.url.include_query_params(**changes))
 
@@ -535,18 +535,18 @@ def _attachment(post: Post, asked: str) -> dict[str, Any]:
 
 
 def _counted(total: int, asked: str) -> dict[str, Any]:
-    """An edge with so many entries: none is shown, and the count only where a summary is asked for."""
+    """An edge with ``total`` entries: none is shown, and the count only if a summary is asked for."""
     return {"data": []} | ({"summary": {"total_count": total}} if ".summary(" in asked else {})
 
 
 def _inner(asked: str) -> str | None:
-    """What is in a field's braces."""
+    """The content of a field's braces."""
     found = _FIELD.match(asked)
     return found["inner"] if found else None
 
 
 def _fields(text: str, known: Collection[str], node: str) -> dict[str, str]:
-    """``fields`` taken apart at its top-level commas: name -> as it was asked for."""
+    """``fields``, split at its top-level commas: name -> the field's text."""
     parts, depth = [""], 0
     for character in text:
         depth += (character in "({") - (character in ")}")
@@ -566,7 +566,7 @@ def _fields(text: str, known: Collection[str], node: str) -> dict[str, str]:
 
 
 def _end(day: date) -> datetime:
-    """The end of a Pacific day, which is what ``end_time`` bears: 07:00 or 08:00 UTC."""
+    """The end of a Pacific day, as in ``end_time``: 07:00 or 08:00 UTC."""
     return datetime.combine(day + timedelta(days=1), time(), PACIFIC).astimezone(UTC)
 
 
@@ -595,14 +595,14 @@ def _timestamp(moment: datetime) -> str:
 def serve(
     world: World, *, host: str = "127.0.0.1", port: int = 0, latency: float = 0.0
 ) -> Iterator[GraphApi]:
-    """Serve ``world`` alone from a thread; ``latency`` is the seconds that each answer takes at least."""
+    """Serve only ``world``, from a thread; ``latency`` is the least seconds that each answer takes."""
     api = GraphApi(world, latency)
     with serving.listen(api.application(), host=host, port=port) as api.url:
         yield api
 
 
 def main() -> None:
-    """Serve from a process of its own until it is told to end."""
+    """Serve from this process until a signal stops it."""
     from include.sandbox.stand_ins.facebook.demo import demo_world
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,7 +1,7 @@
-"""Made-up Facebook pages: figures and posts that are the same whenever they are asked for.
+"""Made-up Facebook pages: their figures and posts are the same each time.
 
-Nothing is stored. Every figure is derived from what it is about, so any date of any page has one, and
-a test can compute what the warehouse must hold.
+Nothing is stored. Every figure is computed from its page, metric and date, so any date of any page has one,
+and a test can compute what the warehouse must hold.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAGE_METRICS = {
     },
 }
 
-#: Meta's lifetime metrics of a post, with a typical size once it is old.
+#: Meta's lifetime metrics of a post, with the typical size for an old post.
 POST_METRICS = {
     "post_media_view": 900,
     "post_total_media_view_unique": 600,
@@ -44,7 +44,7 @@ POST_METRICS = {
     "post_reactions_by_type_total": 60,
 }
 
-#: Meta's lifetime metrics of a video, which only a bare video id has.
+#: Meta's lifetime metrics of a video. Only a bare video id has them.
 VIDEO_METRICS = {
     "total_video_impressions": 500,
     "total_video_views": 300,
@@ -78,11 +78,11 @@ FAULT_KINDS = {
     "foreign_next": "a listing leads to another host",
 }
 
-#: How bare ids begin, by kind, for those kinds that the API knows by them.
+#: The first digit of bare ids, for the kinds whose bare ids the API knows.
 _TARGETS = {"video": "9", "reel": "9", "story": "8"}
 _KINDS = ("photo", "status", "video", "photo", "reel", "photo", "story", "video")
 _NAMES = ("Bakery {}", "Bookshop {}", "Garden Centre {}", "Museum {}", "Rowing Club {}", "Theatre {}")
-#: What posts say; a post without a message has None.
+#: The texts of posts; a post without a message has None.
 MESSAGES = (
     "New this week: our autumn menu 🍂 Come and taste!",
     "Open until 9 tonight. See you later?",
@@ -96,7 +96,7 @@ MESSAGES = (
 class Page:
     """A Facebook page and the token that its owner gave Postiz.
 
-    ``quota`` is how many calls it bears before it is throttled: without one it never is.
+    ``quota`` is how many calls are allowed before it is throttled. Without one, it never is.
     """
 
     id: str
@@ -120,19 +120,19 @@ class Post:
 
     @property
     def target_id(self) -> str | None:
-        """The bare id of the photo, video or story that the post shows; a mere status shows none."""
+        """The bare id of the photo, video or story in the post; a status has none."""
         if self.kind == "status":
             return None
         return _TARGETS.get(self.kind, "7") + self.id.replace("_", "")
 
     @property
     def video_id(self) -> str | None:
-        """The bare id that videos and reels also go by."""
+        """The bare id that videos and reels also have."""
         return self.target_id if self.kind in ("video", "reel") else None
 
     @property
     def release_id(self) -> str:
-        """What publishing returned, and so what Postiz has: a bare id for videos, reels and stories."""
+        """The id that Postiz got when it published: a bare id for videos, reels and stories."""
         return self.target_id if self.kind in _TARGETS and self.target_id else self.id
 
 
@@ -140,10 +140,10 @@ class Post:
 class Fault(faults.Fault):
     """How the Graph API misbehaves.
 
-    :param minutes: what a throttle says about when access is regained; 0 says nothing.
-    :param limit: the largest listing that ``reduce_data`` lets pass.
-    :param metric: what ``invalid_metric`` refuses.
-    :param post: the id that ``bad_post`` is about; each reel when ``None``.
+    :param minutes: the wait that a throttled answer names; 0 names none.
+    :param limit: the largest listing that ``reduce_data`` allows.
+    :param metric: the metric that ``invalid_metric`` refuses.
+    :param post: the id of the post for ``bad_post``; each reel when ``None``.
     """
 
     KINDS = FAULT_KINDS
@@ -160,11 +160,11 @@ class Fault(faults.Fault):
 
 
 class World:
-    """Pages by id, their figures, and the faults in force.
+    """Pages by id, their figures, and the active faults.
 
-    With an ``app_secret`` each request must bring its proof ("Require App Secret"); without one, a
-    request that brings a proof is refused, as for a token of another app. With an ``app_quota`` the app
-    is throttled after so many calls. ``messages`` are what posts say.
+    With an ``app_secret``, each request must have its proof ("Require App Secret"). Without one, a request
+    with a proof is refused, as for a token of another app. With an ``app_quota``, the app is throttled after
+    so many calls. ``messages`` are the texts of posts.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class World:
 
     @property
     def tokens(self) -> list[str]:
-        """Every page's token: what must not be found anywhere."""
+        """Every page's token. Tests check that none appears anywhere."""
         return [page.token for page in self.pages.values()]
 
     def page_of(self, token: str) -> Page | None:
@@ -196,11 +196,11 @@ class World:
         return self._by_token.get(token)
 
     def is_user_token(self, token: str) -> bool:
-        """Whether the token is valid, but its owner's rather than a page's."""
+        """Whether the token is valid, but belongs to a page's owner, not to a page."""
         return token in self._user_tokens
 
     def restate(self, page_id: str, day: date, percent: int) -> None:
-        """Make a day's flows so many percent of what they were. At 0 the page is quiet and has no posts."""
+        """Set a day's flows to ``percent`` of their usual value. At 0 the page has no posts."""
         self._percent[page_id, day] = percent
 
     def page_value(self, page_id: str, metric: str, day: date) -> int:
@@ -234,14 +234,14 @@ class World:
         if page_id not in self.pages or len(rest) != 9 or not rest.isdigit():
             return None
         try:
-            day = datetime.strptime(rest[:8], "%Y%m%d").date()  # noqa: DTZ007 - a mere date
+            day = datetime.strptime(rest[:8], "%Y%m%d").date()  # noqa: DTZ007 - only a date
         except ValueError:
             return None
         posts = self.posts(page_id, day, day)
         return next((post for post in posts if post_id in (post.id, post.release_id)), None)
 
     def post_value(self, post: Post, metric: str) -> int:
-        """A post's lifetime total now: it grows with age, ever more slowly."""
+        """A post's lifetime total now. It grows more slowly as the post ages."""
         hours = max((self.now() - post.created_at).total_seconds() / 3600, 0)
         final = _LIFETIME.get(metric, 12) * (20 + _number(post.id, metric) % 180) / 100
         return int(final * hours / (hours + 24))
@@ -255,7 +255,7 @@ def make_page(number: int, **overrides: object) -> Page:
 
 
 def user_token(page_id: str) -> str:
-    """The token of the user who owns a page, which a channel may hold by mistake in place of the page's."""
+    """The token of the user who owns a page. A channel may hold it by mistake instead of the page's."""
     return _token("user", page_id)
 
 

@@ -18,7 +18,7 @@ PROVIDER = Provider(
     title="Facebook",
     identifiers=("facebook",),
     account="page",
-    # Meta computes the daily figures of every page for the calendar day there.
+    # Meta computes the daily figures of every page for the calendar day in this zone.
     timezone=ZoneInfo("America/Los_Angeles"),
     final_after_days=2,
     history_days=90,
@@ -49,8 +49,7 @@ PROVIDER = Provider(
             "and grant read_insights and pages_read_engagement."
         ),
         ErrorCode.OBJECT_NOT_FOUND: (
-            "The page is gone, unpublished or merged: "
-            "connect its successor in Postiz, or disable the channel."
+            "The page is gone, unpublished or merged: connect the new one in Postiz, or disable the channel."
         ),
     },
 )

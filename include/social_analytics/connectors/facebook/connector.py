@@ -18,7 +18,7 @@ from include.social_analytics.settings import Settings
 
 
 def connect(settings: Settings) -> FacebookConnector:
-    """The connector on Airflow's connection ``facebook_graph``, or on Meta's own host without one.
+    """The connector for Airflow's connection ``facebook_graph``; without one, for Meta's own host.
 
     :raises JobError: ``config_invalid`` when the connection is not usable.
     """
@@ -26,7 +26,7 @@ def connect(settings: Settings) -> FacebookConnector:
 
 
 def facebook_graph() -> GraphConnection:
-    """Where the API is, by Airflow's connection ``facebook_graph``.
+    """Where the API is, from Airflow's connection ``facebook_graph``.
 
     :raises JobError: ``config_invalid`` when the connection is not usable.
     """
@@ -67,13 +67,13 @@ class FacebookReader:
 
     @property
     def http_calls(self) -> int:
-        """Requests made so far, retries included; true also after a failure."""
+        """Requests made so far, retries included; correct after a failure, too."""
         return self._client.http_calls
 
     def read(self, window: Window) -> Reading:
         """The page's metrics and posts.
 
-        :raises JobError: classified; nothing else is raised for what the API or network does.
+        :raises JobError: for every failure of the API or the network.
         """
         insights = read_insights(self._client, self._page_id, window)
         posts = read_posts(self._client, self._page_id, window)
@@ -90,7 +90,7 @@ class FacebookReader:
 
 
 def _statuses(window: Window, insights: Mapping[str, Mapping[date, Decimal | None]]) -> dict[date, DayStatus]:
-    """A page too small for insights has no series at all. A day that no series has is not published yet."""
+    """A page too small for insights has no series at all. A day in no series is not published yet."""
     if not insights:
         return dict.fromkeys(window.days, DayStatus.NO_DATA)
     published = {day for values in insights.values() for day in values}

@@ -41,9 +41,9 @@ class PageInsights:
 def read_insights(client: GraphClient, page_id: str, window: Window) -> PageInsights:
     """Every catalogue metric for the window's days: one call, unless the API refuses a metric.
 
-    One metric that the API no longer has fails the whole call, so then each is asked for alone.
+    If one metric no longer exists, the API refuses the whole call. Then there is one call per metric.
 
-    :raises JobError: ``request_invalid`` when it refuses every single one, else what a request raises.
+    :raises JobError: ``request_invalid`` when it refuses every metric, else what a request raises.
     """
     try:
         return PageInsights(_request(client, page_id, window, tuple(SOURCES)))
@@ -82,12 +82,12 @@ def _request(client: GraphClient, page_id: str, window: Window, sources: Sequenc
         since=max(since, until - MAX_RANGE),
         until=until,
     )
-    # paging.next is always there and walks into the future: never followed.
+    # Never follow paging.next: it is always there, and leads into the future.
     return _parse(items_of(body), window)
 
 
 def _parse(items: list[object], window: Window) -> Series:
-    """The values under the day they are about: the one before the Pacific date of ``end_time``."""
+    """The values by day. A value's day is the day before the Pacific date of its ``end_time``."""
     series: Series = {}
     wanted = frozenset(window.days)
     for item in objects(items):

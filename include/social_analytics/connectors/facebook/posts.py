@@ -33,7 +33,7 @@ FIELDS_WITH_INSIGHTS = f"{FIELDS},insights.metric({','.join(SOURCES)})"
 
 #: Facebook's own limit for a post.
 MAX_MESSAGE_LENGTH = 63_206
-#: What the API may say about one post while the page itself is fine.
+#: Errors that the API may give for one post while the page is fine.
 _ABOUT_ONE_POST = frozenset(
     {ErrorCode.REQUEST_INVALID, ErrorCode.OBJECT_NOT_FOUND, ErrorCode.PERMISSION_MISSING}
 )
@@ -63,12 +63,12 @@ class _Post:
 def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
     """The posts of the window, with their totals as they stand now: one call per 100 posts.
 
-    One post without insights (a story, a reel), or a metric that the API no longer has, fails the
-    listing that asks for both. Then the posts are listed alone, and each is asked for its insights.
+    If one post has no insights (a story, a reel), or one metric no longer exists, the API refuses a listing
+    with insights. Then the posts are listed without insights, and one call per post asks for its insights.
 
     :raises JobError: what a request raises, unless it is about one post only.
     """
-    # Settings may look back further for metrics than for posts; counting posts needs them all.
+    # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
     first = min(window.first_post_day, window.days[0])
     path = (page_id, "published_posts")
     since, until = midnight(first), midnight(window.day + timedelta(days=1))
@@ -135,7 +135,7 @@ def _content(post: _Post, insights: Totals) -> Content:
             **insights,
             "reactions": reactions,
             "comments": amount(at(fields, "comments", "summary", "total_count")),
-            # The one count that the API leaves out when it is zero.
+            # The API leaves out this count when it is zero, and no other.
             "shares": amount(at(fields, "shares", "count")) if "shares" in fields else Decimal(0),
         },
     )
@@ -159,7 +159,7 @@ def _totals(items: list[object], sources: Mapping[str, str]) -> Totals:
 
 
 class _InsightsByPost:
-    """Asks post by post, and remembers which metrics the API refuses for any post."""
+    """Asks post by post, and remembers which metrics the API refuses."""
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client
@@ -175,9 +175,9 @@ class _InsightsByPost:
         )
 
     def totals(self, post_id: str) -> Totals:
-        """What one post's insights say; empty when it has none.
+        """One post's totals from its insights; empty when it has none.
 
-        :raises JobError: for all that is not about this post only.
+        :raises JobError: for errors that are not about this post only.
         """
         if not self._sources:
             return {}
@@ -206,5 +206,5 @@ class _InsightsByPost:
 
 
 def _is_about_a_metric(error: JobError) -> bool:
-    """``(#100) The value must be a valid insights metric``, which names no metric."""
+    """Whether it is ``(#100) The value must be a valid insights metric``, which names no metric."""
     return error.code is ErrorCode.REQUEST_INVALID and "insights metric" in error.reason

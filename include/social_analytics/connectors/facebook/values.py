@@ -1,4 +1,4 @@
-"""The days that Meta books its figures under."""
+"""The days for which Meta counts its figures."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def midnight(day: date) -> int:
 
 
 def pacific_day(instant: datetime) -> date:
-    """The calendar day that Meta books ``instant`` under."""
+    """The calendar day for which Meta counts ``instant``."""
     return instant.astimezone(PACIFIC).date()

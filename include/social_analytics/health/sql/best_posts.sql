@@ -8,7 +8,7 @@ WITH latest AS MATERIALIZED (
     ORDER BY published_at DESC
     LIMIT %(compared)s
 ), counted AS (
-    -- An account that was connected again is another integration with the same posts.
+    -- An account that was connected again is a new integration with the same posts.
     SELECT DISTINCT ON (content_id) latest.*, newest.value, newest.snapshot_date
     FROM latest CROSS JOIN LATERAL (
         -- By the primary key.

@@ -1,11 +1,11 @@
 -- A page of integrations, by name.
 WITH in_state AS (
-    -- Those with a day in the state that is asked for. Each branch but that state's is false for the planner
-    -- before it begins, and costs nothing.
+    -- Integrations with a day in the wanted state. Only that state's branch runs: the planner knows before
+    -- that the others are false, so they cost nothing.
     SELECT integration_id
     FROM analytics.ingest_job
     WHERE %(state)s::text = %(failed)s AND date BETWEEN %(first)s AND %(last)s
-      -- By the index on failures. The planner takes it only for this very literal.
+      -- By the index on failures. The planner uses it only for exactly this literal.
       AND status = 'failed'
     UNION
     SELECT integration_id
@@ -14,7 +14,7 @@ WITH in_state AS (
     WHERE %(state)s::text NOT IN (%(failed)s, %(missing)s) AND date BETWEEN %(first)s AND %(last)s
       AND status = ANY (%(statuses)s)
     UNION
-    -- Fewer jobs than days since it is known.
+    -- Fewer jobs than days on which the integration was known.
     SELECT integration_id
     FROM analytics.integration
     LEFT JOIN (
@@ -31,7 +31,7 @@ WITH in_state AS (
 )
 SELECT integration_id AS id, integration.name, organization_id, provider, first_day,
     CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day,
-    -- Looked up last, for the page's rows alone.
+    -- Looked up last, only for the page's rows.
     coalesce(
         (SELECT name FROM analytics.organization
          WHERE organization.organization_id = integration.organization_id),

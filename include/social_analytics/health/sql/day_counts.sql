@@ -1,5 +1,5 @@
--- Each day's jobs by status and error, beside how many integrations were known then. A day without jobs has
--- one row.
+-- Each day's jobs by status and error, with the number of integrations that were known then. A day without
+-- jobs has one row.
 WITH changes AS MATERIALIZED (
     -- An integration is known from the first day that it was listed for. Once inactive, it is known until the
     -- last one.

@@ -1,10 +1,10 @@
--- The integrations with a failed day, each by its latest failure. The longest failing come first. Of each
--- provider and error there are at most "most" rows, and each row has the counts of all of them.
+-- The integrations with a failed day, each with its latest failure. The longest failing come first. Each
+-- provider and error has at most "most" rows, and each row has the counts of all of them.
 WITH failed AS (
     SELECT integration_id, min(date) AS since, array_agg(date ORDER BY date) AS days,
         (array_agg(job_id ORDER BY date DESC))[1] AS latest
     FROM analytics.ingest_job
-    -- By the index on failures. The planner takes it only for this very literal.
+    -- By the index on failures. The planner uses it only for exactly this literal.
     WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
       AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
@@ -13,8 +13,8 @@ WITH failed AS (
     SELECT failed.*, job.date, job.organization_id, job.provider, job.reason, job.trace_id, job.map_index,
         job.dag_run_id AS run_id,
         CASE WHEN EXISTS (
-            -- It works again when a later day settled well, looked for from the last one back. By the primary
-            -- key: the ids of an integration's jobs differ in the day at their end alone (jobs.py).
+            -- It works again if a later day settled well. The search goes back from the last day, by the
+            -- primary key: the ids of an integration's jobs differ only in the day at their end (jobs.py).
             SELECT
             FROM generate_series(%(last)s::date, job.date + 1, interval '-1 day') AS later (day)
             JOIN analytics.ingest_job AS later_job

@@ -1,4 +1,4 @@
--- Whether the tables of this version are there: not before its first run.
+-- Whether the tables of this version exist: its first run makes them.
 SELECT count(*) = 2 AS is_true
 FROM pg_class
 WHERE relnamespace = to_regnamespace('analytics') AND relname IN ('integration', 'organization')

@@ -1,5 +1,5 @@
--- What a run, or one beside it, has done of what it listed. A row that is queued again still has the time of
--- its earlier start.
+-- How much of what a run listed is done, by it or by another run. A row that is queued again still has the
+-- time of its earlier start.
 SELECT count(*) AS all, count(*) FILTER (WHERE done) AS done,
     count(*) FILTER (WHERE done AND status = %(failed)s) AS failed
 -- By the index on date.

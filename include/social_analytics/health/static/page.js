@@ -110,7 +110,7 @@ function readAddress() {
     if (!field || document.activeElement === field) continue;
     const before = field.value;
     field.value = value;
-    // A value that is no choice, such as an organization that is gone, would leave none chosen.
+    // If the value is not in the list, such as an organization that is gone, keep the choice before.
     if (field.value !== value) field.value = before;
   }
   load(current);
@@ -217,7 +217,7 @@ function legend() {
 
 /* Needs attention */
 
-// A frame may not open a dialog, so the button itself asks for a second click, for a few seconds.
+// A frame may not open a dialog. So the button itself asks for a second click, within a few seconds.
 function button(label, question, action) {
   let waiting;
   const pressed = async () => {
@@ -259,7 +259,7 @@ async function startBackfill(backfill) {
     dag_id: overview.dag_id, from_date: `${backfill.first}T00:00:00Z`, to_date: `${backfill.last}T00:00:00Z`,
     reprocess_behavior: "completed", dag_run_conf: {},
   });
-  return `A backfill from ${longDay(backfill.first)} to ${longDay(backfill.last)} has begun.`;
+  return `A backfill from ${longDay(backfill.first)} to ${longDay(backfill.last)} has started.`;
 }
 
 // Consecutive days as "from – to". A line breaks between two spans only.
@@ -280,7 +280,7 @@ function failureRow(one) {
     cell("Since", longDay(one.since)),
     cell("Days missing", `${spans(one.days)} (${number(one.days.length)})`),
     cell("Reason", one.reason ?? "–", one.trace_id ? el("div", { class: "faint" }, `Trace ${one.trace_id}`) : null),
-    cell("Do", el("div", { class: "actions" },
+    cell("Actions", el("div", { class: "actions" },
       el("a", { href: ROOT + one.log_url, "data-out": "", "aria-label": `Log of ${one.name}` }, "Log"),
       one.map_index === null ? null : button("Run again", "Really run again?", () => runAgain(one)))));
 }
@@ -290,7 +290,7 @@ function failureGroup(group) {
   return el("article", { class: "card" },
     el("h2", {}, [`${group.heading} (${number(count)})`, providersOf(group.providers)].filter(Boolean).join(", ")),
     el("p", {}, el("strong", {}, `${group.resolver}: `), group.advice),
-    listOf(group.heading, ["Channel", "Since", "Days missing", "Reason", "Do"].map((head) => headCell(head)),
+    listOf(group.heading, ["Channel", "Since", "Days missing", "Reason", "Actions"].map((head) => headCell(head)),
       group.integrations.map(failureRow)),
     group.more ? el("p", { class: "faint" }, `And ${number(group.more)} more.`) : null);
 }
@@ -298,9 +298,9 @@ function failureGroup(group) {
 function backfillCard(backfill) {
   return el("article", { class: "card" },
     el("h2", {}, "Fill the gap"),
-    el("p", {}, `From ${longDay(backfill.first)} to ${longDay(backfill.last)}, without what only the channels' owners can resolve. `,
+    el("p", {}, `From ${longDay(backfill.first)} to ${longDay(backfill.last)}, without failures that only the channels' owners can resolve. `,
       "Days that are complete are read again. Their figures stay as they are or become more exact."),
-    // Lines break between options only.
+    // Lines break only between options.
     el("code", {}, ...backfill.command.split(/(?= --)/).map((option) => el("span", {}, option))),
     button("Start this backfill", "Really start it?", () => startBackfill(backfill)));
 }
@@ -356,7 +356,7 @@ function chart(metric, days) {
 function changeOf(metric) {
   if (metric.change !== null) {
     const arrow = metric.change > 0 ? "▲ +" : metric.change < 0 ? "▼ −" : "= ";
-    return `${arrow}${Math.abs(metric.change * 100).toFixed(1)} % against the period before (${number(metric.previous)})`;
+    return `${arrow}${Math.abs(metric.change * 100).toFixed(1)} % compared with the period before (${number(metric.previous)})`;
   }
   if (metric.total === null) return "No figures.";
   if (!metric.total_is_complete) return "Some days are incomplete, so no change is shown.";
@@ -387,7 +387,7 @@ function postsCard(best) {
     ...best.metrics.map((metric) => headCell(metric.label, { class: "figure" }))];
   return el("article", { class: "card" },
     el("h2", {}, "Best posts"),
-    el("p", { class: "faint" }, `By ${best.ranked_by.label.toLowerCase()} so far, of those published in the period. `, best.note),
+    el("p", { class: "faint" }, `Posts published in the period, ranked by ${best.ranked_by.label.toLowerCase()} so far. `, best.note),
     best.posts.length
       ? listOf("Best posts", heads, best.posts.map((one) => postRow(one, best.metrics)))
       : el("p", {}, "None."));
@@ -403,7 +403,7 @@ async function trends() {
 
 /* Progress */
 
-// A backfill queues all of its days at once. The schedule makes a day's run when one of the runs has ended.
+// A backfill queues all its days at once. The schedule makes the next day's run only when a run has ended.
 const KINDS = { scheduled: "Catching up", backfill: "Backfill", manual: "" };
 const PACE = 4000, PACE_OF_TROUBLE = 30000;
 let turn = 0, quiet = 0;
@@ -495,7 +495,7 @@ function statusOf(latest) {
   const counts = [`${number(count.stored)} of ${number(sumOf(count))} stored`, ...rest].join(", ");
   const newest = overview.newest_complete_day;
   const complete = newest === latest.day;
-  const owners = count.failed && complete ? " except for what only the channels' owners can resolve" : "";
+  const owners = count.failed && complete ? " except for failures that only the channels' owners can resolve" : "";
   const before = newest ? ` Newest complete day: ${longDay(newest)}.` : " No day of the last two weeks is complete.";
   return `${complete ? "✓" : "✕"} ${longDay(latest.day)} is ${complete ? "complete" : "not complete"}${owners}: ${counts}.`
     + (complete ? "" : before);

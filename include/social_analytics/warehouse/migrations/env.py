@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import text
 
 connection = context.config.attributes["connection"]
-# Asked first: CREATE SCHEMA IF NOT EXISTS wants the right to create even when there is nothing to do.
+# CREATE SCHEMA IF NOT EXISTS needs the right to create even if the schema exists. So check first.
 if connection.scalar(text("SELECT to_regnamespace('analytics')")) is None:
     connection.execute(text("CREATE SCHEMA analytics"))
 context.configure(connection=connection, version_table_schema="analytics")

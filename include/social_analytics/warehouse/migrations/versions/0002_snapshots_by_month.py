@@ -34,5 +34,5 @@ DROP TABLE analytics.content_metric_snapshot_unpartitioned;
 
 
 def upgrade() -> None:
-    """Move what is there into its months."""
+    """Move the existing rows into partitions."""
     op.execute(PARTITIONED)

@@ -1,4 +1,4 @@
-"""What the health page shows and the daily job alone did not need: names, and where a job's log is."""
+"""What only the health page needs: names, and where a job's log is."""
 
 from alembic import op
 

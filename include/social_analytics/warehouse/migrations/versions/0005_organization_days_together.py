@@ -1,4 +1,4 @@
-"""An organization's figures of a day beside one another: the aggregate replaces them all in one place."""
+"""Keeps an organization's figures of a day next to each other: the aggregate replaces them together."""
 
 from alembic import op
 
@@ -13,5 +13,5 @@ ALTER TABLE analytics.organization_daily
 
 
 def upgrade() -> None:
-    """Order the key anew; 3 million rows take some seconds."""
+    """Rebuild the primary key; 3 million rows take some seconds."""
     op.execute(KEY)

@@ -1,4 +1,4 @@
-"""Whose a job is: the task that claimed it, and the account that it reads."""
+"""The task that claimed a job, and the account that the job reads."""
 
 from alembic import op
 
@@ -17,5 +17,5 @@ COMMENT ON COLUMN analytics.ingest_job.account_id IS
 
 
 def upgrade() -> None:
-    """Add them; nobody knows them of what is there."""
+    """Add the columns; they are null in existing rows."""
     op.execute(COLUMNS)

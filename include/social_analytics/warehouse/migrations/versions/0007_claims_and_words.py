@@ -1,4 +1,4 @@
-"""Who owns a job in one column, and providers' error codes as words: YouTube's are no numbers."""
+"""The owner of a job in one column, and providers' error codes as text: YouTube's are not numbers."""
 
 from alembic import op
 
@@ -22,5 +22,5 @@ COMMENT ON COLUMN analytics.ingest_job.observed_at IS
 
 
 def upgrade() -> None:
-    """Change them; what they hold stays."""
+    """Change the columns; their values stay."""
     op.execute(COLUMNS)
