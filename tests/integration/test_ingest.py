@@ -326,7 +326,7 @@ def post_with(**fields: object) -> Content:
 def test_whatever_one_channel_brings_the_others_of_its_batch_are_stored(bench, misbehave):
     odd = Odd(bench.connector, bench.jobs[1].integration.id, misbehave)
     bench.ingester = replace(bench.ingester, connector=lambda _: odd)
-    with pytest.raises(JobError, match="1 of 3 integrations failed: 1 unexpected"):
+    with pytest.raises(JobError, match="1 of 3 channels failed: 1 unexpected"):
         bench.ingest()
     assert [state[:2] for state in bench.states()] == [
         ("succeeded", None),
@@ -340,7 +340,7 @@ def test_a_connection_that_cannot_be_used_is_each_jobs_own_failure(bench):
         raise JobError(ErrorCode.CONFIG_INVALID, "The connection is wrong.")
 
     bench.ingester = replace(bench.ingester, connector=connect)
-    with pytest.raises(JobError, match="3 of 3 integrations failed: 3 config_invalid"):
+    with pytest.raises(JobError, match="3 of 3 channels failed: 3 config_invalid"):
         bench.ingest()
     assert [state[:2] for state in bench.states()] == [("failed", "config_invalid")] * 3
 
