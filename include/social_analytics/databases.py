@@ -59,6 +59,7 @@ _REFUSED_FOR_GOOD = (
     "invalid connection option",
     "for connection option",
     "invalid port number",
+    ' value: "',
     "no password supplied",
     "certificate verify failed",
     "server certificate for",
@@ -193,12 +194,13 @@ def _open_postgres(conn_id: str, **parameters: object) -> Iterator[Database]:
         )
     # Everything is read and written as UTF-8, whatever the database's own encoding.
     extra = parameters | known.extra_dejson | {"client_encoding": "UTF8"}
-    extra.pop("cursor", None)
+    for ours in ("cursor", "prepare_threshold"):
+        extra.pop(ours, None)
     known.extra = json.dumps(extra)
     try:
         with translated_errors(conn_id):
             opened = PostgresHook(connection=known).get_conn()
-    except (TypeError, ValueError, AttributeError) as error:
+    except (psycopg.ProgrammingError, TypeError, ValueError, AttributeError) as error:
         raise JobError(
             ErrorCode.CONFIG_INVALID,
             f"The extra of the Airflow connection {conn_id!r} cannot be used: {error}",

@@ -127,7 +127,7 @@ def test_names_and_reasons_that_a_database_cannot_hold_end_no_batch(postgres, mo
 def test_several_writers_make_a_month_once_whatever_the_default_isolation(postgres, monkeypatch):
     with database(postgres, "", "default_transaction_isolation TO 'repeatable read'") as name:
         monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", postgres.airflow_connection(name))
-        together, failures = Barrier(4), []
+        together, failures = Barrier(4, timeout=30), []
 
         def run() -> None:
             try:
@@ -157,7 +157,7 @@ def test_rows_are_tuples_whatever_cursor_the_connection_names(
 
 @pytest.mark.parametrize(
     "extra",
-    [{"prepare_threshold": "often"}, {"connect_timeout": "soon"}, {"sslmode": "perhaps"}, {"colour": 1}],
+    [{"autocommit": [], "context": 1}, {"connect_timeout": "soon"}, {"sslmode": "perhaps"}, {"colour": 1}],
 )
 def test_an_extra_that_cannot_be_used_is_a_configuration_error(
     postgres, monkeypatch, analytics_database, extra

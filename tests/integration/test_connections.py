@@ -99,6 +99,7 @@ class Locked(BaseSecretsBackend):
 
 
 def test_a_store_of_secrets_that_is_down_is_never_taken_for_a_missing_connection(monkeypatch):
+    monkeypatch.setattr("airflow.sdk.configuration._secrets_backend_cache", {})  # of this process
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Locked")
     monkeypatch.setenv("AIRFLOW__WORKERS__SECRETS_BACKEND", f"{__name__}.Locked")
     with pytest.raises(JobError) as refused:

@@ -73,7 +73,7 @@ def test_migrating_with_a_pool_of_one_ends(postgres: EmbeddedPostgres, monkeypat
 
 def test_several_processes_can_migrate_at_once(pooler: PgBouncer, monkeypatch, empty: str):
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", pooler.airflow_connection(empty))
-    together = Barrier(4)
+    together = Barrier(4, timeout=30)
 
     def opened(_: int) -> tuple[int]:
         together.wait()

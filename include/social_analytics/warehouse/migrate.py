@@ -12,6 +12,11 @@ from include.social_analytics.errors import ErrorCode, JobError
 HEAD = "0007"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
+_IS_THERE = """
+SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = 'analytics' AND relname = 'alembic_version'
+"""
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate', 0))"
 
 
@@ -34,8 +39,7 @@ def migrate(analytics: Database) -> None:
 
 def _revision(analytics: Database) -> str | None:
     with analytics.transaction():
-        found = analytics.execute("SELECT to_regclass('analytics.alembic_version') IS NOT NULL").fetchone()
-        if not found or not found[0]:
+        if analytics.execute(_IS_THERE).fetchone() is None:
             return None
         row = analytics.execute("SELECT version_num FROM analytics.alembic_version").fetchone()
         return row[0] if row else None
