@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from include.social_analytics.airflow_compat import current_context
 from include.social_analytics.days import day_of_run
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 
@@ -39,6 +40,7 @@ def current_run(settings: Settings) -> Run:
     """
     context = current_context()
     dag_run, params = context["dag_run"], context["params"]
+    _require_overrides(dag_run.conf or {}, params)
     day = day_of_run(
         run_type=dag_run.run_type,
         logical_date=dag_run.logical_date,
@@ -56,3 +58,17 @@ def current_run(settings: Settings) -> Run:
         organization_id=params.get("organization_id"),
         integration_ids=tuple(ids) if ids is not None else None,
     )
+
+
+def _require_overrides(conf: Mapping[str, object], params: Mapping[str, object]) -> None:
+    """Refuse a run whose configuration Airflow has not merged into its params.
+
+    :raises JobError: ``config_invalid``.
+    """
+    dropped = [name for name in params if conf.get(name, params[name]) != params[name]]
+    if dropped:
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"Airflow ignores what the run was given ({', '.join(dropped)}): "
+            "set [core] dag_run_conf_overrides_params to True.",
+        )

@@ -197,17 +197,29 @@ SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
 """
 
+_OPEN_RUNS: LiteralString = """
+SELECT DISTINCT dag_run_id
+FROM analytics.ingest_job
+WHERE date BETWEEN %s AND %s AND status = ANY (%s)
+"""
+
+#: Why a job failed whose run was marked as ended by hand, or was deleted.
+RUN_ENDED = "Its run ended, or was deleted, before it read this channel: run the day again."
+
 # A killed task and a deleted run leave jobs that are running or queued. Every task has ended within a day.
 # A job that waited for quota keeps that reason.
 _SETTLE: LiteralString = """
 UPDATE analytics.ingest_job AS job
 SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
-    error_code = coalesce(error_code, %(error_code)s), reason = coalesce(reason, %(reason)s)
+    error_code = coalesce(error_code, %(error_code)s),
+    reason = coalesce(
+        reason, CASE WHEN dag_run_id = ANY (%(ended_runs)s) THEN %(run_ended)s ELSE %(reason)s END
+    )
 FROM (
     SELECT job_id
     FROM analytics.ingest_job
     WHERE date BETWEEN %(first)s AND %(last)s AND status IN ('queued', 'running')
-      AND (dag_run_id = %(dag_run_id)s
+      AND (dag_run_id = %(dag_run_id)s OR dag_run_id = ANY (%(ended_runs)s)
            OR greatest(queued_at, observed_at) < clock_timestamp() - interval '1 day')
     -- In the order in which jobs are queued, so that no deadlock is possible.
     ORDER BY integration_id, date
@@ -405,10 +417,18 @@ def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
-def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int:
+def open_runs(analytics: Database, first: date, last: date) -> list[str]:
+    """The ids of the runs to which these days' jobs belong that have not ended."""
+    return [run_id for (run_id,) in analytics.execute(_OPEN_RUNS, [first, last, list(OPEN)])]
+
+
+def settle(
+    analytics: Database, first: date, last: date, dag_run_id: str, ended_runs: Sequence[str] = ()
+) -> int:
     """Fail jobs of these days that have not ended although their task has; returns how many.
 
     :param dag_run_id: a run whose ingest tasks have all ended.
+    :param ended_runs: other runs that have ended: marked so by hand, or deleted.
     """
     error = JobError(
         ErrorCode.UNEXPECTED,
@@ -420,9 +440,11 @@ def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int
             "first": first,
             "last": last,
             "dag_run_id": dag_run_id,
+            "ended_runs": list(ended_runs),
             "error_class": error.error_class,
             "error_code": error.code,
             "reason": error.reason,
+            "run_ended": RUN_ENDED,
         },
     ).rowcount
 
