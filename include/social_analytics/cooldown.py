@@ -6,13 +6,15 @@ import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 
 from include.social_analytics.airflow_compat import find_connection
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     # Importing redis takes longer than a channel's calls, and only the connection analytics_redis needs it.
     from redis import Redis
 
@@ -107,19 +109,51 @@ def cooldown_key(provider: str, conn_id: str, host: str | None) -> str:
 def shared_cooldown(provider: str, conn_id: str, base_url: str) -> Cooldown:
     """A cooldown of all workers if the connection ``analytics_redis`` exists; else of this process.
 
+    Redis is optional: whatever is wrong with it, ingestion goes on.
+
     :param conn_id: the provider's connection, which identifies the app.
+    :raises JobError: ``config_invalid`` when Airflow cannot read the connection ``analytics_redis``.
     """
-    if find_connection(ANALYTICS_REDIS) is None:
+    known = find_connection(ANALYTICS_REDIS)
+    if known is None:
         return LocalCooldown()
-    from airflow.providers.redis.hooks.redis import RedisHook
+    key = cooldown_key(provider, conn_id, urlsplit(base_url).hostname)
+    try:
+        return RedisCooldown(_client_of(known), key)
+    except Exception as error:
+        log.warning("shared cooldown not usable", key=key, error=type(error).__name__, reason=str(error))
+        return LocalCooldown()
+
+
+def _client_of(known: Connection) -> Redis:
+    """A client for the connection. The client of a cluster connects at once, the other one on first use.
+
+    Airflow's ``RedisHook`` needs a port, and overlooks the database and TLS of a URI such as
+    ``rediss://host/1``. The extra means the same here as there: ``db``, ``ssl``, ``ssl_…``, ``cluster``.
+    """
+    from redis import Redis, RedisCluster
     from redis.backoff import NoBackoff
+    from redis.connection import to_bool
     from redis.retry import Retry
 
-    client = RedisHook(redis_conn_id=ANALYTICS_REDIS).get_conn()  # type: ignore[no-untyped-call]
-    # The hook sets no timeouts, and the client is asked before each request. No connection is open yet.
-    client.connection_pool.connection_kwargs.update(
-        socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-    )
-    # One retry, in case the connection is stale.
-    client.set_retry(Retry(NoBackoff(), 1))
-    return RedisCooldown(client, cooldown_key(provider, conn_id, urlsplit(base_url).hostname))
+    extra = known.extra_dejson
+    is_tls = known.conn_type == "rediss" or to_bool(extra.get("ssl"))
+    # In the URL, redis turns each option's text into the option's type.
+    tls = {
+        name: value for name, value in extra.items() if name.startswith("ssl_") and value not in (None, "")
+    }
+    how: dict[str, Any] = {
+        "url": f"rediss://?{urlencode(tls)}" if is_tls else "redis://",
+        "host": known.host or "localhost",
+        "port": known.port or 6379,
+        "username": known.login or None,
+        "password": known.password or None,
+        # It is asked before each request.
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
+        # One retry, in case the connection is stale.
+        "retry": Retry(NoBackoff(), 1),
+    }
+    if to_bool(extra.get("cluster")):
+        return RedisCluster.from_url(**how)
+    return Redis.from_url(**how, db=int(extra.get("db") or known.schema or 0))
