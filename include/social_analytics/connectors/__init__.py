@@ -62,6 +62,11 @@ def lookback_days(settings: Settings) -> int:
     return max(provider.lookback_days(settings) for provider in providers().values())
 
 
+def two_step_identifiers() -> list[str]:
+    """Each ``providerIdentifier`` of Postiz whose channel is connected in two steps."""
+    return [one for provider in providers().values() for one in provider.two_step_identifiers]
+
+
 def names_by_identifier() -> dict[str, str]:
     """Postiz's ``providerIdentifier`` -> the provider's name."""
     return {
