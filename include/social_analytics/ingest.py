@@ -196,20 +196,16 @@ class Ingester:
 
     def _store(self, started: _Started, reading: Reading) -> None:
         job = started.job
-        releases = {
-            alias: content.content_id
-            for content in reading.content
-            for alias in (*content.also_known_as, content.content_id)
-        }
+        names = {name for one in reading.content for name in (one.content_id, *one.also_known_as)}
         with self.postiz_db.transaction():
-            found = postiz.published_posts(self.postiz_db, job.integration.id, list(releases))
+            found = postiz.published_posts(self.postiz_db, job.integration.id, sorted(names))
         try:
             stored = writer.store(
                 self.analytics_db,
                 started.start,
                 reading,
                 http_calls=started.reader.http_calls,
-                postiz_posts={releases[release_id]: post_id for release_id, post_id in found.items()},
+                postiz_posts=found,
             )
         except psycopg.Error as error:
             # The database works, but refuses these values: only this job fails.
