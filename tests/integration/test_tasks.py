@@ -88,6 +88,39 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
     return start
 
 
+@pytest.fixture
+def outbox(monkeypatch) -> list[tuple[str, str]]:
+    """The alerts that are sent."""
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    return Outbox.sent
+
+
+@pytest.fixture
+def gauges(monkeypatch) -> dict[str, float]:
+    """The latest value of each gauge."""
+    told: dict[str, float] = {}
+    monkeypatch.setattr(
+        telemetry.stats, "gauge", lambda name, value, **_: told.update({name.split(".", 1)[1]: value})
+    )
+    return told
+
+
+@pytest.mark.parametrize("run_type", ["manual", "backfill"])
+@pytest.mark.parametrize("given", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
+@pytest.mark.parametrize("field", ["organization_id", "integration_ids"])
+def test_an_id_that_postgres_cannot_hold_is_bad_input_and_is_not_retried(batch, run, field, given, run_type):
+    run.run_type = run_type
+    params = {field: [given] if field == "integration_ids" else given}
+    with (
+        set_current_context({"dag_run": run, "params": params}),
+        pytest.raises(AirflowFailException, match="config_invalid") as refused,
+    ):
+        list_active_integrations()
+    assert f"{field} has an id that cannot exist: {given!r}." in str(refused.value)
+
+
 def attempts(bench: Bench) -> list[int]:
     return [attempts for _, _, attempts in bench.states()]
 
