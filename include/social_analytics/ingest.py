@@ -38,8 +38,9 @@ CONCURRENCY = 8
 #: (Airflow 3.3: "finished with state success, but the task instance's state attribute is queued").
 SHORTEST_WAIT_FOR_QUOTA = timedelta(seconds=15)
 
-#: A job that has waited this long for quota in one run fails.
-LONGEST_WAIT_FOR_QUOTA = timedelta(hours=6)
+#: A job that has waited this long for quota in one run fails. The run's other channels wait with it for their
+#: aggregate, and the look-back of the next days brings its figures in.
+LONGEST_WAIT_FOR_QUOTA = timedelta(hours=2)
 
 
 class ThrottledError(Exception):

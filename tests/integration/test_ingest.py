@@ -89,12 +89,12 @@ def test_a_throttled_job_is_queued_and_says_when_it_is_due(bench):
     assert bench.ingest(redo_all=False) == {"succeeded": 3}
 
 
-def test_a_job_that_waits_six_hours_for_quota_fails(bench):
+def test_a_job_that_waits_two_hours_for_quota_fails(bench):
     bench.fault(0, "page_throttled", minutes=19)
     with pytest.raises(ThrottledError):
         bench.ingest()
     bench.analytics.execute(
-        "UPDATE analytics.ingest_job SET started_at = started_at - interval '5 hours 45 minutes'"
+        "UPDATE analytics.ingest_job SET started_at = started_at - interval '1 hour 45 minutes'"
         " WHERE error_code = 'rate_limited'"
     )
     with pytest.raises(JobError) as failure:

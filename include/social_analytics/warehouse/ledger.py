@@ -141,6 +141,22 @@ _CLAIM: LiteralString = f"""
 WHERE %(force)s OR job.claimed_by IS DISTINCT FROM excluded.claimed_by
 """
 
+# Two runs of a day that both wait for quota take turns. Each start would begin the wait anew, and neither run
+# would end: after the first start of either, the wait goes on.
+_TAKE_OVER_WAIT: LiteralString = """
+UPDATE analytics.ingest_job AS job
+SET claimed_by = %(claimed_by)s, dag_run_id = %(dag_run_id)s
+FROM (
+    SELECT job_id
+    FROM analytics.ingest_job
+    WHERE job_id = ANY (%(job_ids)s) AND status = 'queued' AND error_code = 'rate_limited'
+    -- In the order in which jobs are queued, so that no deadlock is possible.
+    ORDER BY integration_id, date
+    FOR UPDATE
+) AS waiting
+WHERE job.job_id = waiting.job_id
+"""
+
 _START: LiteralString = f"""
 UPDATE analytics.ingest_job AS job
 SET status = 'running', attempts = job.attempts + 1, organization_id = %(organization_id)s,
@@ -259,7 +275,10 @@ def claim(analytics: Database, jobs: Sequence[IngestJob], claim: Claim, *, force
 
     :param force: claim all jobs: the task starts for the first time in the run or since it was cleared.
     """
-    analytics.execute(_CLAIM, _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force})
+    claimed = _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force}
+    if not force:
+        analytics.execute(_TAKE_OVER_WAIT, claimed)
+    analytics.execute(_CLAIM, claimed)
 
 
 def _to_queue(jobs: Sequence[IngestJob], dag_run_id: str) -> dict[str, object]:
