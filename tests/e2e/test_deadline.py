@@ -80,11 +80,17 @@ def test_a_run_that_has_not_begun_by_the_deadline_sends_an_alert(stage, done):
     assert "Its run has not started" in text
 
 
-def test_a_day_without_a_run_sends_an_alert_at_the_deadline(stage, done):
-    """Last in this file: it deletes a run."""
-    stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/scheduled__{DAY - timedelta(days=1)}")
+def test_a_day_run_by_hand_sends_nothing_and_a_day_without_a_run_sends_an_alert(stage, done):
+    """Last in this file: it deletes runs."""
+    day = DAY - timedelta(days=1)
+    stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/scheduled__{day}")
     # At a moment when the day before is the latest due one.
     then = DaySchedule(Settings().timezone, Settings().run_at).run_time(DAY) - timedelta(seconds=1)
-    [(subject, text)] = at_the_deadline(stage, run_after=then.astimezone(UTC).isoformat())
-    assert str(DAY - timedelta(days=1)) in subject
+    run_after = then.astimezone(UTC).isoformat()
+    by_hand = stage.run(date=day.isoformat())
+    assert at_the_deadline(stage, run_after=run_after) == []
+
+    stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/{by_hand.run_id}")
+    [(subject, text)] = at_the_deadline(stage, run_after=run_after)
+    assert str(day) in subject
     assert "It has no run" in text

@@ -255,6 +255,18 @@ GROUP BY status
 ORDER BY status
 """
 
+# A channel without a job that has ended has no run. An integration that is not active any more has no say.
+_RUNS: LiteralString = """
+SELECT DISTINCT job.dag_run_id
+FROM analytics.integration LEFT JOIN (
+    SELECT integration_id, dag_run_id
+    -- By the index on date.
+    FROM analytics.ingest_job
+    WHERE date = %(day)s AND status NOT IN ('queued', 'running')
+) AS job USING (integration_id)
+WHERE is_active AND first_day <= %(day)s
+"""
+
 _STATES: LiteralString = """
 SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls,
        dag_run_id, observed_at
@@ -434,6 +446,15 @@ def newest_complete_day(analytics: Database, provider: str, last: date) -> date 
 def by_status(analytics: Database, day: date) -> dict[str, int]:
     """How many of a day's jobs have each status."""
     return dict(analytics.execute(_BY_STATUS, [day]).fetchall())
+
+
+def runs_that_covered(analytics: Database, day: date) -> set[str]:
+    """The runs in which the day's jobs have ended, by id. Empty if an active integration has no such job.
+
+    It knows the integrations that any run has listed.
+    """
+    found = {run_id for (run_id,) in analytics.execute(_RUNS, {"day": day})}
+    return set() if None in found else found
 
 
 def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:
