@@ -61,7 +61,7 @@ def _group(failures: Sequence[queries.Failure]) -> FailureGroup:
     error_code = failures[0].error_code
     works_again = error_code == WORKS_AGAIN
     code = ErrorCode.named(error_code)
-    resolved_by = ResolvedBy.OPERATOR if works_again else code.resolved_by
+    resolved_by = ResolvedBy.OPERATOR if works_again or failures[0].is_common else code.resolved_by
     # Each provider's rows have the provider's counts.
     counts = {one.provider: one for one in failures}
     listed = [_channel(one) for one in failures[:MOST_LISTED]]
@@ -83,7 +83,7 @@ def _group(failures: Sequence[queries.Failure]) -> FailureGroup:
 def _advice(failure: queries.Failure) -> str:
     if failure.error_code == WORKS_AGAIN:
         return _WORKS_AGAIN_ADVICE
-    return advice_on(failure.provider, ErrorCode.named(failure.error_code))
+    return advice_on(failure.provider, ErrorCode.named(failure.error_code), is_common=failure.is_common)
 
 
 def _channel(failure: queries.Failure) -> FailedChannel:

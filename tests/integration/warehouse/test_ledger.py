@@ -9,7 +9,7 @@ import pytest
 
 from include.social_analytics.connectors.reading import DayStatus
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import integrations, ledger
 from tests.support.readings import DAY, DOWN, REVOKED, Warehouse, before, job, reading
 
 QUOTA = JobError(ErrorCode.RATE_LIMITED, "Too many calls", provider_code="32")
