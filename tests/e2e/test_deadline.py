@@ -84,13 +84,13 @@ def test_a_day_run_by_hand_sends_nothing_and_a_day_without_a_run_sends_an_alert(
     """Last in this file: it deletes runs."""
     day = DAY - timedelta(days=1)
     stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/scheduled__{day}")
-    # At a moment when the day before is the latest due one.
-    then = DaySchedule(Settings().timezone, Settings().run_at).run_time(DAY) - timedelta(seconds=1)
-    run_after = then.astimezone(UTC).isoformat()
+    # At moments when the day before is the latest due one. Airflow names a run after its moment.
+    due = DaySchedule(Settings().timezone, Settings().run_at).run_time(DAY).astimezone(UTC)
+    first, second = ((due - timedelta(seconds=left)).isoformat() for left in (2, 1))
     by_hand = stage.run(date=day.isoformat())
-    assert at_the_deadline(stage, run_after=run_after) == []
+    assert at_the_deadline(stage, run_after=first) == []
 
     stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/{by_hand.run_id}")
-    [(subject, text)] = at_the_deadline(stage, run_after=run_after)
+    [(subject, text)] = at_the_deadline(stage, run_after=second)
     assert str(day) in subject
     assert "It has no run" in text
