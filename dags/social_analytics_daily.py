@@ -11,7 +11,7 @@ organization.
 every provider. The logical date is that day at 00:00 UTC.
 
 **Run a day again.** Any day can be run, cleared or backfilled at any time: a new reading replaces the old.
-A manual run takes the day from `date`, else from a logical date at 00:00 UTC, else the latest day due.
+A manual run takes the day from `date`, else from a logical date at midnight, else the latest day due.
 
 **What fails.** A broken token or a lost permission stops that one channel, with the reason in
 `analytics.ingest_job`. A temporary fault is retried. When a quota is spent, the task waits and uses no try.

@@ -120,7 +120,7 @@ def late(day: date, own_run: RunState, by_status: Mapping[str, int] | None) -> A
     else:
         jobs = "No channel has been listed for it."
     subject = f"Social analytics, {day}: not complete at the deadline"
-    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_root()}/dags/{DAILY_DAG}"
+    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_where(f'dags/{DAILY_DAG}')}"
     return Alert(subject, message, f"late {day}")
 
 
@@ -189,12 +189,16 @@ def _group(code: ErrorCode, advice: str, members: list[Failure]) -> str:
 
 
 def _links(run: Run) -> str:
-    return f"{_page()}\nThe run: {_root()}/dags/{DAILY_DAG}/runs/{quote(run.run_id, safe='')}"
+    return f"{_page()}\nThe run: {_where(f'dags/{DAILY_DAG}/runs/' + quote(run.run_id, safe=''))}"
 
 
 def _page() -> str:
-    return f"What to do: {_root()}/plugin/social-analytics"
+    return f"What to do: {_where('plugin/social-analytics')}"
 
 
-def _root() -> str:
-    return conf.get("api", "base_url", fallback="").rstrip("/")
+def _where(path: str) -> str:
+    """A link into Airflow's UI; where to look there, if Airflow does not know its own address."""
+    root = conf.get("api", "base_url", fallback="").rstrip("/")
+    if "://" not in root:
+        return f"in Airflow's UI, at /{path} (set [api] base_url for a link)"
+    return f"{root}/{path}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -40,6 +40,7 @@ def current_run(settings: Settings) -> Run:
     """
     context = current_context()
     dag_run, params = context["dag_run"], context["params"]
+    _require_overrides(dag_run.conf or {}, params)
     day = day_of_run(
         run_type=dag_run.run_type,
         logical_date=dag_run.logical_date,
@@ -66,3 +67,17 @@ def _require_storable(field: str, given: str | None) -> None:
     """Refuse an id that Postgres cannot hold: it would be a database error, and be retried."""
     if given is not None and not is_storable(given):
         raise JobError(ErrorCode.CONFIG_INVALID, f"{field} has an id that cannot exist: {given!r}.")
+
+
+def _require_overrides(conf: Mapping[str, object], params: Mapping[str, object]) -> None:
+    """Refuse a run whose configuration Airflow has not merged into its params.
+
+    :raises JobError: ``config_invalid``.
+    """
+    dropped = [name for name in params if conf.get(name, params[name]) != params[name]]
+    if dropped:
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"Airflow ignores what the run was given ({', '.join(dropped)}): "
+            "set [core] dag_run_conf_overrides_params to True.",
+        )

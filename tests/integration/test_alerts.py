@@ -64,6 +64,14 @@ def test_one_message_says_what_fails_why_who_resolves_it_and_where_to_look(analy
     assert "/dags/social_analytics_daily/runs/scheduled__2026-11-20" in text
 
 
+def test_without_airflows_address_the_message_says_where_to_look(monkeypatch):
+    assert "The run: in Airflow's UI, at /dags/social_analytics_daily/runs/" in alerts.broken(RUN, "").message
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.org/team/")
+    message = alerts.broken(RUN, "").message
+    assert "\nThe run: https://airflow.example.org/team/dags/social_analytics_daily/runs/" in message
+    assert "What to do: https://airflow.example.org/team/plugin/social-analytics\n" in message
+
+
 def test_a_first_good_run_sends_nothing(analytics, outbox):
     assert not tell(analytics, ALL_WELL)
     assert outbox == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +17,9 @@ from include.social_analytics import telemetry
 from include.social_analytics.batches import Batch, deal_out
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
 from include.social_analytics.days import label_of
-from include.social_analytics.errors import JobError
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.runs import current_run
+from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.tasks.list_integrations import list_active_integrations
@@ -82,6 +84,7 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
             try_number=1,
             max_tries=RETRIES,
             get_task_states=lambda **_: {run.run_id: states},
+            get_dr_count=lambda _, run_ids, states: 0 if run_ids == ["ended"] else 1,
             xcom_pull=lambda **_: [batch],
         )
         context: Any = {"dag_run": run, "params": {}, "ti": ti}
@@ -282,3 +285,37 @@ def test_an_error_code_of_a_later_version_is_reported_and_alerted(bench, ingest,
     [(_, text)] = outbox
     assert "1 with unexpected. Resolved by the Airflow operator" in text
     assert gauges == {"coverage": pytest.approx(2 / 3), "failed_for_owner": 0}
+
+
+def test_the_check_settles_what_runs_that_have_ended_left_open(bench, ingest, check):
+    ingest(1)
+    left = [job.on(DAY - timedelta(days=1)) for job in bench.jobs]
+    for run_id, job in zip(("ended", "under way", "ended"), left, strict=True):
+        ledger.register(bench.analytics, [job], run_id)
+    ledger.start(bench.analytics, left[0], ledger.Claim("ended", 1))
+    check()
+    states = {one.job_id: one for one in ledger.states(bench.analytics, [job.job_id for job in left])}
+    assert [states[job.job_id].status for job in left] == ["failed", "queued", "failed"]
+    assert states[left[0].job_id].reason == ledger.RUN_ENDED
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"date": "2026-11-20"}, {"organization_id": "org-1"}, {"integration_ids": ["a"]}],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_run_whose_configuration_airflow_ignores_is_refused(run, given):
+    # As Airflow merges them with [core] dag_run_conf_overrides_params = False.
+    params = {"date": None, "organization_id": None, "integration_ids": None}
+    run.conf = params | given
+    context: Any = {"dag_run": run, "params": params}
+    with (
+        set_current_context(context),
+        pytest.raises(JobError, match="dag_run_conf_overrides_params") as refusal,
+    ):
+        current_run(Settings())
+    assert refusal.value.code is ErrorCode.CONFIG_INVALID
+    assert next(iter(given)) in refusal.value.reason
+    context["params"] = run.conf
+    with set_current_context(context):
+        assert current_run(Settings()).run_id == "run"

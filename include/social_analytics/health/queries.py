@@ -6,7 +6,7 @@ Every function takes a database that was opened for reading, and whose rows are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -209,11 +209,29 @@ class Failure:
     map_index: int | None
 
 
+def open_runs(analytics: Database, days: Sequence[date]) -> list[str]:
+    """The ids of the runs to which these days' jobs belong that have not ended."""
+    found = _ask(analytics, "open_runs", dict[str, str], days=list(days), open=list(ledger.OPEN))
+    return [one["run_id"] for one in found]
+
+
 def failures(
-    analytics: Database, first: date, last: date, which: Filter, works_again: str, most: int
+    analytics: Database,
+    first: date,
+    last: date,
+    which: Filter,
+    *,
+    open_days: Sequence[date],
+    ended_runs: Collection[str],
+    run_ended: str,
+    works_again: str,
+    most: int,
 ) -> list[Failure]:
     """The integrations with failed days. The one that has failed longest comes first.
 
+    :param open_days: days with jobs that have not ended.
+    :param ended_runs: runs that have ended. Their open jobs are failures.
+    :param run_ended: the code of such a failure.
     :param works_again: replaces the error's code if a later day is stored.
     :param most: the most integrations for one provider and error.
     """
@@ -225,6 +243,10 @@ def failures(
         last=last,
         organization=which.organization,
         provider=which.provider,
+        open_days=list(open_days),
+        open=list(ledger.OPEN),
+        ended_runs=list(ended_runs),
+        run_ended=run_ended,
         works_again=works_again,
         unexpected=ErrorCode.UNEXPECTED,
         most=most,

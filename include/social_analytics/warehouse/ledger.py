@@ -14,6 +14,7 @@ The states of a job, and what moves it from one to the next::
 - ``wait_for_quota``: throttled is not failed. The job is queued again until it is due.
 - ``finish``, ``fail``: the reading has ended.
 - ``recover``: the look-back of a later day has brought the figures in.
+- ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
 - ``settle``: the task ended without a result.
 
 **Who owns a row.** ``claimed_by`` names the task that claimed it, by its run and the first try since the task
@@ -108,10 +109,10 @@ class JobState:
     observed_at: datetime | None
 
 
-_NO_ERROR: LiteralString = """
-error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, reason = NULL,
-trace_id = NULL
+_NO_CODE: LiteralString = """
+error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, trace_id = NULL
 """
+_NO_ERROR: LiteralString = f"{_NO_CODE}, reason = NULL"
 
 # In a fixed order, so that two runs that queue the same jobs cannot deadlock.
 _QUEUED: LiteralString = """
@@ -188,8 +189,15 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
 _FINISH: LiteralString = f"""
 UPDATE analytics.ingest_job
 SET status = %(status)s, http_calls = %(http_calls)s, metric_rows = %(metric_rows)s,
-    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_ERROR}
+    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_CODE}, reason = %(reason)s
 {_OWNED}
+"""
+
+_FILL: LiteralString = """
+UPDATE analytics.ingest_job
+SET reason = NULL
+WHERE job_id = ANY (%(job_ids)s) AND status = 'succeeded' AND reason IS NOT NULL
+  AND observed_at <= %(observed_at)s
 """
 
 _RECOVER: LiteralString = f"""
@@ -205,17 +213,29 @@ SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
 """
 
+_OPEN_RUNS: LiteralString = """
+SELECT DISTINCT dag_run_id
+FROM analytics.ingest_job
+WHERE date BETWEEN %s AND %s AND status = ANY (%s)
+"""
+
+#: Why a job failed whose run was marked as ended by hand, or was deleted.
+RUN_ENDED = "Its run ended, or was deleted, before it read this channel: run the day again."
+
 # A killed task and a deleted run leave jobs that are running or queued. Every task has ended within a day.
 # A job that waited for quota keeps that reason.
 _SETTLE: LiteralString = """
 UPDATE analytics.ingest_job AS job
 SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
-    error_code = coalesce(error_code, %(error_code)s), reason = coalesce(reason, %(reason)s)
+    error_code = coalesce(error_code, %(error_code)s),
+    reason = coalesce(
+        reason, CASE WHEN dag_run_id = ANY (%(ended_runs)s) THEN %(run_ended)s ELSE %(reason)s END
+    )
 FROM (
     SELECT job_id
     FROM analytics.ingest_job
     WHERE date BETWEEN %(first)s AND %(last)s AND status IN ('queued', 'running')
-      AND (dag_run_id = %(dag_run_id)s
+      AND (dag_run_id = %(dag_run_id)s OR dag_run_id = ANY (%(ended_runs)s)
            OR greatest(queued_at, observed_at) < clock_timestamp() - interval '1 day')
     -- In the order in which jobs are queued, so that no deadlock is possible.
     ORDER BY integration_id, date
@@ -435,8 +455,12 @@ def finish(
     http_calls: int,
     metric_rows: int,
     content_rows: int,
+    reason: str | None = None,
 ) -> None:
-    """Record that a reading was stored. Part of the transaction that stores it."""
+    """Record that a reading was stored. Part of the transaction that stores it.
+
+    :param reason: what the reading lacks although the day is stored.
+    """
     analytics.execute(
         _FINISH,
         _owner(start)
@@ -445,7 +469,16 @@ def finish(
             "http_calls": http_calls,
             "metric_rows": metric_rows,
             "content_rows": content_rows,
+            "reason": reason,
         },
+    )
+
+
+def fill(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Clear what readings of earlier days lacked: a full reading has brought these days in again."""
+    analytics.execute(
+        _FILL,
+        {"observed_at": start.observed_at, "job_ids": [start.job.on(day).job_id for day in days]},
     )
 
 
@@ -466,10 +499,18 @@ def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
-def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int:
+def open_runs(analytics: Database, first: date, last: date) -> list[str]:
+    """The ids of the runs to which these days' jobs belong that have not ended."""
+    return [run_id for (run_id,) in analytics.execute(_OPEN_RUNS, [first, last, list(OPEN)])]
+
+
+def settle(
+    analytics: Database, first: date, last: date, dag_run_id: str, ended_runs: Sequence[str] = ()
+) -> int:
     """Fail jobs of these days that have not ended although their task has; returns how many.
 
     :param dag_run_id: a run whose ingest tasks have all ended.
+    :param ended_runs: other runs that have ended: marked so by hand, or deleted.
     """
     error = JobError(
         ErrorCode.UNEXPECTED,
@@ -481,9 +522,11 @@ def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int
             "first": first,
             "last": last,
             "dag_run_id": dag_run_id,
+            "ended_runs": list(ended_runs),
             "error_class": error.error_class,
             "error_code": error.code,
             "reason": error.reason,
+            "run_ended": RUN_ENDED,
         },
     ).rowcount
 

@@ -9,6 +9,7 @@ import pytest
 from include.social_analytics import connectors
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.health import attention
+from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY
 from tests.support.history import ago
 from tests.support.readings import DOWN, reading
@@ -68,6 +69,40 @@ def test_a_later_day_without_figures_counts_as_working_again(history, values):
     history.warehouse.store(history.listed("page", ago(1)), reading(values, day=ago(1), posts=None))
     [group] = history.get("/api/attention")["groups"]
     assert (group["error_code"], group["heading"]) == (attention.WORKS_AGAIN, "Working again")
+
+
+def test_a_job_that_did_not_end_with_its_run_needs_attention(history, ended_runs):
+    history.warehouse.start(history.listed("running", ago(2)), "by hand", map_index=4)
+    ledger.register(history.warehouse.connection, [history.listed("queued", DAY)], "by hand")
+    ledger.register(history.warehouse.connection, [history.listed("other", DAY)], "under way")
+    assert history.get("/api/attention")["groups"] == []
+    ended_runs.add("by hand")
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["heading"], group["resolved_by"]) == ("The run ended early", "operator")
+    assert [(one["id"], one["map_index"]) for one in group["integrations"]] == [
+        ("running", 4),
+        ("queued", None),
+    ]
+    assert answer["backfill"]["first"] == ago(2).isoformat()
+
+
+def test_a_channel_that_failed_before_its_run_ended_is_listed_once(history, ended_runs):
+    history.failed("page", ago(1))
+    history.warehouse.start(history.listed("page", DAY), "by hand")
+    ended_runs.add("by hand")
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], group["integrations"][0]["days"]) == (
+        attention.RUN_ENDED,
+        [ago(1).isoformat(), DAY.isoformat()],
+    )
+
+
+def test_the_page_says_which_setting_is_invalid(history, monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_RUN_AT", "2 am")
+    answer = history.ask.get("/api/overview")
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("SOCIAL_ANALYTICS_RUN_AT must be a time of day such as 02:00")
 
 
 def test_an_earlier_or_unfinished_day_does_not_count_as_working_again(history):

@@ -1,12 +1,21 @@
 -- The integrations with a failed day, each with its latest failure. The longest failing come first. Each
--- provider and error has at most "most" rows, and each row has the counts of all of them.
+-- provider and error has at most "most" rows, and each row has the counts of all of them. A job that has not
+-- ended although its run has is a failure too.
 WITH common AS MATERIALIZED ({common_failures}), failed AS (
     SELECT integration_id, min(date) AS since, array_agg(date ORDER BY date) AS days,
         (array_agg(job_id ORDER BY date DESC))[1] AS latest
-    FROM analytics.ingest_job
-    -- By the index on failures. The planner uses it only for exactly this literal.
-    WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
-      AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
+    FROM (
+        SELECT job_id, integration_id, date, organization_id, provider
+        FROM analytics.ingest_job
+        -- By the index on failures. The planner uses it only for exactly this literal.
+        WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
+        UNION ALL
+        SELECT job_id, integration_id, date, organization_id, provider
+        FROM analytics.ingest_job
+        -- By the index on date.
+        WHERE date = ANY (%(open_days)s) AND status = ANY (%(open)s) AND dag_run_id = ANY (%(ended_runs)s)
+    ) AS job
+    WHERE (%(organization)s::text IS NULL OR organization_id = %(organization)s)
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
     GROUP BY integration_id
 ), named AS (
@@ -20,7 +29,9 @@ WITH common AS MATERIALIZED ({common_failures}), failed AS (
             JOIN analytics.ingest_job AS later_job
                 ON later_job.job_id = left(job.job_id, -length('YYYY-MM-DD')) || to_char(later.day, 'YYYY-MM-DD')
             WHERE later_job.status = ANY (%(settled_well)s)
-        ) THEN %(works_again)s ELSE coalesce(job.error_code, %(unexpected)s) END AS error_code
+        ) THEN %(works_again)s
+        ELSE coalesce(job.error_code, CASE job.status WHEN 'failed' THEN %(unexpected)s ELSE %(run_ended)s END)
+        END AS error_code
     FROM failed JOIN analytics.ingest_job AS job ON job.job_id = failed.latest
 ), ranked AS (
     SELECT *, row_number() OVER (alike ORDER BY since, integration_id) AS place,
