@@ -129,6 +129,14 @@ def task_states(*task_ids: str) -> dict[str, str]:
     return states.get(ti.run_id, {})
 
 
+def task_state_in(dag_id: str, task_id: str, run_ids: Sequence[str]) -> dict[str, str | None]:
+    """The states of an unmapped task, by run id. A run that does not exist is absent."""
+    states: dict[str, dict[str, str | None]] = current_context()["ti"].get_task_states(
+        dag_id=dag_id, task_ids=[task_id], run_ids=list(run_ids)
+    )
+    return {run_id: of_run.get(task_id) for run_id, of_run in states.items()}
+
+
 def has_ended(dag_id: str, run_id: str) -> bool:
     """Whether a DAG's run has ended, or does not exist any more. Asked from a task."""
     ti = current_context()["ti"]

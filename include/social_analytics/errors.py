@@ -186,6 +186,11 @@ class JobError(Exception):
         return self.code.error_class
 
 
+def is_storable(text: str) -> bool:
+    """Whether Postgres can hold the text: it has no NUL and no lone surrogate."""
+    return "\0" not in text and text.encode(errors="ignore").decode() == text
+
+
 def _storable(text: str) -> str:
     """Without control characters and lone surrogates, and not too long."""
     text = _CONTROL_CHARACTERS.sub(" ", text[: 2 * REASON_MAX_LENGTH]).strip()[:REASON_MAX_LENGTH]

@@ -38,8 +38,9 @@ CONCURRENCY = 8
 #: (Airflow 3.3: "finished with state success, but the task instance's state attribute is queued").
 SHORTEST_WAIT_FOR_QUOTA = timedelta(seconds=15)
 
-#: A job that has waited this long for quota in one run fails.
-LONGEST_WAIT_FOR_QUOTA = timedelta(hours=6)
+#: A job that has waited this long for quota in one run fails. The run's other channels wait with it for their
+#: aggregate, and the look-back of the next days brings its figures in.
+LONGEST_WAIT_FOR_QUOTA = timedelta(hours=2)
 
 
 class ThrottledError(Exception):
@@ -202,20 +203,16 @@ class Ingester:
 
     def _store(self, started: _Started, reading: Reading) -> None:
         job = started.job
-        releases = {
-            alias: content.content_id
-            for content in reading.content
-            for alias in (*content.also_known_as, content.content_id)
-        }
+        names = {name for one in reading.content for name in (one.content_id, *one.also_known_as)}
         with self.postiz_db.transaction():
-            found = postiz.published_posts(self.postiz_db, job.integration.id, list(releases))
+            found = postiz.published_posts(self.postiz_db, job.integration.id, sorted(names))
         try:
             stored = writer.store(
                 self.analytics_db,
                 started.start,
                 reading,
                 http_calls=started.reader.http_calls,
-                postiz_posts={releases[release_id]: post_id for release_id, post_id in found.items()},
+                postiz_posts=found,
             )
         except psycopg.Error as error:
             # The database works, but refuses these values: only this job fails.

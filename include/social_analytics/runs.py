@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from include.social_analytics.airflow_compat import current_context
 from include.social_analytics.days import day_of_run
-from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.errors import ErrorCode, JobError, is_storable
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 
@@ -50,14 +50,23 @@ def current_run(settings: Settings) -> Run:
         now=datetime.now(UTC),
         settings=settings,
     )
-    ids = params.get("integration_ids")
+    ids, organization_id = params.get("integration_ids"), params.get("organization_id")
+    for field, given in (("organization_id", [organization_id]), ("integration_ids", ids or [])):
+        for one in given:
+            _require_storable(field, one)
     return Run(
         run_id=dag_run.run_id,
         day=day,
         is_backfill=dag_run.run_type == "backfill",
-        organization_id=params.get("organization_id"),
+        organization_id=organization_id,
         integration_ids=tuple(ids) if ids is not None else None,
     )
+
+
+def _require_storable(field: str, given: str | None) -> None:
+    """Refuse an id that Postgres cannot hold: it would be a database error, and be retried."""
+    if given is not None and not is_storable(given):
+        raise JobError(ErrorCode.CONFIG_INVALID, f"{field} has an id that cannot exist: {given!r}.")
 
 
 def _require_overrides(conf: Mapping[str, object], params: Mapping[str, object]) -> None:

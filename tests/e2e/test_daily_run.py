@@ -92,6 +92,22 @@ def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenari
     assert all(stage.job(page)["http_calls"] == 2 for page in healthy)
 
 
+def test_owners_failures_of_all_channels_at_once_are_the_operators(stage):
+    organization_id, pages = stage.organization(3)
+    for page in pages:
+        stage.fault(page, "token_revoked")
+    run = stage.run(organization_id=organization_id)
+    for page in pages:
+        stage.world.faults.clear(page.id)
+    assert run.state == "failed"
+    complaint = run.failure("check_coverage")
+    assert f"{DAY}: 3 facebook channels failed with token_invalid, like at least half of those" in complaint
+    assert "so the cause is not their owners: check the app at the provider" in complaint
+
+    stage.clear(run.run_id)
+    assert stage.ended(run.run_id).state == "success"
+
+
 def test_a_channel_whose_api_is_down_on_two_tries_is_stored_on_the_third(stage, scenarios):
     scenario = scenarios["down twice"]
     run = stage.ended(scenario.run_id)

@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from threading import Event, main_thread
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import structlog
 
+from include.sandbox.postiz_db import insert_post
 from include.social_analytics.connectors import lookback_days, provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.reading import Content, Reading, Window
@@ -89,12 +90,12 @@ def test_a_throttled_job_is_queued_and_says_when_it_is_due(bench):
     assert bench.ingest(redo_all=False) == {"succeeded": 3}
 
 
-def test_a_job_that_waits_six_hours_for_quota_fails(bench):
+def test_a_job_that_waits_two_hours_for_quota_fails(bench):
     bench.fault(0, "page_throttled", minutes=19)
     with pytest.raises(ThrottledError):
         bench.ingest()
     bench.analytics.execute(
-        "UPDATE analytics.ingest_job SET started_at = started_at - interval '5 hours 45 minutes'"
+        "UPDATE analytics.ingest_job SET started_at = started_at - interval '1 hour 45 minutes'"
         " WHERE error_code = 'rate_limited'"
     )
     with pytest.raises(JobError) as failure:
@@ -125,8 +126,6 @@ def test_a_channel_removed_after_the_listing_fails_with_that_reason(bench, chang
 
 
 def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):
-    from include.sandbox.postiz_db import insert_post
-
     page = next(iter(bench.world.pages.values()))
     posts = bench.world.posts(page.id, DAY - timedelta(days=27), DAY)
     assert {post.kind for post in posts} >= {"video", "photo"}
@@ -139,6 +138,24 @@ def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):
         ).fetchall()
     )
     assert stored == {post.id: f"postiz-{post.id}" for post in posts}
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_a_repost_of_a_video_is_never_named_after_the_post_that_postiz_made(bench):
+    [job] = bench.jobs
+    insert_post(bench.postiz, "p1", job.integration.id, "acme", "video")
+    original, repost = (
+        post_with(content_id=name, published_at=midday(DAY - timedelta(days=back)), also_known_as=("video",))
+        for name, back in (("original", 3), ("repost", 1))
+    )
+    connector = bench.connector
+    # The original has left the window on the second reading.
+    for seen in ((repost, original), (repost,)):
+        odd = Odd(connector, job.integration.id, reading_with(content=seen))
+        bench.ingester = replace(bench.ingester, connector=lambda _, odd=odd: odd)
+        bench.ingest()
+    stored = bench.analytics.execute("SELECT content_id, postiz_post_id FROM analytics.content").fetchall()
+    assert dict(stored) == {"original": "p1", "repost": None}
 
 
 def test_every_log_line_of_a_job_has_its_four_fields_in_pool_threads_too(bench):
@@ -379,9 +396,12 @@ def returns_nothing(reader: Reader) -> Reader:
     return reader
 
 
+def midday(day: date) -> datetime:
+    return datetime.combine(day, time(12), ZoneInfo("America/Los_Angeles"))
+
+
 def post_with(**fields: object) -> Content:
-    at = datetime.combine(DAY, time(12), ZoneInfo("America/Los_Angeles"))
-    return replace(Content("odd", at, "post", None, None), **fields)
+    return replace(Content("odd", midday(DAY), "post", None, None), **fields)
 
 
 @pytest.mark.parametrize(

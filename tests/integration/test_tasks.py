@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow.sdk.execution_time.context import set_current_context
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics import telemetry
 from include.social_analytics.batches import Batch, deal_out
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
 from include.social_analytics.days import label_of
@@ -21,9 +22,11 @@ from include.social_analytics.runs import current_run
 from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
+from include.social_analytics.tasks.list_integrations import list_active_integrations
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY, Bench
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
+from tests.support.scripted_http import Answer, scripted_server
 
 RETRIES = 3
 
@@ -91,6 +94,39 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
     return start
 
 
+@pytest.fixture
+def outbox(monkeypatch) -> list[tuple[str, str]]:
+    """The alerts that are sent."""
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    return Outbox.sent
+
+
+@pytest.fixture
+def gauges(monkeypatch) -> dict[str, float]:
+    """The latest value of each gauge."""
+    told: dict[str, float] = {}
+    monkeypatch.setattr(
+        telemetry.stats, "gauge", lambda name, value, **_: told.update({name.split(".", 1)[1]: value})
+    )
+    return told
+
+
+@pytest.mark.parametrize("run_type", ["manual", "backfill"])
+@pytest.mark.parametrize("given", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
+@pytest.mark.parametrize("field", ["organization_id", "integration_ids"])
+def test_an_id_that_postgres_cannot_hold_is_bad_input_and_is_not_retried(batch, run, field, given, run_type):
+    run.run_type = run_type
+    params = {field: [given] if field == "integration_ids" else given}
+    with (
+        set_current_context({"dag_run": run, "params": params}),
+        pytest.raises(AirflowFailException, match="config_invalid") as refused,
+    ):
+        list_active_integrations()
+    assert f"{field} has an id that cannot exist: {given!r}." in str(refused.value)
+
+
 def attempts(bench: Bench) -> list[int]:
     return [attempts for _, _, attempts in bench.states()]
 
@@ -138,17 +174,14 @@ def test_a_start_after_a_wait_for_quota_does_what_is_left(bench, ingest, max_tri
     assert attempts(bench) == [2, 1, 1]
 
 
-def test_no_all_clear_is_sent_while_another_run_still_reads_the_day(bench, ingest, check, monkeypatch):
-    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
-    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
-    Outbox.sent.clear()
+def test_no_all_clear_is_sent_while_another_run_still_reads_the_day(bench, ingest, check, outbox):
     bench.fault(0, "token_revoked")
     with pytest.raises(AirflowFailException):
         ingest(1)
     check("failed")
     ledger.claim(bench.analytics, bench.jobs, ledger.Claim("another", 1), force=True)
     check("failed")
-    assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 channels are missing"]
+    assert [subject.split(": ")[1] for subject, _ in outbox] == ["1 of 3 channels are missing"]
 
 
 def test_a_cleared_task_without_postiz_is_not_excused_by_an_earlier_failure(
@@ -164,6 +197,94 @@ def test_a_cleared_task_without_postiz_is_not_excused_by_an_earlier_failure(
             ingest(try_number, max_tries=1 + RETRIES)
     with pytest.raises(AirflowFailException, match="3 channels failed"):
         check("failed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("token_revoked", "token_invalid"),
+        ("permission_missing", "permission_missing"),
+        ("object_gone", "object_not_found"),
+        ("account_blocked", "account_blocked"),
+    ],
+)
+def test_an_owners_failure_of_every_channel_is_the_operators(
+    bench, ingest, check, outbox, gauges, kind, code
+):
+    for number in range(3):
+        bench.fault(number, kind)
+    with pytest.raises(AirflowFailException):
+        ingest(1)
+    with pytest.raises(AirflowFailException) as red:
+        check("failed")
+    assert str(red.value).startswith(
+        f"{DAY}: 3 facebook channels failed with {code}, like at least half of those that were read, "
+        "so the cause is not their owners: check the app at the provider"
+    )
+    [(_, text)] = outbox
+    assert "The run is red." in text
+    assert f"3 with {code}. Resolved by the Airflow operator: So many channels failed alike" in text
+    assert "owner:" not in text
+    assert gauges == {"coverage": 0, "failed_for_owner": 0}
+
+
+#: Answers that do not come from the channels' owners, though the first two have an owner's code.
+NOT_THE_OWNERS = {
+    "inactive app": Answer(
+        {
+            "error": {
+                "code": 200,
+                "message": "(#200) Access to this data is temporarily disabled for non-active apps or apps "
+                "that have not recently accessed this data",
+            }
+        },
+        400,
+    ),
+    "deleted app": Answer(
+        {
+            "error": {
+                "code": 190,
+                "message": "Error validating application. Application has been deleted.",
+            }
+        },
+        400,
+    ),
+    "proxy": Answer("<html><body><h1>403 Forbidden</h1></body></html>", 403),
+    "wrong host": Answer({"detail": "Not Found"}, 404),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_THE_OWNERS.values(), ids=NOT_THE_OWNERS)
+def test_what_every_channel_is_told_is_not_blamed_on_their_owners(
+    bench, ingest, check, outbox, gauges, monkeypatch, answer
+):
+    with scripted_server(answer) as server:
+        graph = {"conn_type": "http", "host": server.base_url}
+        monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(graph))
+        with pytest.raises((AirflowFailException, JobError)):
+            ingest(1)
+    with pytest.raises(AirflowFailException, match=r"3 (facebook )?channels failed"):
+        check("failed")
+    [(_, text)] = outbox
+    assert "The run is red." in text
+    assert "the Airflow operator" in text
+    assert "owner:" not in text
+    assert gauges == {"coverage": 0, "failed_for_owner": 0}
+    assert ledger.newest_complete_day(bench.analytics, "facebook", DAY) is None
+
+
+def test_an_error_code_of_a_later_version_is_reported_and_alerted(bench, ingest, check, outbox, gauges):
+    bench.fault(0, "token_revoked")
+    with pytest.raises(AirflowFailException):
+        ingest(1)
+    bench.analytics.execute(
+        "UPDATE analytics.ingest_job SET error_code = 'of_a_later_version' WHERE status = 'failed'"
+    )
+    with pytest.raises(AirflowFailException, match=r"1 channels failed, .*: unexpected: "):
+        check("failed")
+    [(_, text)] = outbox
+    assert "1 with unexpected. Resolved by the Airflow operator" in text
+    assert gauges == {"coverage": pytest.approx(2 / 3), "failed_for_owner": 0}
 
 
 def test_the_check_settles_what_runs_that_have_ended_left_open(bench, ingest, check):

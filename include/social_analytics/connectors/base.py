@@ -33,6 +33,9 @@ class Provider:
     title: str
     #: Every ``providerIdentifier`` that Postiz uses for it.
     identifiers: tuple[str, ...]
+    #: Those of them whose channel is connected in two steps: first the user, then the account. Before the
+    #: second step, Postiz has the user's id both as ``internalId`` and as ``rootInternalId``.
+    two_step_identifiers: tuple[str, ...] = ()
     #: What the provider calls an account: a "page", a "channel".
     account: str
     #: The zone whose calendar day the daily figures cover.

@@ -91,7 +91,7 @@ def _group(failures: Sequence[queries.Failure]) -> FailureGroup:
     error_code = failures[0].error_code
     is_error = error_code not in _NO_ERROR
     code = ErrorCode.named(error_code)
-    resolved_by = code.resolved_by if is_error else ResolvedBy.OPERATOR
+    resolved_by = code.resolved_by if is_error and not failures[0].is_common else ResolvedBy.OPERATOR
     # Each provider's rows have the provider's counts.
     counts = {one.provider: one for one in failures}
     listed = [_channel(one) for one in failures[:MOST_LISTED]]
@@ -113,7 +113,7 @@ def _group(failures: Sequence[queries.Failure]) -> FailureGroup:
 def _advice(failure: queries.Failure) -> str:
     if failure.error_code in _NO_ERROR:
         return _NO_ERROR[failure.error_code][1]
-    return advice_on(failure.provider, ErrorCode.named(failure.error_code))
+    return advice_on(failure.provider, ErrorCode.named(failure.error_code), is_common=failure.is_common)
 
 
 def _channel(failure: queries.Failure) -> FailedChannel:

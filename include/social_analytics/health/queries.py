@@ -32,7 +32,11 @@ Row = TypeVar("Row")
 
 @cache
 def _question(name: str) -> sql.Composed:
-    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(is_complete=sql.SQL(ledger.IS_COMPLETE))
+    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(
+        is_complete=sql.SQL(ledger.IS_COMPLETE),
+        common_failures=sql.SQL(ledger.COMMON_FAILURES),
+        is_common=sql.SQL(ledger.IS_COMMON),
+    )
 
 
 def _ask(analytics: Database, name: str, row: Callable[..., Row], **parameters: object) -> list[Row]:
@@ -182,9 +186,13 @@ def progress(
 
 @dataclass(frozen=True)
 class Failure:
-    """An integration's latest failure, and the counts of all failures with its provider and error."""
+    """An integration's latest failure, and the counts of all failures with its provider and error.
+
+    ``is_common``: it is one of ``ledger.COMMON_FAILURES``.
+    """
 
     error_code: str
+    is_common: bool
     provider: str
     integrations: int
     oldest: date
@@ -235,7 +243,6 @@ def failures(
         last=last,
         organization=which.organization,
         provider=which.provider,
-        settled_well=list(ledger.SETTLED_WELL),
         open_days=list(open_days),
         open=list(ledger.OPEN),
         ended_runs=list(ended_runs),
@@ -243,6 +250,7 @@ def failures(
         works_again=works_again,
         unexpected=ErrorCode.UNEXPECTED,
         most=most,
+        **ledger.COMPLETE,
     )
 
 

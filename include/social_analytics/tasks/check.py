@@ -83,12 +83,13 @@ def _judge(
         ledger.settle(analytics, first, run.day, run.run_id, ended)
         rows = ledger.states(analytics, [job.job_id for job in run.jobs(integrations)])
         unread = never_read(failed, rows, run.run_id, context["dag_run"].run_after)
-        coverage = assess(integrations, rows, run.run_id, unread)
+        alike = ledger.failed_alike(analytics, run.day)
+        coverage = assess(integrations, rows, run.run_id, unread, alike)
         complaints = coverage.complaints(settings.min_coverage)
         if _is_news(run, settings):
             for provider in providers():
                 of_provider = [one for one in integrations if one.provider == provider]
-                _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread))
+                _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread, alike))
             if settings.notifier is not None:
                 alert = alerts.alert_of(run, coverage, complaints)
                 # Don't send the all-clear while another run is still reading this day.

@@ -142,6 +142,22 @@ _CLAIM: LiteralString = f"""
 WHERE %(force)s OR job.claimed_by IS DISTINCT FROM excluded.claimed_by
 """
 
+# Two runs of a day that both wait for quota take turns. Each start would begin the wait anew, and neither run
+# would end: after the first start of either, the wait goes on.
+_TAKE_OVER_WAIT: LiteralString = """
+UPDATE analytics.ingest_job AS job
+SET claimed_by = %(claimed_by)s, dag_run_id = %(dag_run_id)s
+FROM (
+    SELECT job_id
+    FROM analytics.ingest_job
+    WHERE job_id = ANY (%(job_ids)s) AND status = 'queued' AND error_code = 'rate_limited'
+    -- In the order in which jobs are queued, so that no deadlock is possible.
+    ORDER BY integration_id, date
+    FOR UPDATE
+) AS waiting
+WHERE job.job_id = waiting.job_id
+"""
+
 _START: LiteralString = f"""
 UPDATE analytics.ingest_job AS job
 SET status = 'running', attempts = job.attempts + 1, organization_id = %(organization_id)s,
@@ -228,10 +244,49 @@ FROM (
 WHERE job.job_id = open.job_id
 """
 
-#: A day is complete when this is true of all its jobs. This is the only definition. Its parameters are
-#: :data:`COMPLETE`.
+#: Owners' failures that are too many to be the owners' doing: at least three channels of a provider, and at
+#: least half of those that were read, failed with the same code. This is the only definition. It looks at
+#: each run of a day, and at the day as a whole (then ``dag_run_id`` is null). Its parameters are ``first``,
+#: ``last`` and :data:`COMPLETE`.
+COMMON_FAILURES: LiteralString = """
+SELECT alike.*
+FROM (
+    SELECT provider, date, error_code, dag_run_id, count(*) AS failed
+    FROM analytics.ingest_job
+    -- By the index on failures. The planner uses it only for exactly this literal.
+    WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
+      AND error_code = ANY (%(owners_codes)s) AND started_at IS NOT NULL
+    GROUP BY GROUPING SETS ((provider, date, error_code), (provider, date, error_code, dag_run_id))
+    HAVING count(*) >= 3
+) AS alike, LATERAL (
+    SELECT count(*) AS jobs
+    FROM (
+        SELECT
+        -- By the index on date. No further than it takes to know: where few fail, a few rows.
+        FROM analytics.ingest_job AS job
+        WHERE job.date = alike.date AND job.provider = alike.provider
+          AND job.dag_run_id = coalesce(alike.dag_run_id, job.dag_run_id)
+          AND job.status NOT IN ('queued', 'running') AND job.started_at IS NOT NULL
+        LIMIT 2 * alike.failed + 1
+    ) AS counted
+) AS read
+WHERE read.jobs <= 2 * alike.failed
+"""
+
+#: Whether a row of ``ingest_job AS job`` is one of ``common``, a query on :data:`COMMON_FAILURES`.
+IS_COMMON: LiteralString = """
+(job.status = 'failed' AND EXISTS (
+    SELECT FROM common
+    WHERE common.provider = job.provider AND common.date = job.date AND common.error_code = job.error_code
+      AND coalesce(common.dag_run_id, job.dag_run_id) = job.dag_run_id
+))
+"""
+
+#: A day is complete when this is true of all its jobs. This is the only definition. Beside the columns of
+#: ``ingest_job`` it needs ``is_common`` (:data:`IS_COMMON`). Its parameters are :data:`COMPLETE`.
 IS_COMPLETE: LiteralString = """
-(status = ANY (%(settled_well)s) OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s)))
+(status = ANY (%(settled_well)s)
+ OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s) AND NOT is_common))
 """
 COMPLETE = {
     "settled_well": [status.value for status in SETTLED_WELL],
@@ -239,15 +294,27 @@ COMPLETE = {
 }
 
 _NEWEST_COMPLETE: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
 SELECT max(date)
 FROM (
     SELECT date
-    -- By the index on date.
-    FROM analytics.ingest_job
-    WHERE date BETWEEN %(last)s::date - 27 AND %(last)s AND provider = %(provider)s
+    FROM (
+        SELECT date, status, error_code, {IS_COMMON} AS is_common
+        -- By the index on date.
+        FROM analytics.ingest_job AS job
+        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
+    ) AS job
     GROUP BY date
     HAVING bool_and({IS_COMPLETE})
 ) AS complete
+"""
+
+_COMMON: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
+SELECT integration_id
+-- By the index on failures. The planner uses it only for exactly this literal.
+FROM analytics.ingest_job AS job
+WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s AND {IS_COMMON}
 """
 
 _BY_STATUS: LiteralString = """
@@ -257,6 +324,18 @@ FROM analytics.ingest_job
 WHERE date = %s
 GROUP BY status
 ORDER BY status
+"""
+
+# A channel without a job that has ended has no run. An integration that is not active any more has no say.
+_RUNS: LiteralString = """
+SELECT DISTINCT job.dag_run_id
+FROM analytics.integration LEFT JOIN (
+    SELECT integration_id, dag_run_id
+    -- By the index on date.
+    FROM analytics.ingest_job
+    WHERE date = %(day)s AND status NOT IN ('queued', 'running')
+) AS job USING (integration_id)
+WHERE is_active AND first_day <= %(day)s
 """
 
 _STATES: LiteralString = """
@@ -279,7 +358,10 @@ def claim(analytics: Database, jobs: Sequence[IngestJob], claim: Claim, *, force
 
     :param force: claim all jobs: the task starts for the first time in the run or since it was cleared.
     """
-    analytics.execute(_CLAIM, _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force})
+    claimed = _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force}
+    if not force:
+        analytics.execute(_TAKE_OVER_WAIT, claimed)
+    analytics.execute(_CLAIM, claimed)
 
 
 def _to_queue(jobs: Sequence[IngestJob], dag_run_id: str) -> dict[str, object]:
@@ -451,13 +533,30 @@ def settle(
 
 def newest_complete_day(analytics: Database, provider: str, last: date) -> date | None:
     """A provider's newest complete day in the four weeks up to ``last`` (:data:`IS_COMPLETE`)."""
-    row = analytics.execute(_NEWEST_COMPLETE, {"last": last, "provider": provider} | COMPLETE).fetchone()
+    row = analytics.execute(
+        _NEWEST_COMPLETE,
+        {"first": last - timedelta(days=27), "last": last, "provider": provider} | COMPLETE,
+    ).fetchone()
     return row[0] if row else None
+
+
+def failed_alike(analytics: Database, day: date) -> set[str]:
+    """The integrations whose failure of the day is one of :data:`COMMON_FAILURES`, by id."""
+    return {id_ for (id_,) in analytics.execute(_COMMON, {"first": day, "last": day} | COMPLETE)}
 
 
 def by_status(analytics: Database, day: date) -> dict[str, int]:
     """How many of a day's jobs have each status."""
     return dict(analytics.execute(_BY_STATUS, [day]).fetchall())
+
+
+def runs_that_covered(analytics: Database, day: date) -> set[str]:
+    """The runs in which the day's jobs have ended, by id. Empty if an active integration has no such job.
+
+    It knows the integrations that any run has listed.
+    """
+    found = {run_id for (run_id,) in analytics.execute(_RUNS, {"day": day})}
+    return set() if None in found else found
 
 
 def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:

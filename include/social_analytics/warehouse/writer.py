@@ -94,6 +94,21 @@ SET organization_id = excluded.organization_id, provider = excluded.provider,
 WHERE stored.updated_at <= excluded.updated_at
 """
 
+# A Postiz post is one post of the integration: the one with the release id as its own id, else the earliest
+# that has it as another id. A later one is a re-post: it loses a name that it was once given.
+_TAKE_BACK = """
+UPDATE analytics.content AS later
+SET postiz_post_id = NULL
+FROM (
+    SELECT DISTINCT ON (postiz_post_id) postiz_post_id, content_id
+    FROM analytics.content
+    WHERE integration_id = %(integration_id)s AND postiz_post_id = ANY (%(shared)s)
+    ORDER BY postiz_post_id, content_id = ANY (%(own_ids)s) DESC, published_at, content_id
+) AS origin
+WHERE later.integration_id = %(integration_id)s AND later.postiz_post_id = origin.postiz_post_id
+  AND later.content_id <> origin.content_id
+"""
+
 _SNAPSHOTS = """
 INSERT INTO analytics.content_metric_snapshot AS stored
     (integration_id, content_id, metric, snapshot_date, value, observed_at)
@@ -141,7 +156,8 @@ def store(
 
     :param start: of the reading, from :func:`ledger.start`.
     :param http_calls: requests that the reading took.
-    :param postiz_posts: content id -> id of the Postiz post that it was published from.
+    :param postiz_posts: release id -> id of the Postiz post. A release id is a content's own id or one of
+        its other ids.
     """
     job = start.job
     provider = provider_named(job.integration.provider)
@@ -238,6 +254,7 @@ def _store_content(
 ) -> int:
     if not content:
         return 0
+    origins = _origins(content, postiz_posts)
     written = analytics.execute(
         _CONTENT,
         common
@@ -247,10 +264,15 @@ def _store_content(
             "kinds": [one.kind for one in content],
             "messages": [one.message for one in content],
             "permalinks": [one.permalink for one in content],
-            "postiz_post_ids": [postiz_posts.get(one.content_id) for one in content],
+            "postiz_post_ids": [origins.get(one.content_id) for one in content],
         },
     )
     rows = written.rowcount
+    if shared := {
+        postiz_posts[name] for one in content for name in one.also_known_as if name in postiz_posts
+    }:
+        own_ids = [one.content_id for one in content if one.content_id in postiz_posts]
+        analytics.execute(_TAKE_BACK, common | {"shared": sorted(shared), "own_ids": own_ids})
     snapshots = [(one.content_id, metric, value) for one in content for metric, value in one.metrics.items()]
     analytics.execute(
         _SNAPSHOTS,
@@ -262,3 +284,21 @@ def _store_content(
         },
     )
     return rows
+
+
+def _origins(content: Sequence[Content], postiz_posts: Mapping[str, str]) -> dict[str, str]:
+    """Content id -> id of the Postiz post that it was published from.
+
+    A content's own id comes before its other ids. Of several with the same other id, the earliest has it.
+    """
+    origins = {
+        one.content_id: postiz_posts[one.content_id] for one in content if one.content_id in postiz_posts
+    }
+    given = set(origins.values())
+    for one in sorted(content, key=lambda one: (one.published_at, one.content_id)):
+        for name in one.also_known_as:
+            post_id = postiz_posts.get(name)
+            if post_id is not None and one.content_id not in origins and post_id not in given:
+                origins[one.content_id] = post_id
+                given.add(post_id)
+    return origins

@@ -212,3 +212,26 @@ def test_the_csv_file_escapes_formulas(history):
     text = history.ask.get("/attention.csv").text
     assert "'@SUM(A1)" in text
     assert "'+1" in text
+
+
+def test_owners_failures_that_are_too_many_are_the_operators_and_have_a_backfill(history):
+    for number in range(3):
+        history.failed(f"page-{number}", DAY)
+    answer = history.get("/api/attention", organization="acme")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"], group["resolver"]) == (
+        "token_invalid",
+        "operator",
+        "The Airflow operator",
+    )
+    assert group["advice"].startswith("So many channels failed alike that the cause is not their owners")
+    assert answer["backfill"]["first"] == DAY.isoformat()
+    assert history.get("/api/overview")["newest_complete_day"] is None
+
+
+def test_channels_that_work_again_are_one_group_whatever_failed(history):
+    for number in range(4):
+        history.failed(f"page-{number}", ago(2 if number else 3))
+        history.stored(f"page-{number}", DAY)
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], len(group["integrations"]), group["more"]) == (attention.WORKS_AGAIN, 4, 0)

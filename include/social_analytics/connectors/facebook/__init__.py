@@ -17,6 +17,7 @@ PROVIDER = Provider(
     name="facebook",
     title="Facebook",
     identifiers=("facebook",),
+    two_step_identifiers=("facebook",),
     account="page",
     # Meta computes the daily figures of every page for the calendar day in this zone.
     timezone=ZoneInfo("America/Los_Angeles"),

@@ -1,7 +1,7 @@
 -- The integrations with a failed day, each with its latest failure. The longest failing come first. Each
 -- provider and error has at most "most" rows, and each row has the counts of all of them. A job that has not
 -- ended although its run has is a failure too.
-WITH failed AS (
+WITH common AS MATERIALIZED ({common_failures}), failed AS (
     SELECT integration_id, min(date) AS since, array_agg(date ORDER BY date) AS days,
         (array_agg(job_id ORDER BY date DESC))[1] AS latest
     FROM (
@@ -20,7 +20,7 @@ WITH failed AS (
     GROUP BY integration_id
 ), named AS (
     SELECT failed.*, job.date, job.organization_id, job.provider, job.reason, job.trace_id, job.map_index,
-        job.dag_run_id AS run_id,
+        job.dag_run_id AS run_id, {is_common} AS is_common,
         CASE WHEN EXISTS (
             -- It works again if a later day settled well. The search goes back from the last day, by the
             -- primary key: the ids of an integration's jobs differ only in the day at their end (jobs.py).
@@ -37,9 +37,9 @@ WITH failed AS (
     SELECT *, row_number() OVER (alike ORDER BY since, integration_id) AS place,
         count(*) OVER alike AS integrations, min(since) OVER alike AS oldest, max(date) OVER alike AS newest
     FROM named
-    WINDOW alike AS (PARTITION BY provider, error_code)
+    WINDOW alike AS (PARTITION BY provider, error_code, is_common AND error_code <> %(works_again)s)
 )
-SELECT ranked.error_code, ranked.provider, integrations, oldest, newest,
+SELECT ranked.error_code, ranked.is_common, ranked.provider, integrations, oldest, newest,
     integration_id AS id, coalesce(integration.name, integration_id) AS name,
     ranked.organization_id, coalesce(organization.name, ranked.organization_id) AS organization_name,
     since, days, reason, trace_id, run_id, map_index
