@@ -220,15 +220,14 @@ class ApiClient:
                 body = read_body(response, deadline=deadline, limit=MAX_BODY_BYTES)
         except _FAILURES as error:
             return None, connection_failure(error, self._api.host)
-        error = None
-        if body is None:
-            reason = f"The answer is larger than {MAX_BODY_BYTES} bytes."
-            error = TooMuchData(ErrorCode.RESPONSE_INVALID, reason)
         self.bytes_received += len(body or b"")
         parsed = None if body is None else _json(body)
-        return ApiAnswer(
-            response.status_code, response.headers, parsed, path, parts.get("params") or {}
-        ), error
+        asked = parts.get("params") or {}
+        answer = ApiAnswer(response.status_code, response.headers, parsed, path, asked)
+        if body is None:
+            reason = f"The answer is larger than {MAX_BODY_BYTES} bytes."
+            return answer, TooMuchData(ErrorCode.RESPONSE_INVALID, reason)
+        return answer, None
 
     def _heed_cooldowns(self, path: str) -> None:
         words = {Quota.APP: "app", Quota.ACCOUNT: self._api.account}
