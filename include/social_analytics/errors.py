@@ -60,6 +60,17 @@ class ErrorCode(StrEnum):
         """
         return self.error_class is ErrorClass.PERMANENT or self is ErrorCode.RATE_LIMITED
 
+    @property
+    def ends_reading(self) -> bool:
+        """Whether the rest of the account cannot be read either. Any other error costs what was asked for."""
+        return self in (
+            ErrorCode.TOKEN_INVALID,
+            ErrorCode.ACCOUNT_BLOCKED,
+            ErrorCode.CONFIG_INVALID,
+            ErrorCode.RATE_LIMITED,
+            ErrorCode.STORAGE_UNAVAILABLE,
+        )
+
     TOKEN_INVALID = (
         "token_invalid",
         ErrorClass.PERMANENT,

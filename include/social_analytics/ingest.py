@@ -20,12 +20,12 @@ import structlog
 from include.social_analytics import postiz, telemetry
 from include.social_analytics.connectors import names_by_identifier, provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
-from include.social_analytics.connectors.reading import Reading, Window
+from include.social_analytics.connectors.reading import Reading, UnsupportedMetric, Window
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
 from include.social_analytics.settings import Settings
-from include.social_analytics.warehouse import ledger, writer
+from include.social_analytics.warehouse import ledger, unsupported, writer
 from include.social_analytics.warehouse.ledger import JobStatus
 
 log = structlog.get_logger(__name__)
@@ -118,7 +118,8 @@ class Ingester:
                             account_id=None if isinstance(account, JobError) else account.provider_account_id,
                         )
                         started = self._started(start, account)
-                        in_flight[pool.submit(self._read, started)] = started
+                        refused = unsupported.lately(self.analytics_db, job.integration.provider)
+                        in_flight[pool.submit(self._read, started, refused)] = started
                 if not in_flight:
                     break
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -184,12 +185,17 @@ class Ingester:
             reader = _Unreadable(error)
         return _Started(start, reader, time.monotonic())
 
-    def _read(self, started: _Started) -> Reading:
-        """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow."""
+    def _read(self, started: _Started, refused: tuple[UnsupportedMetric, ...]) -> Reading:
+        """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow.
+
+        :param refused: what the provider lately refused.
+        """
         job = started.job
         with job.log_context(), _own_failure("reading"):
             provider = provider_named(job.integration.provider)
-            window = Window(job.date, provider.lookback_days(self.settings), self.settings.post_window_days)
+            window = Window(
+                job.date, provider.lookback_days(self.settings), self.settings.post_window_days, refused
+            )
             reading = started.reader.read(window)
             reading.require_declared(provider)
             return reading
@@ -220,6 +226,7 @@ class Ingester:
             metricRows=stored.metric_rows,
             contentRows=stored.content_rows,
             httpCalls=started.reader.http_calls,
+            reason=reading.reason,
         )
         telemetry.job_ended(
             job.integration.provider,

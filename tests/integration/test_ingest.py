@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import structlog
 
-from include.social_analytics.connectors import lookback_days
+from include.social_analytics.connectors import lookback_days, provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.reading import Content, Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
@@ -235,6 +235,79 @@ def test_a_task_that_times_out_does_not_wait_for_a_hanging_reader(bench):
     finally:
         signal.signal(signal.SIGALRM, before)
         hanging.told.set()
+
+
+def states_of(bench) -> list[ledger.JobState]:
+    """The jobs' rows, in the order of the pages."""
+    found = ledger.states(bench.analytics, [job.job_id for job in bench.jobs])
+    by_id = {state.job_id: state for state in found}
+    return [by_id[job.job_id] for job in bench.jobs]
+
+
+def test_what_a_reading_lacks_is_the_reason_of_its_succeeded_job(bench):
+    bench.fault(0, "posts_down")
+    bench.fault(1, "counts_refused")
+    with structlog.testing.capture_logs() as lines:
+        assert bench.ingest() == {"succeeded": 3}
+    reasons = [state.reason for state in states_of(bench)]
+    assert reasons[0].startswith("No posts could be listed: An unexpected error has occurred.")
+    assert reasons[1].startswith("The API refuses comments, reactions: (#10) This endpoint requires the")
+    assert reasons[2] is None
+    finished = {line["reason"] for line in lines if line["event"] == "ingest finished"}
+    assert finished == set(reasons)
+    errors = "error_class, error_code, provider_code, provider_subcode, trace_id"
+    rows = bench.analytics.execute(f"SELECT DISTINCT {errors} FROM analytics.ingest_job").fetchall()
+    assert rows == [(None,) * 5]
+    query = "SELECT integration_id, value FROM analytics.integration_metric_daily WHERE metric = %s"
+    figures = dict(bench.analytics.execute(query, ["posts_published"]).fetchall())
+    ids = [job.integration.id for job in bench.jobs]
+    assert figures[ids[0]] is None
+    assert figures[ids[1]] == len(bench.world.posts(ids[1], DAY, DAY))
+    totals = "SELECT DISTINCT metric FROM analytics.content_metric_snapshot WHERE integration_id = %s"
+    # The insights have reactions, too.
+    stored = {metric for (metric,) in bench.analytics.execute(totals, [ids[1]]).fetchall()}
+    assert stored == {"clicks", "reach", "reactions", "shares", "views"}
+
+
+def test_a_page_without_a_permission_is_asked_again_every_day_and_takes_nothing_from_others(bench):
+    bench.fault(0, "counts_refused")
+    bench.ingest()
+    bench.world.faults.clear(bench.jobs[0].integration.id)
+    bench.fault(1, "counts_refused")
+    assert bench.ingest() == {"succeeded": 3}
+    assert [state.http_calls for state in states_of(bench)] == [2, 3, 2]
+    assert [state.reason is None for state in states_of(bench)] == [True, False, True]
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_a_post_that_breaks_every_listing_costs_no_day_its_figures(bench):
+    page_id = bench.jobs[0].integration.id
+    posts = bench.world.posts(page_id, DAY - timedelta(days=27), DAY)
+    broken = posts[len(posts) // 2]
+    bench.fault(0, "broken_post", post=broken.id)
+    assert bench.ingest() == {"succeeded": 1}
+    [state] = states_of(bench)
+    assert state.reason == "Only some posts could be listed: An unknown error occurred."
+    stored = {one for (one,) in bench.analytics.execute("SELECT content_id FROM analytics.content")}
+    assert broken.id not in stored
+    # Only the posts of about its day are missing.
+    assert len(stored) >= len(posts) - 8
+    figures = "SELECT metric, value FROM analytics.integration_metric_daily WHERE date = %s"
+    assert dict(bench.analytics.execute(figures, [DAY]).fetchall()) == {
+        name: None if name == "posts_published" else bench.world.page_value(page_id, source, DAY)
+        for name, source in provider_named("facebook").metrics.items()
+    }
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_a_long_reason_is_cut_and_can_be_stored(bench):
+    missing = ("Nothing \0 \ud800.", "x" * 1000)
+    odd = Odd(bench.connector, bench.jobs[0].integration.id, reading_with(missing=missing))
+    bench.ingester = replace(bench.ingester, connector=lambda _: odd)
+    assert bench.ingest() == {"succeeded": 1}
+    [state] = states_of(bench)
+    assert state.reason.startswith("Nothing  ?. xxx")
+    assert len(state.reason) == 500
 
 
 @pytest.mark.parametrize(("setting", "days"), [(0, 3), (2, 3), (5, 6)])

@@ -95,7 +95,10 @@ class Reader(Protocol):
     def read(self, window: Window) -> Reading:
         """Read the account's metrics and content.
 
-        :raises JobError: for every failure of the API or the network.
+        A call that fails costs only what it asked for (:func:`~.reading.costs_only`), unless it is the one
+        that decides the day's status. What ``window.refused`` says no channel can have is not asked for.
+
+        :raises JobError: for a failure of the API or the network that leaves the day without figures.
         """
 
 

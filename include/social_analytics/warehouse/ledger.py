@@ -14,6 +14,7 @@ The states of a job, and what moves it from one to the next::
 - ``wait_for_quota``: throttled is not failed. The job is queued again until it is due.
 - ``finish``, ``fail``: the reading has ended.
 - ``recover``: the look-back of a later day has brought the figures in.
+- ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
 - ``settle``: the task ended without a result.
 
 **Who owns a row.** ``claimed_by`` names the task that claimed it, by its run and the first try since the task
@@ -108,10 +109,10 @@ class JobState:
     observed_at: datetime | None
 
 
-_NO_ERROR: LiteralString = """
-error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, reason = NULL,
-trace_id = NULL
+_NO_CODE: LiteralString = """
+error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, trace_id = NULL
 """
+_NO_ERROR: LiteralString = f"{_NO_CODE}, reason = NULL"
 
 # In a fixed order, so that two runs that queue the same jobs cannot deadlock.
 _QUEUED: LiteralString = """
@@ -172,8 +173,15 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
 _FINISH: LiteralString = f"""
 UPDATE analytics.ingest_job
 SET status = %(status)s, http_calls = %(http_calls)s, metric_rows = %(metric_rows)s,
-    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_ERROR}
+    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_CODE}, reason = %(reason)s
 {_OWNED}
+"""
+
+_FILL: LiteralString = """
+UPDATE analytics.ingest_job
+SET reason = NULL
+WHERE job_id = ANY (%(job_ids)s) AND status = 'succeeded' AND reason IS NOT NULL
+  AND observed_at <= %(observed_at)s
 """
 
 _RECOVER: LiteralString = f"""
@@ -353,8 +361,12 @@ def finish(
     http_calls: int,
     metric_rows: int,
     content_rows: int,
+    reason: str | None = None,
 ) -> None:
-    """Record that a reading was stored. Part of the transaction that stores it."""
+    """Record that a reading was stored. Part of the transaction that stores it.
+
+    :param reason: what the reading lacks although the day is stored.
+    """
     analytics.execute(
         _FINISH,
         _owner(start)
@@ -363,7 +375,16 @@ def finish(
             "http_calls": http_calls,
             "metric_rows": metric_rows,
             "content_rows": content_rows,
+            "reason": reason,
         },
+    )
+
+
+def fill(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Clear what readings of earlier days lacked: a full reading has brought these days in again."""
+    analytics.execute(
+        _FILL,
+        {"observed_at": start.observed_at, "job_ids": [start.job.on(day).job_id for day in days]},
     )
 
 

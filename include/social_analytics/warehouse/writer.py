@@ -15,7 +15,7 @@ from include.social_analytics.connectors.reading import Content, DayStatus, Read
 from include.social_analytics.databases import Database
 from include.social_analytics.days import is_on_time
 from include.social_analytics.jobs import IngestJob
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import ledger, unsupported
 from include.social_analytics.warehouse.snapshots import ensure_month
 
 
@@ -105,20 +105,6 @@ SET value = excluded.value, observed_at = excluded.observed_at
 WHERE stored.observed_at <= excluded.observed_at
 """
 
-# In a fixed order against deadlocks, because all integrations of a provider share these rows.
-_UNSUPPORTED = """
-INSERT INTO analytics.unsupported_metric AS known
-    (provider, api_version, metric, first_seen_at, last_seen_at, reason)
-SELECT DISTINCT ON (api_version, metric)
-       %(provider)s, api_version, metric, %(observed_at)s, %(observed_at)s, reason
-FROM unnest(%(api_versions)s::text[], %(metrics)s::text[], %(reasons)s::text[])
-     AS new (api_version, metric, reason)
-ORDER BY api_version, metric
-ON CONFLICT (provider, api_version, metric) DO UPDATE
-SET last_seen_at = excluded.last_seen_at, reason = excluded.reason
-WHERE known.last_seen_at <= excluded.last_seen_at
-"""
-
 
 class _Effect(Enum):
     """What a metric's new row does to the stored one."""
@@ -179,6 +165,8 @@ def store(
         recovered = [day for day in ended if day != job.date and reading.days[day] is DayStatus.SUCCEEDED]
         if recovered:
             ledger.recover(analytics, start, recovered)
+            if not reading.missing:
+                ledger.fill(analytics, start, recovered)
         ledger.finish(
             analytics,
             start,
@@ -186,17 +174,9 @@ def store(
             http_calls=http_calls,
             metric_rows=metric_rows,
             content_rows=content_rows,
+            reason=reading.reason,
         )
-        if reading.unsupported:
-            analytics.execute(
-                _UNSUPPORTED,
-                common
-                | {
-                    "api_versions": [one.api_version for one in reading.unsupported],
-                    "metrics": [one.source_metric for one in reading.unsupported],
-                    "reasons": [one.reason for one in reading.unsupported],
-                },
-            )
+        unsupported.record(analytics, provider.name, reading.unsupported, start.observed_at)
     return Stored(reading.status, metric_rows, content_rows)
 
 
