@@ -81,14 +81,15 @@ class ErrorCode(StrEnum):
         "permission_missing",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "Reconnect the channel in Postiz as someone who manages the account, with every permission "
-        "that Postiz asks for.",
+        "Reconnect the channel in Postiz as someone who manages the account, and grant the permission "
+        "that the reason names.",
     )
     OBJECT_NOT_FOUND = (
         "object_not_found",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "The account is gone: connect the new one in Postiz, or disable the channel.",
+        "The account is gone, or its token may no longer read it: connect it again in Postiz, "
+        "or disable the channel.",
     )
     ACCOUNT_BLOCKED = (
         "account_blocked",
@@ -107,7 +108,7 @@ class ErrorCode(StrEnum):
         "config_invalid",
         ErrorClass.PERMANENT,
         ResolvedBy.OPERATOR,
-        "Correct the setting, connection or app secret that the reason names, then clear the task.",
+        "Correct the setting, connection, app or app secret that the reason names, then clear the task.",
     )
     RATE_LIMITED = (
         "rate_limited",
@@ -131,7 +132,8 @@ class ErrorCode(StrEnum):
         "response_invalid",
         ErrorClass.TRANSIENT,
         ResolvedBy.TIME,
-        "The API's answer did not have the API's format: clear the task; if it recurs, report it.",
+        "The answer did not have the API's format: check the connection's host, proxy and firewall, "
+        "then clear the task; if it recurs, report it.",
     )
     STORAGE_UNAVAILABLE = (
         "storage_unavailable",

@@ -26,7 +26,7 @@ from tests.connectors.trial import SETTINGS, Trial
 #: This many characters of a secret in a row count as a leak.
 FRAGMENT = 10
 #: What any server can do instead of answering.
-GARBAGE = ("html_503", "empty_body", "truncated", "huge_body", "reset")
+GARBAGE = ("html_503", "html_403", "json_404", "empty_body", "truncated", "huge_body", "reset")
 
 
 # The suite itself
@@ -327,6 +327,17 @@ def test_a_listing_that_leads_to_another_host_is_not_followed(
     with suppress(JobError):
         trial.ingest()
     assert hosts == {"127.0.0.1"}
+
+
+def test_no_token_goes_out_in_clear(trial: Trial, monkeypatch) -> None:
+    connection = json.dumps({"conn_type": "http", "host": "http://127.0.0.1.nip.example:8080"})
+    for conn_id in trial.provider.connections:
+        with monkeypatch.context() as patched:
+            patched.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection)
+            with pytest.raises(JobError, match=f"'{conn_id}' would send tokens in clear") as refused:
+                trial.ingest()
+        assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert trial.case.api.calls == []
 
 
 def test_each_part_of_the_token_is_masked_as_soon_as_it_is_read(trial: Trial) -> None:

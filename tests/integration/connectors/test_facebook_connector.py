@@ -345,11 +345,33 @@ def test_one_metric_of_one_day_that_is_too_much_fails_the_read() -> None:
     assert failure(insights=graph_error(1, TOO_MUCH, 500))[0].code is ErrorCode.API_UNAVAILABLE
 
 
-@pytest.mark.parametrize("code", [190, 10, 200, 803, 368, 4, 80001])
+@pytest.mark.parametrize("code", [190, 10, 200, 803, 368, 4, 80001, 5, 12, 15, 33, 101, 506, 3001])
 def test_an_error_about_the_whole_page_stops_it_at_the_first_request(code: int) -> None:
     caught, calls = failure(insights=graph_error(code))
     assert caught.provider_code == str(code)
     assert calls == 1
+
+
+def test_an_answer_in_another_version_is_named_beside_what_is_missing() -> None:
+    reading = read(posts=Answer({"data": []}, headers={"facebook-api-version": "v27.0"}))
+    assert reading.reason == (
+        "The API answered in version v27.0 instead of v25.0: "
+        "set api_version in the extra of its Airflow connection."
+    )
+    assert reading.status is DayStatus.SUCCEEDED
+
+
+def test_a_channel_that_is_a_person_and_no_page_costs_one_request() -> None:
+    message = "(#100) Tried accessing nonexisting field (insights) on node type (User)"
+    caught, calls = failure(insights=graph_error(100, message))
+    assert (caught.code, calls) == (ErrorCode.OBJECT_NOT_FOUND, 1)
+
+
+def test_each_request_asks_for_messages_in_english() -> None:
+    with graph(posts=without_nesting(post()), post=Answer(post_insights())) as (server, reader):
+        reader.read(WINDOW)
+    assert len(server.requests) == 4
+    assert {request.query.get("locale") for request in server.requests} == {"en_US"}
 
 
 @pytest.mark.parametrize(("code", "calls"), [(190, 2), (32, 2), (368, 2), (4, 2)])

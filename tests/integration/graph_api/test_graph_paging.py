@@ -103,7 +103,7 @@ def test_a_list_without_data_is_an_invalid_answer(body: object) -> None:
     assert listing.error.code is ErrorCode.RESPONSE_INVALID
 
 
-@pytest.mark.parametrize(("code", "requests"), [(100, 2), (10, 2), (2, 4)])
+@pytest.mark.parametrize(("code", "requests"), [(100, 2), (10, 4), (2, 4)])
 def test_a_failing_page_keeps_the_pages_before(code: int, requests: int) -> None:
     failed = Answer({"error": {"code": code, "message": "No."}}, 400)
     listing, made = read(page([1], "a"), failed)

@@ -457,7 +457,9 @@ def test_a_flood_is_larger_than_the_client_accepts(sandbox: GraphApi) -> None:
         assert any(total > 20 * 2**20 for total in accumulate(sizes))
 
 
-@pytest.mark.parametrize(("kind", "status"), [("html_503", 503), ("empty_body", 200), ("truncated", 200)])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("html_503", 503), ("html_403", 403), ("empty_body", 200), ("truncated", 200)]
+)
 def test_a_fault_can_send_a_body_that_is_not_json(
     sandbox: GraphApi, get: Get, kind: str, status: int
 ) -> None:
@@ -466,6 +468,12 @@ def test_a_fault_can_send_a_body_that_is_not_json(
     assert response.status_code == status
     with pytest.raises(requests.JSONDecodeError):
         response.json()
+
+
+def test_a_fault_can_let_another_server_answer(sandbox: GraphApi, get: Get) -> None:
+    sandbox.world.faults.set(PAGE.id, Fault("json_404"))
+    response = get(PAGE.id)
+    assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
 
 
 def test_a_fault_can_retire_a_metric(sandbox: GraphApi, get: Get) -> None:

@@ -87,6 +87,7 @@ class FacebookReader:
             content=posts.content,
             unsupported=insights.unsupported + posts.unsupported,
             missing=(
+                *self._client.notes,
                 *posts.missing,
                 *refusals(insights.unsupported + insights.withheld + posts.unsupported + posts.withheld),
             ),

@@ -21,8 +21,14 @@ from include.social_analytics.connectors.reading import (
 )
 from include.social_analytics.cooldown import shared_cooldown
 from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.http.address import api_address
 from include.social_analytics.http.client import Api, ApiAnswer, ApiClient, Quota, Verdict
-from include.social_analytics.http.failures import identifier, redact, without_explanation
+from include.social_analytics.http.failures import (
+    identifier,
+    meaning_of_status,
+    redact,
+    without_explanation,
+)
 from include.social_analytics.json_values import amount, at, moment, objects, text
 from include.social_analytics.settings import Settings
 
@@ -46,7 +52,7 @@ _CODES = {
 def connect(settings: Settings) -> ChatterConnector:
     """The connector, on Airflow's connection ``chatter_api``."""
     known = find_connection(CONNECTION)
-    url = known.host if known else "https://api.chatter.example"
+    url = api_address(CONNECTION, known, "api.chatter.example")
     return ChatterConnector(
         Api(
             PROVIDER.name,
@@ -180,8 +186,7 @@ class ChatterReader:
         word = identifier(at(answer.body, "error", "reason"), self._secrets)
         code = _CODES.get(word or "")
         if code is None:
-            server = answer.http_status >= 500
-            code = ErrorCode.API_UNAVAILABLE if server else ErrorCode.RESPONSE_INVALID
+            code = meaning_of_status(answer.http_status, in_own_format=word is not None)
         message = text(at(answer.body, "error", "message"), 2000)
         seconds = answer.headers.get("Retry-After", "")
         wait = timedelta(seconds=int(seconds)) if seconds.isdigit() else None
