@@ -22,6 +22,7 @@ class Run:
     is_backfill: bool
     organization_id: str | None
     integration_ids: tuple[str, ...] | None
+    is_scheduled: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -60,6 +61,7 @@ def current_run(settings: Settings) -> Run:
         is_backfill=dag_run.run_type == "backfill",
         organization_id=organization_id,
         integration_ids=tuple(ids) if ids is not None else None,
+        is_scheduled=dag_run.run_type == "scheduled",
     )
 
 

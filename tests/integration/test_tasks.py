@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -319,3 +319,30 @@ def test_a_run_whose_configuration_airflow_ignores_is_refused(run, given):
     context["params"] = run.conf
     with set_current_context(context):
         assert current_run(Settings()).run_id == "run"
+
+
+@pytest.mark.parametrize(
+    ("run_type", "days_ago", "expected_days_ago"),
+    # The schedule covers each later day, too. Other runs only tell that the channels are active now.
+    [("scheduled", 5, 5), ("backfill", 160, 0), ("manual", 5, 0), ("manual", 0, 0)],
+)
+def test_a_channel_is_expected_from_the_day_on_which_it_was_first_known_to_be_active(
+    bench, batch, run, run_type, days_ago, expected_days_ago
+):
+    def list_for(run_type: str, days_ago: int) -> set[date]:
+        run.run_type, run.logical_date = run_type, label_of(DAY - timedelta(days=days_ago))
+        context: Any = {"dag_run": run, "params": {}}
+        with set_current_context(context):
+            list_active_integrations()
+        return {
+            day
+            for (day,) in bench.analytics.execute(
+                "SELECT expected_from FROM analytics.integration"
+            ).fetchall()
+        }
+
+    expected = {DAY - timedelta(days=expected_days_ago)}
+    assert list_for(run_type, days_ago) == expected
+    # Running an earlier day says nothing about the days between.
+    for later_type in ("backfill", "scheduled"):
+        assert list_for(later_type, 200) == expected

@@ -166,13 +166,14 @@ def overview(last: Last) -> Overview:
         latest_due_day=last,
         newest_complete_day=max((one.day for one in days if one.is_complete), default=None),
         latest=days[-1].totals if days else None,
-        next_step=f"No run has listed a channel yet. Unpause the DAG {DAILY_DAG}, or trigger it. "
+        next_step="No run of this version has listed a channel yet. "
+        f"Unpause the DAG {DAILY_DAG}, or trigger it. "
         "When its first task has ended, this page shows the channels."
         if empty
         else None,
         organizations=organizations,
         providers=[Choice(id=one.name, label=one.title) for one in connectors.providers().values()],
-        states=[Choice.of(state) for state in State],
+        states=[Choice(id=state, label=state.label) for state in State],
     )
 
 
@@ -266,22 +267,31 @@ def attention(which: Which, last: Last, ended: Ended) -> Attention:
 
 @app.get("/attention.csv")
 def attention_file(which: Which, last: Last, ended: Ended) -> Response:
-    """What needs attention, one row for each channel that is listed."""
+    """What needs attention, one row for each channel that is listed. Without an error code: no failure."""
     header = [
         "error_code", "error_class", "resolved_by", "advice", "integration_id", "name", "organization_id",
         "organization_name", "provider", "since", "days", "reason", "trace_id", "run_id",
     ]  # fmt: skip
     with open_analytics_to_read() as analytics:
-        groups = needs_attention(analytics, last, which, ended).groups
-    rows = [
+        found = needs_attention(analytics, last, which, ended)
+    rows: list[list[object]] = [
         [
             group.error_code, group.error_class, group.resolved_by, group.advice, one.id, one.name,
             one.organization_id, one.organization_name, one.provider, one.since,
             " ".join(day.isoformat() for day in one.days), one.reason, one.trace_id, one.run_id,
         ]
-        for group in groups
+        for group in found.groups
         for one in group.integrations
     ]  # fmt: skip
+    if found.lacking is not None:
+        rows += [
+            [
+                "", "", "", found.lacking.advice, one.id, one.name, one.organization_id,
+                one.organization_name, one.provider, one.day, one.day, lack.reason, "", "",
+            ]
+            for lack in found.lacking.lacks
+            for one in lack.integrations
+        ]  # fmt: skip
     return csv_file("attention", last, header, rows)
 
 

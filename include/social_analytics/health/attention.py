@@ -1,4 +1,4 @@
-"""The view "Needs attention": what failed, who resolves it and how, and the backfill for the gap."""
+"""The view "Needs attention": what failed, who resolves it and how, the backfill, and what is lacking."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from include.social_analytics.databases import Database
 from include.social_analytics.days import backfill_command
 from include.social_analytics.errors import ErrorClass, ErrorCode, ResolvedBy
 from include.social_analytics.health import queries
-from include.social_analytics.health.answers import Attention, Backfill, FailedChannel, FailureGroup
+from include.social_analytics.health.answers import (
+    Attention,
+    Backfill,
+    FailedChannel,
+    FailureGroup,
+    Lack,
+    Lacking,
+    LackingChannel,
+)
 from include.social_analytics.health.calendar import counted_days
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.links import log_url
@@ -20,6 +28,9 @@ from include.social_analytics.health.links import log_url
 LOOK_BACK = 28
 #: Channels that are listed in one group.
 MOST_LISTED = 100
+
+#: Channels that are named for one reason why something is lacking.
+MOST_NAMED = 5
 
 #: Replaces the error's code if a later day of the channel is stored: only the gap is left.
 WORKS_AGAIN = "works_again"
@@ -36,6 +47,11 @@ _NO_ERROR = {
     ),
 }
 
+_LACKING_ADVICE = (
+    "These days are stored and are no failures. Each reason says what the reading did not get. "
+    "An entry goes when a later day has everything."
+)
+
 _RESOLVERS = {
     ResolvedBy.OWNER: "The channel's owner",
     ResolvedBy.OPERATOR: "The Airflow operator",
@@ -46,7 +62,7 @@ _RESOLVERS = {
 def needs_attention(
     analytics: Database, last: date, which: Filter, ended: Callable[[Collection[str]], Collection[str]]
 ) -> Attention:
-    """What failed in the four weeks up to ``last`` and is still missing.
+    """What failed in the four weeks up to ``last`` and is still missing, and what stored readings lack.
 
     :param ended: tells which of some runs have ended.
     """
@@ -73,7 +89,11 @@ def needs_attention(
         for day in (group.oldest, group.newest)
     ]
     gaps += [one.day for one in counts if one.by_state[State.MISSING]]
-    return Attention(groups=groups, backfill=_backfill(min(gaps), max(gaps)) if gaps else None)
+    return Attention(
+        groups=groups,
+        lacking=_lacking(queries.lacking(analytics, first, last, which, most=MOST_LISTED, named=MOST_NAMED)),
+        backfill=_backfill(min(gaps), max(gaps)) if gaps else None,
+    )
 
 
 def _groups(failures: Sequence[queries.Failure]) -> list[FailureGroup]:
@@ -130,6 +150,37 @@ def _channel(failure: queries.Failure) -> FailedChannel:
         run_id=failure.run_id,
         map_index=failure.map_index,
         log_url=log_url(failure.run_id, failure.map_index),
+    )
+
+
+def _lacking(found: Sequence[queries.Lack]) -> Lacking | None:
+    def alike(one: queries.Lack) -> tuple[str, str]:
+        return one.provider, one.reason
+
+    if not found:
+        return None
+    lacks = [_lack(list(group)) for _, group in groupby(found, key=alike)]
+    return Lacking(advice=_LACKING_ADVICE, lacks=lacks, more=found[0].reasons - len(lacks))
+
+
+def _lack(named: Sequence[queries.Lack]) -> Lack:
+    return Lack(
+        reason=named[0].reason,
+        provider=named[0].provider,
+        newest=named[0].newest,
+        integrations=[
+            LackingChannel(
+                id=one.id,
+                name=one.name,
+                organization_id=one.organization_id,
+                organization_name=one.organization_name,
+                provider=one.provider,
+                day=one.date,
+                log_url=log_url(one.run_id, one.map_index),
+            )
+            for one in named
+        ],
+        more=named[0].integrations - len(named),
     )
 
 

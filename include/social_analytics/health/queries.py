@@ -6,7 +6,7 @@ Every function takes a database that was opened for reading, and whose rows are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -61,15 +61,17 @@ def organizations(analytics: Database) -> list[Choice]:
 
 @dataclass(frozen=True)
 class DayCount:
-    """How many of a day's jobs have the same status and error. ``known`` integrations should have a job.
+    """How many of a day's jobs have the same status and error.
 
-    A day without jobs has one count, without a status.
+    ``expected`` integrations should have a job on the day; ``expected_jobs`` of these jobs are theirs. A day
+    without jobs has one count, without a status.
     """
 
     day: date
-    known: int
+    expected: int
     status: JobStatus | None
     jobs: int
+    expected_jobs: int
     is_complete: bool
 
 
@@ -96,7 +98,7 @@ class ListedIntegration:
     organization_id: str
     organization_name: str
     provider: str
-    first_day: date
+    expected_from: date
     last_day: date
 
 
@@ -255,6 +257,48 @@ def failures(
 
 
 @dataclass(frozen=True)
+class Lack:
+    """What an integration's latest reading lacks, and the counts of all with its provider and reason.
+
+    ``newest`` is the newest day of these. ``reasons`` counts the different reasons of all providers.
+    """
+
+    provider: str
+    reason: str
+    integrations: int
+    newest: date
+    id: str
+    name: str
+    organization_id: str
+    organization_name: str
+    date: date
+    run_id: str
+    map_index: int | None
+    reasons: int
+
+
+def lacking(
+    analytics: Database, first: date, last: date, which: Filter, *, most: int, named: int
+) -> list[Lack]:
+    """What stored readings lack, and whose. The reasons of the most integrations come first.
+
+    :param most: the most reasons.
+    :param named: the most integrations for one provider and reason.
+    """
+    return _ask(
+        analytics,
+        "lacking",
+        Lack,
+        first=first,
+        last=last,
+        organization=which.organization,
+        provider=which.provider,
+        most=most,
+        named=named,
+    )
+
+
+@dataclass(frozen=True)
 class Figure:
     """An organization's metric on a day, and how many of its integrations are in it."""
 
@@ -276,27 +320,70 @@ def figures(
 
 
 @dataclass(frozen=True)
-class NoDataDay:
-    """How many jobs of a day have no data."""
+class WithoutFigure:
+    """How many channels have no figure of a metric on a day: no data; or, without a metric, no job."""
 
     date: date
-    jobs: int
+    metric: str | None
+    channels: int
 
 
-def no_data_days(
-    analytics: Database, organization: str, provider: str, first: date, last: date
-) -> dict[date, int]:
-    """How many of an organization's integrations have no data, on the days when there are any."""
+def without_figure(
+    analytics: Database, organization: str, provider: str, metrics: Sequence[str], first: date, last: date
+) -> dict[tuple[str | None, date], int]:
+    """How many of an organization's channels have no data and no figure of a metric, by metric and day.
+
+    Under ``None``: how many should have a job on the day and have none.
+    """
     found = _ask(
         analytics,
-        "no_data_days",
-        NoDataDay,
+        "without_figure",
+        WithoutFigure,
         organization=organization,
         provider=provider,
+        metrics=list(metrics),
         first=first,
         last=last,
     )
-    return {one.date: one.jobs for one in found}
+    return {(one.metric, one.date): one.channels for one in found}
+
+
+@dataclass(frozen=True)
+class LikeForLike:
+    """A metric's totals in two periods, over the channels that reported every day of both."""
+
+    metric: str
+    channels: int
+    total: Decimal
+    previous: Decimal
+
+
+def like_for_like(
+    analytics: Database,
+    organization: str,
+    provider: str,
+    are_gauges: Mapping[str, bool],
+    *,
+    first: date,
+    last: date,
+) -> dict[str, LikeForLike]:
+    """An organization's totals from ``first`` to ``last`` and in as many days before, by metric.
+
+    :param are_gauges: metric -> whether only the last day of a period counts.
+    """
+    found = _ask(
+        analytics,
+        "like_for_like",
+        LikeForLike,
+        organization=organization,
+        provider=provider,
+        metrics=list(are_gauges),
+        are_gauges=list(are_gauges.values()),
+        first=first,
+        last=last,
+        days=(last - first).days + 1,
+    )
+    return {one.metric: one for one in found}
 
 
 @dataclass(frozen=True)
