@@ -389,14 +389,14 @@ class _Ask:
             post for post in self._world.posts(self._page.id, first, last) if since <= post.created_at < until
         ]
         start = self._offset()
-        if self._kind == "lost_page":
+        if self._fault and self._kind == "lost_page":
             limit = min(limit, self._fault.limit)
             if start > 0:
                 raise _gone(self._page.id)
         if self._kind == "empty_page" and start == 0 and not self._query.get("after"):
             return {"data": [], "paging": self._cursors(0, 0, more=True)}
         shown = posts[start : start + limit]
-        if self._kind == "broken_post" and self._fault.post in {post.id for post in shown}:
+        if self._fault and self._kind == "broken_post" and self._fault.post in [post.id for post in shown]:
             raise GraphError("An unknown error occurred", 1, status=500)
         if "insights" in fields and any(self._is_bad(post) for post in shown):
             raise _nonexisting("insights", "Story")

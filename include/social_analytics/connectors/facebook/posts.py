@@ -221,7 +221,7 @@ class _PostListing:
         """List without the counts that need a permission that the token lacks. The API names none of them."""
         wanted = self.counts
         likely = tuple(name for name in wanted if name not in self._lately)
-        attempts = [((), self.is_nested), ((), False)]
+        attempts: list[tuple[tuple[str, ...], bool]] = [((), self.is_nested), ((), False)]
         if likely != wanted:
             attempts.insert(0, (likely, self.is_nested))
         for self.counts, self.is_nested in dict.fromkeys(attempts):
