@@ -17,7 +17,7 @@ from airflow.sdk.execution_time.timeout import timeout
 from include.social_analytics.errors import ErrorCode, JobError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
 
@@ -129,6 +129,36 @@ def task_states(*task_ids: str) -> dict[str, str]:
     return states.get(ti.run_id, {})
 
 
+def task_state_in(dag_id: str, task_id: str, run_ids: Sequence[str]) -> dict[str, str | None]:
+    """The states of an unmapped task, by run id. A run that does not exist is absent."""
+    states: dict[str, dict[str, str | None]] = current_context()["ti"].get_task_states(
+        dag_id=dag_id, task_ids=[task_id], run_ids=list(run_ids)
+    )
+    return {run_id: of_run.get(task_id) for run_id, of_run in states.items()}
+
+
+def has_ended(dag_id: str, run_id: str) -> bool:
+    """Whether a DAG's run has ended, or does not exist any more. Asked from a task."""
+    ti = current_context()["ti"]
+    return not ti.get_dr_count(dag_id, run_ids=[run_id], states=_ACTIVE)
+
+
+def ended_runs(dag_id: str, run_ids: Collection[str]) -> set[str]:
+    """Those of a DAG's runs that have ended, or do not exist any more. Asked from the API server."""
+    # Tasks may not import these.
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        active = session.scalars(
+            select(DagRun.run_id).where(
+                DagRun.dag_id == dag_id, DagRun.run_id.in_(run_ids), DagRun.state.in_(_ACTIVE)
+            )
+        )
+        return set(run_ids) - set(active)
+
+
 class RunState(StrEnum):
     """The state of a DAG's run for a logical date."""
 
@@ -137,6 +167,8 @@ class RunState(StrEnum):
     ENDED = "ended"
     MISSING = "missing"
 
+
+_ACTIVE = ["queued", "running"]
 
 # In lifecycle order, so that a run which moves on between two questions is still found.
 _ASKED: Sequence[tuple[RunState, list[str]]] = (

@@ -10,7 +10,8 @@ import hashlib
 import json
 import pkgutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from include.social_analytics.airflow_compat import RunState, time_limit
 from include.social_analytics.dag_ids import DAILY_DAG
-from include.social_analytics.errors import ErrorCode, ResolvedBy
+from include.social_analytics.errors import ErrorCode, JobError, ResolvedBy
 
 if TYPE_CHECKING:
     from datetime import date
@@ -54,6 +55,9 @@ _WHY_LATE = {
     RunState.MISSING: f"It has no run: is the DAG {DAILY_DAG} unpaused, and can Airflow read it?",
 }
 
+# Of the session: no transaction is open while a notifier works.
+_LOCK = "SELECT pg_advisory_lock(hashtextextended('social_analytics.alert', 0))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('social_analytics.alert', 0))"
 _LAST = "SELECT fingerprint FROM analytics.alert"
 _REMEMBER = """
 INSERT INTO analytics.alert (fingerprint, sent_at) VALUES (%s, clock_timestamp())
@@ -116,19 +120,39 @@ def late(day: date, own_run: RunState, by_status: Mapping[str, int] | None) -> A
     else:
         jobs = "No channel has been listed for it."
     subject = f"Social analytics, {day}: not complete at the deadline"
-    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_root()}/dags/{DAILY_DAG}"
+    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_where(f'dags/{DAILY_DAG}')}"
     return Alert(subject, message, f"late {day}")
 
 
+@contextmanager
+def one_at_a_time(analytics: Database) -> Iterator[None]:
+    """Wait until no other task sends an alert, and let none begin. May be nested."""
+    analytics.execute(_LOCK)
+    try:
+        yield
+    finally:
+        # A connection that is lost has lost its lock.
+        with suppress(JobError):
+            analytics.execute(_UNLOCK)
+
+
 def tell_of_changes(analytics: Database, notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
-    """Send the alert unless the last one said the same; returns whether it is sent, now or earlier."""
-    row = analytics.execute(_LAST).fetchone()
-    if alert.fingerprint == (row[0] if row else ""):
+    """Send the alert unless the last one said the same; returns whether it is sent, now or earlier.
+
+    Two tasks that have the same to say at the same time send one alert.
+    """
+    with one_at_a_time(analytics):
+        row = analytics.execute(_LAST).fetchone()
+        if alert.fingerprint == (row[0] if row else ""):
+            return True
+        if not tell(notifier, alert, context):
+            return False
+        try:
+            analytics.execute(_REMEMBER, [alert.fingerprint])
+        except JobError as error:
+            # It is sent, and must not be sent again for this.
+            log.warning("alert not remembered", reason=error.reason)
         return True
-    if not tell(notifier, alert, context):
-        return False
-    analytics.execute(_REMEMBER, [alert.fingerprint])
-    return True
 
 
 def tell(notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
@@ -157,7 +181,7 @@ def _alike(failures: list[Failure]) -> dict[tuple[ErrorCode, str], list[Failure]
 
 
 def _group(code: ErrorCode, advice: str, members: list[Failure]) -> str:
-    lines = [f"{len(members)} with {code}. Resolved by {_WHO[code.resolved_by]}: {advice}"]
+    lines = [f"{len(members)} with {code}. Resolved by {_WHO[members[0].resolved_by]}: {advice}"]
     lines += [f"- {one.integration.name!r} ({one.integration.id}): {one.reason}" for one in members[:NAMED]]
     if len(members) > NAMED:
         lines.append(f"- and {len(members) - NAMED} more")
@@ -165,12 +189,16 @@ def _group(code: ErrorCode, advice: str, members: list[Failure]) -> str:
 
 
 def _links(run: Run) -> str:
-    return f"{_page()}\nThe run: {_root()}/dags/{DAILY_DAG}/runs/{quote(run.run_id, safe='')}"
+    return f"{_page()}\nThe run: {_where(f'dags/{DAILY_DAG}/runs/' + quote(run.run_id, safe=''))}"
 
 
 def _page() -> str:
-    return f"What to do: {_root()}/plugin/social-analytics"
+    return f"What to do: {_where('plugin/social-analytics')}"
 
 
-def _root() -> str:
-    return conf.get("api", "base_url", fallback="").rstrip("/")
+def _where(path: str) -> str:
+    """A link into Airflow's UI; where to look there, if Airflow does not know its own address."""
+    root = conf.get("api", "base_url", fallback="").rstrip("/")
+    if "://" not in root:
+        return f"in Airflow's UI, at /{path} (set [api] base_url for a link)"
+    return f"{root}/{path}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -24,6 +25,9 @@ ANALYTICS_REDIS = "analytics_redis"
 
 #: Seconds to wait for Redis. After that the call goes on without it.
 REDIS_TIMEOUT = 2
+
+#: Seconds for which a Redis that did not answer is not asked again: each call would wait for it.
+REDIS_REST = 30
 
 # Two workers may start a cooldown at the same time: comparing and setting must be one step.
 _SET_UNLESS_LONGER = """
@@ -62,43 +66,47 @@ class LocalCooldown:
             self._ends = max(self._ends, time.monotonic() + duration.total_seconds())
 
 
+#: Each Redis that did not answer: its address, and until when this process's clock lets it rest.
+_resting: dict[tuple[Any, ...], float] = {}
+
+
 class RedisCooldown:
     """A cooldown that all workers share: a key with a time to live.
 
-    If Redis does not answer, this process's own cooldown applies. Give the client short socket
-    timeouts: it is asked before each request.
+    If Redis does not answer, this process's own cooldown applies, and no cooldown of the process asks that
+    Redis for ``REDIS_REST`` seconds. Give the client short socket timeouts: it is asked before each request.
     """
 
     def __init__(self, redis_client: Redis, key: str) -> None:
         self._redis = redis_client
         self._key = key
         self._local = LocalCooldown()
+        where = redis_client.connection_pool.connection_kwargs
+        self._address = tuple(where.get(part) for part in ("host", "port", "path"))
 
     def remaining(self) -> timedelta | None:
         """How much of it is left; None when calls are allowed."""
-        from redis.exceptions import RedisError
-
-        milliseconds: Any = 0
-        try:
-            milliseconds = self._redis.pttl(self._key)
-        except RedisError as error:
-            self._warn(error)
-        shared = timedelta(milliseconds=max(milliseconds, 0))
+        shared = timedelta(milliseconds=max(self._ask(lambda: self._redis.pttl(self._key)) or 0, 0))
         return max(shared, self._local.remaining() or timedelta()) or None
 
     def start(self, duration: timedelta) -> None:
         """Start a cooldown; never shortens a longer one."""
+        self._local.start(duration)
+        milliseconds = max(int(duration / timedelta(milliseconds=1)), 1)
+        self._ask(lambda: self._redis.eval(_SET_UNLESS_LONGER, 1, self._key, str(milliseconds)))
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """Redis's answer; ``None`` if it gives none now, or gave none just before."""
         from redis.exceptions import RedisError
 
-        self._local.start(duration)
+        if time.monotonic() < _resting.get(self._address, 0):
+            return None
         try:
-            milliseconds = max(int(duration / timedelta(milliseconds=1)), 1)
-            self._redis.eval(_SET_UNLESS_LONGER, 1, self._key, str(milliseconds))
+            return question()
         except RedisError as error:
-            self._warn(error)
-
-    def _warn(self, error: Exception) -> None:
-        log.warning("shared cooldown not reachable", key=self._key, error=type(error).__name__)
+            _resting[self._address] = time.monotonic() + REDIS_REST
+            log.warning("shared cooldown not reachable", key=self._key, error=type(error).__name__)
+            return None
 
 
 def cooldown_key(provider: str, conn_id: str, host: str | None) -> str:

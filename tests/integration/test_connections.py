@@ -184,6 +184,55 @@ def test_the_graph_apis_address_comes_from_its_connection(monkeypatch, connectio
     assert (graph.base_url, graph.api_version, graph.app_secret) == (base_url, "v26.0", "app-secret")
 
 
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"host": "http://graph.example:8080/path"},
+        {"host": "HTTP://graph.example:8080"},
+        {"host": "graph.example", "schema": "http", "port": 8080},
+        # Not loopback, though it looks like it.
+        {"host": "http://127.0.0.1@graph.example:8080"},
+        {"host": "http://graph.example:8080\\@127.0.0.1"},
+        # Only JSON's true allows it.
+        {"host": "http://graph.example:8080", "extra": {"allow_http": "false"}},
+        {"host": "http://graph.example:8080", "extra": {"allow_http": 1}},
+    ],
+)
+def test_a_token_never_goes_out_in_clear(monkeypatch, connection):
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps({"conn_type": "http"} | connection))
+    with pytest.raises(JobError) as refused:
+        facebook_graph()
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert refused.value.reason == (
+        "The Airflow connection 'facebook_graph' would send tokens in clear to http://graph.example:8080: "
+        "write https://graph.example:8080 as its host. Only for a stand-in of the API: "
+        'add {"allow_http": true} to its extra.'
+    )
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"host": "http://localhost:8099"},
+        {"host": "http://[::1]:8099"},
+        {"host": "http://127.8.0.1:8099"},
+        {"host": "http://demo:8080/facebook", "extra": {"allow_http": True}},
+        {"host": "https://graph.example"},
+    ],
+)
+def test_a_stand_in_may_be_reached_over_plain_http(monkeypatch, connection):
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps({"conn_type": "http"} | connection))
+    assert facebook_graph().base_url == connection["host"]
+
+
+def test_an_address_that_is_no_url_is_refused_and_named(monkeypatch):
+    connection = {"conn_type": "http", "host": "http://[graph.example"}
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(connection))
+    with pytest.raises(JobError, match="'facebook_graph' is not a valid URL") as refused:
+        facebook_graph()
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+
+
 @pytest.mark.parametrize("version", ["25", "v25.0/../..", 25.0, "latest"])
 def test_an_invalid_api_version_is_refused_and_named(monkeypatch, version):
     settings = {"conn_type": "http", "extra": {"api_version": version}}

@@ -129,6 +129,16 @@ def test_an_unread_channel_is_reported_but_its_earlier_figures_count_as_covered(
     assert coverage.ratio == 1.0
 
 
+def test_owners_failures_that_are_too_many_are_one_sentence_for_the_operator():
+    states = [state(n, "token_invalid") for n in range(3)] + [state(3, "network")]
+    coverage = assess(listed(4), states, "run", failed_alike={"i0", "i1", "i2"})
+    assert (coverage.for_owner, coverage.ratio) == ([], 0)
+    alike, other, _ = coverage.complaints(0.5)
+    assert alike.startswith("3 facebook channels failed with token_invalid, like at least half of those")
+    assert "owner" not in alike.replace("the cause is not their owners", "")
+    assert other.startswith("1 channels failed, and their owners cannot resolve it: 'Page 3'")
+
+
 def test_low_coverage_fails_the_run_and_names_the_setting():
     complaints, ratio = judged("succeeded", *["api_unavailable"] * 2, "token_invalid")
     assert ratio == pytest.approx(1 / 3)

@@ -11,11 +11,11 @@ import structlog
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.social_analytics import alerts, telemetry
-from include.social_analytics.airflow_compat import current_context, is_last_try, task_states
+from include.social_analytics.airflow_compat import current_context, has_ended, is_last_try, task_states
 from include.social_analytics.batches import integrations_of
 from include.social_analytics.connectors import lookback_days, providers
 from include.social_analytics.coverage import Coverage, assess, never_read
-from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, INGEST_TASK, LIST_TASK
+from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.databases import Database, open_analytics
 from include.social_analytics.days import day_ended_at, latest_due_day
 from include.social_analytics.errors import JobError
@@ -77,15 +77,19 @@ def _judge(
     """
     integrations = [one for batch in batches for one in batch]
     with open_analytics() as analytics:
-        ledger.settle(analytics, run.day - timedelta(lookback_days(settings)), run.day, run.run_id)
+        first = run.day - timedelta(lookback_days(settings))
+        others = [each for each in ledger.open_runs(analytics, first, run.day) if each != run.run_id]
+        ended = [each for each in others if has_ended(DAILY_DAG, each)]
+        ledger.settle(analytics, first, run.day, run.run_id, ended)
         rows = ledger.states(analytics, [job.job_id for job in run.jobs(integrations)])
         unread = never_read(failed, rows, run.run_id, context["dag_run"].run_after)
-        coverage = assess(integrations, rows, run.run_id, unread)
+        alike = ledger.failed_alike(analytics, run.day)
+        coverage = assess(integrations, rows, run.run_id, unread, alike)
         complaints = coverage.complaints(settings.min_coverage)
         if _is_news(run, settings):
             for provider in providers():
                 of_provider = [one for one in integrations if one.provider == provider]
-                _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread))
+                _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread, alike))
             if settings.notifier is not None:
                 alert = alerts.alert_of(run, coverage, complaints)
                 # Don't send the all-clear while another run is still reading this day.

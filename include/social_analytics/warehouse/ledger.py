@@ -14,6 +14,7 @@ The states of a job, and what moves it from one to the next::
 - ``wait_for_quota``: throttled is not failed. The job is queued again until it is due.
 - ``finish``, ``fail``: the reading has ended.
 - ``recover``: the look-back of a later day has brought the figures in.
+- ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
 - ``settle``: the task ended without a result.
 
 **Who owns a row.** ``claimed_by`` names the task that claimed it, by its run and the first try since the task
@@ -108,10 +109,10 @@ class JobState:
     observed_at: datetime | None
 
 
-_NO_ERROR: LiteralString = """
-error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, reason = NULL,
-trace_id = NULL
+_NO_CODE: LiteralString = """
+error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, trace_id = NULL
 """
+_NO_ERROR: LiteralString = f"{_NO_CODE}, reason = NULL"
 
 # In a fixed order, so that two runs that queue the same jobs cannot deadlock.
 _QUEUED: LiteralString = """
@@ -139,6 +140,22 @@ WHERE job.status IN ('queued', 'running')
 _CLAIM: LiteralString = f"""
 {_QUEUED}, claimed_by = excluded.claimed_by, started_at = NULL, {_NO_ERROR}
 WHERE %(force)s OR job.claimed_by IS DISTINCT FROM excluded.claimed_by
+"""
+
+# Two runs of a day that both wait for quota take turns. Each start would begin the wait anew, and neither run
+# would end: after the first start of either, the wait goes on.
+_TAKE_OVER_WAIT: LiteralString = """
+UPDATE analytics.ingest_job AS job
+SET claimed_by = %(claimed_by)s, dag_run_id = %(dag_run_id)s
+FROM (
+    SELECT job_id
+    FROM analytics.ingest_job
+    WHERE job_id = ANY (%(job_ids)s) AND status = 'queued' AND error_code = 'rate_limited'
+    -- In the order in which jobs are queued, so that no deadlock is possible.
+    ORDER BY integration_id, date
+    FOR UPDATE
+) AS waiting
+WHERE job.job_id = waiting.job_id
 """
 
 _START: LiteralString = f"""
@@ -172,8 +189,15 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
 _FINISH: LiteralString = f"""
 UPDATE analytics.ingest_job
 SET status = %(status)s, http_calls = %(http_calls)s, metric_rows = %(metric_rows)s,
-    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_ERROR}
+    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_CODE}, reason = %(reason)s
 {_OWNED}
+"""
+
+_FILL: LiteralString = """
+UPDATE analytics.ingest_job
+SET reason = NULL
+WHERE job_id = ANY (%(job_ids)s) AND status = 'succeeded' AND reason IS NOT NULL
+  AND observed_at <= %(observed_at)s
 """
 
 _RECOVER: LiteralString = f"""
@@ -189,17 +213,29 @@ SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
 """
 
+_OPEN_RUNS: LiteralString = """
+SELECT DISTINCT dag_run_id
+FROM analytics.ingest_job
+WHERE date BETWEEN %s AND %s AND status = ANY (%s)
+"""
+
+#: Why a job failed whose run was marked as ended by hand, or was deleted.
+RUN_ENDED = "Its run ended, or was deleted, before it read this channel: run the day again."
+
 # A killed task and a deleted run leave jobs that are running or queued. Every task has ended within a day.
 # A job that waited for quota keeps that reason.
 _SETTLE: LiteralString = """
 UPDATE analytics.ingest_job AS job
 SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
-    error_code = coalesce(error_code, %(error_code)s), reason = coalesce(reason, %(reason)s)
+    error_code = coalesce(error_code, %(error_code)s),
+    reason = coalesce(
+        reason, CASE WHEN dag_run_id = ANY (%(ended_runs)s) THEN %(run_ended)s ELSE %(reason)s END
+    )
 FROM (
     SELECT job_id
     FROM analytics.ingest_job
     WHERE date BETWEEN %(first)s AND %(last)s AND status IN ('queued', 'running')
-      AND (dag_run_id = %(dag_run_id)s
+      AND (dag_run_id = %(dag_run_id)s OR dag_run_id = ANY (%(ended_runs)s)
            OR greatest(queued_at, observed_at) < clock_timestamp() - interval '1 day')
     -- In the order in which jobs are queued, so that no deadlock is possible.
     ORDER BY integration_id, date
@@ -208,10 +244,49 @@ FROM (
 WHERE job.job_id = open.job_id
 """
 
-#: A day is complete when this is true of all its jobs. This is the only definition. Its parameters are
-#: :data:`COMPLETE`.
+#: Owners' failures that are too many to be the owners' doing: at least three channels of a provider, and at
+#: least half of those that were read, failed with the same code. This is the only definition. It looks at
+#: each run of a day, and at the day as a whole (then ``dag_run_id`` is null). Its parameters are ``first``,
+#: ``last`` and :data:`COMPLETE`.
+COMMON_FAILURES: LiteralString = """
+SELECT alike.*
+FROM (
+    SELECT provider, date, error_code, dag_run_id, count(*) AS failed
+    FROM analytics.ingest_job
+    -- By the index on failures. The planner uses it only for exactly this literal.
+    WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
+      AND error_code = ANY (%(owners_codes)s) AND started_at IS NOT NULL
+    GROUP BY GROUPING SETS ((provider, date, error_code), (provider, date, error_code, dag_run_id))
+    HAVING count(*) >= 3
+) AS alike, LATERAL (
+    SELECT count(*) AS jobs
+    FROM (
+        SELECT
+        -- By the index on date. No further than it takes to know: where few fail, a few rows.
+        FROM analytics.ingest_job AS job
+        WHERE job.date = alike.date AND job.provider = alike.provider
+          AND job.dag_run_id = coalesce(alike.dag_run_id, job.dag_run_id)
+          AND job.status NOT IN ('queued', 'running') AND job.started_at IS NOT NULL
+        LIMIT 2 * alike.failed + 1
+    ) AS counted
+) AS read
+WHERE read.jobs <= 2 * alike.failed
+"""
+
+#: Whether a row of ``ingest_job AS job`` is one of ``common``, a query on :data:`COMMON_FAILURES`.
+IS_COMMON: LiteralString = """
+(job.status = 'failed' AND EXISTS (
+    SELECT FROM common
+    WHERE common.provider = job.provider AND common.date = job.date AND common.error_code = job.error_code
+      AND coalesce(common.dag_run_id, job.dag_run_id) = job.dag_run_id
+))
+"""
+
+#: A day is complete when this is true of all its jobs. This is the only definition. Beside the columns of
+#: ``ingest_job`` it needs ``is_common`` (:data:`IS_COMMON`). Its parameters are :data:`COMPLETE`.
 IS_COMPLETE: LiteralString = """
-(status = ANY (%(settled_well)s) OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s)))
+(status = ANY (%(settled_well)s)
+ OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s) AND NOT is_common))
 """
 COMPLETE = {
     "settled_well": [status.value for status in SETTLED_WELL],
@@ -219,15 +294,27 @@ COMPLETE = {
 }
 
 _NEWEST_COMPLETE: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
 SELECT max(date)
 FROM (
     SELECT date
-    -- By the index on date.
-    FROM analytics.ingest_job
-    WHERE date BETWEEN %(last)s::date - 27 AND %(last)s AND provider = %(provider)s
+    FROM (
+        SELECT date, status, error_code, {IS_COMMON} AS is_common
+        -- By the index on date.
+        FROM analytics.ingest_job AS job
+        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
+    ) AS job
     GROUP BY date
     HAVING bool_and({IS_COMPLETE})
 ) AS complete
+"""
+
+_COMMON: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
+SELECT integration_id
+-- By the index on failures. The planner uses it only for exactly this literal.
+FROM analytics.ingest_job AS job
+WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s AND {IS_COMMON}
 """
 
 _BY_STATUS: LiteralString = """
@@ -237,6 +324,18 @@ FROM analytics.ingest_job
 WHERE date = %s
 GROUP BY status
 ORDER BY status
+"""
+
+# A channel without a job that has ended has no run. An integration that is not active any more has no say.
+_RUNS: LiteralString = """
+SELECT DISTINCT job.dag_run_id
+FROM analytics.integration LEFT JOIN (
+    SELECT integration_id, dag_run_id
+    -- By the index on date.
+    FROM analytics.ingest_job
+    WHERE date = %(day)s AND status NOT IN ('queued', 'running')
+) AS job USING (integration_id)
+WHERE is_active AND first_day <= %(day)s
 """
 
 _STATES: LiteralString = """
@@ -259,7 +358,10 @@ def claim(analytics: Database, jobs: Sequence[IngestJob], claim: Claim, *, force
 
     :param force: claim all jobs: the task starts for the first time in the run or since it was cleared.
     """
-    analytics.execute(_CLAIM, _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force})
+    claimed = _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force}
+    if not force:
+        analytics.execute(_TAKE_OVER_WAIT, claimed)
+    analytics.execute(_CLAIM, claimed)
 
 
 def _to_queue(jobs: Sequence[IngestJob], dag_run_id: str) -> dict[str, object]:
@@ -353,8 +455,12 @@ def finish(
     http_calls: int,
     metric_rows: int,
     content_rows: int,
+    reason: str | None = None,
 ) -> None:
-    """Record that a reading was stored. Part of the transaction that stores it."""
+    """Record that a reading was stored. Part of the transaction that stores it.
+
+    :param reason: what the reading lacks although the day is stored.
+    """
     analytics.execute(
         _FINISH,
         _owner(start)
@@ -363,7 +469,16 @@ def finish(
             "http_calls": http_calls,
             "metric_rows": metric_rows,
             "content_rows": content_rows,
+            "reason": reason,
         },
+    )
+
+
+def fill(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Clear what readings of earlier days lacked: a full reading has brought these days in again."""
+    analytics.execute(
+        _FILL,
+        {"observed_at": start.observed_at, "job_ids": [start.job.on(day).job_id for day in days]},
     )
 
 
@@ -384,10 +499,18 @@ def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
-def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int:
+def open_runs(analytics: Database, first: date, last: date) -> list[str]:
+    """The ids of the runs to which these days' jobs belong that have not ended."""
+    return [run_id for (run_id,) in analytics.execute(_OPEN_RUNS, [first, last, list(OPEN)])]
+
+
+def settle(
+    analytics: Database, first: date, last: date, dag_run_id: str, ended_runs: Sequence[str] = ()
+) -> int:
     """Fail jobs of these days that have not ended although their task has; returns how many.
 
     :param dag_run_id: a run whose ingest tasks have all ended.
+    :param ended_runs: other runs that have ended: marked so by hand, or deleted.
     """
     error = JobError(
         ErrorCode.UNEXPECTED,
@@ -399,22 +522,41 @@ def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int
             "first": first,
             "last": last,
             "dag_run_id": dag_run_id,
+            "ended_runs": list(ended_runs),
             "error_class": error.error_class,
             "error_code": error.code,
             "reason": error.reason,
+            "run_ended": RUN_ENDED,
         },
     ).rowcount
 
 
 def newest_complete_day(analytics: Database, provider: str, last: date) -> date | None:
     """A provider's newest complete day in the four weeks up to ``last`` (:data:`IS_COMPLETE`)."""
-    row = analytics.execute(_NEWEST_COMPLETE, {"last": last, "provider": provider} | COMPLETE).fetchone()
+    row = analytics.execute(
+        _NEWEST_COMPLETE,
+        {"first": last - timedelta(days=27), "last": last, "provider": provider} | COMPLETE,
+    ).fetchone()
     return row[0] if row else None
+
+
+def failed_alike(analytics: Database, day: date) -> set[str]:
+    """The integrations whose failure of the day is one of :data:`COMMON_FAILURES`, by id."""
+    return {id_ for (id_,) in analytics.execute(_COMMON, {"first": day, "last": day} | COMPLETE)}
 
 
 def by_status(analytics: Database, day: date) -> dict[str, int]:
     """How many of a day's jobs have each status."""
     return dict(analytics.execute(_BY_STATUS, [day]).fetchall())
+
+
+def runs_that_covered(analytics: Database, day: date) -> set[str]:
+    """The runs in which the day's jobs have ended, by id. Empty if an active integration has no such job.
+
+    It knows the integrations that any run has listed.
+    """
+    found = {run_id for (run_id,) in analytics.execute(_RUNS, {"day": day})}
+    return set() if None in found else found
 
 
 def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:

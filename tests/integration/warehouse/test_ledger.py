@@ -9,7 +9,7 @@ import pytest
 
 from include.social_analytics.connectors.reading import DayStatus
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import integrations, ledger
 from tests.support.readings import DAY, DOWN, REVOKED, Warehouse, before, job, reading
 
 QUOTA = JobError(ErrorCode.RATE_LIMITED, "Too many calls", provider_code="32")
@@ -169,9 +169,10 @@ def test_the_wait_for_quota_restarts_after(warehouse, interlude):
         ledger.fail(warehouse.connection, first, QUOTA, 1)
     else:
         throttle(warehouse, first)
-    if interlude == "a clear":
-        ledger.claim(warehouse.connection, [job()], ledger.Claim("run", 1), force=True)
     run = "another" if interlude == "another run" else "run"
+    if interlude != "a failure":
+        # The first start of a task, in its run or since it was cleared.
+        ledger.claim(warehouse.connection, [job()], ledger.Claim(run, 1), force=True)
     again = warehouse.start(job(), run)
     assert again.working_since == again.observed_at
 
@@ -368,3 +369,108 @@ def test_a_job_that_waits_for_quota_goes_on_counting_when_another_run_registers_
     register(warehouse, "another")
     assert warehouse.ledger_row(job())["error_code"] == "rate_limited"
     assert warehouse.start(job(), "run").working_since == first.working_since
+
+
+@pytest.mark.parametrize(
+    ("revoked", "stored", "too_many"),
+    [(3, 0, True), (3, 3, True), (3, 4, False), (2, 0, False), (4, 4, True)],
+)
+def test_owners_failures_count_against_a_day_when_at_least_three_and_half_fail_alike(
+    warehouse, revoked, stored, too_many
+):
+    ids = [f"revoked-{number}" for number in range(revoked)]
+    for id_ in ids:
+        warehouse.fail(job(id_), REVOKED)
+    for number in range(stored):
+        warehouse.store(job(f"stored-{number}"), reading({DAY: 5}))
+    # Another provider's failures, and those of another day, neither add nor dilute.
+    warehouse.fail(job("elsewhere", provider="another"), REVOKED)
+    warehouse.fail(job("revoked-0", day=before(1)), REVOKED)
+    assert ledger.failed_alike(warehouse.connection, DAY) == (set(ids) if too_many else set())
+    assert ledger.newest_complete_day(warehouse.connection, "facebook", DAY) == (
+        before(1) if too_many else DAY
+    )
+
+
+def test_failures_with_different_codes_do_not_add_up(warehouse):
+    gone = JobError(ErrorCode.OBJECT_NOT_FOUND, "Gone")
+    for number, error in enumerate([REVOKED, REVOKED, gone, gone]):
+        warehouse.fail(job(f"page-{number}"), error)
+    assert ledger.failed_alike(warehouse.connection, DAY) == set()
+
+
+def test_channels_that_a_run_never_read_do_not_dilute_its_failures(warehouse):
+    ids = {f"revoked-{number}" for number in range(3)}
+    for id_ in ids:
+        warehouse.fail(job(id_), REVOKED)
+    unread = [job(f"unread-{number}") for number in range(9)]
+    ledger.claim(warehouse.connection, unread, ledger.Claim(warehouse.run, 1), force=True)
+    assert ledger.failed_alike(warehouse.connection, DAY) == ids
+    ledger.settle(warehouse.connection, DAY, DAY, warehouse.run)
+    assert ledger.failed_alike(warehouse.connection, DAY) == ids
+
+
+def test_failures_are_too_many_by_their_own_run_or_by_the_day(warehouse):
+    for number in range(9):
+        warehouse.store(
+            job(f"stored-{number}"), reading({DAY: 5}), warehouse.start(job(f"stored-{number}"), "all")
+        )
+    for number in range(3):
+        one = job(f"revoked-{number}")
+        warehouse.fail(one, REVOKED, warehouse.start(one, "all"))
+    assert ledger.failed_alike(warehouse.connection, DAY) == set()
+    for number in range(3):
+        one = job(f"revoked-{number}")
+        warehouse.fail(one, REVOKED, warehouse.start(one, "narrow"))
+    assert len(ledger.failed_alike(warehouse.connection, DAY)) == 3
+
+
+def test_a_second_run_of_one_channel_does_not_give_the_failure_back_to_the_owners(warehouse):
+    for number in range(3):
+        warehouse.fail(job(f"revoked-{number}"), REVOKED)
+    warehouse.fail(job("revoked-0"), REVOKED, warehouse.start(job("revoked-0"), "narrow"))
+    assert len(ledger.failed_alike(warehouse.connection, DAY)) == 3
+    assert ledger.newest_complete_day(warehouse.connection, "facebook", DAY) is None
+
+
+def test_two_runs_that_wait_for_quota_in_turn_do_not_begin_the_wait_anew(warehouse):
+    def starts(run: str, *, force: bool) -> ledger.Start:
+        claim = ledger.Claim(run, 1)
+        ledger.claim(warehouse.connection, [job()], claim, force=force)
+        start = ledger.start(warehouse.connection, job(), claim)
+        ledger.wait_for_quota(warehouse.connection, start, QUOTA, HOUR, 2)
+        return start
+
+    starts("one", force=True)
+    # A run's first start begins the wait; the others go on with it.
+    began = starts("other", force=True).working_since
+    assert [starts(run, force=False).working_since for run in ("one", "other", "one")] == [began] * 3
+
+
+def test_a_job_that_another_run_read_is_claimed_back_whole(warehouse):
+    warehouse.start(job(), "one")
+    warehouse.fail(job(), DOWN, warehouse.start(job(), "other"))
+    ledger.claim(warehouse.connection, [job()], ledger.Claim("one", 1), force=False)
+    row = warehouse.ledger_row(job())
+    assert (row["status"], row["claimed_by"], row["error_code"]) == ("queued", "one#1", None)
+
+
+def test_the_runs_that_covered_a_day_are_known_once_every_channel_has_ended(warehouse):
+    connection = warehouse.connection
+    pages = [job(f"page-{number}") for number in range(2)]
+    integrations.remember(connection, [one.integration for one in pages], {}, DAY)
+    assert ledger.runs_that_covered(connection, DAY) == set()
+    warehouse.store(pages[0], reading({DAY: 5}), warehouse.start(pages[0], "one"))
+    assert ledger.runs_that_covered(connection, DAY) == set()
+    second = warehouse.start(pages[1], "other")
+    assert ledger.runs_that_covered(connection, DAY) == set()
+    warehouse.fail(pages[1], DOWN, second)
+    assert ledger.runs_that_covered(connection, DAY) == {"one", "other"}
+    integrations.remember(connection, [job("page-2").integration], {}, DAY)
+    assert ledger.runs_that_covered(connection, DAY) == set()
+    # A channel that is gone has no say, and neither has one that came later.
+    began = integrations.clock(connection)
+    integrations.remember(connection, [one.integration for one in pages], {}, DAY)
+    integrations.retire(connection, began)
+    integrations.remember(connection, [job("new").integration], {}, DAY + timedelta(days=1))
+    assert ledger.runs_that_covered(connection, DAY) == {"one", "other"}

@@ -600,3 +600,60 @@ def test_storing_works_without_the_right_to_make_temporary_tables(warehouse):
     warehouse.connection.execute(f"""
         RESET ROLE; DROP OWNED BY "plain {database}"; DROP ROLE "plain {database}";
     """)
+
+
+def video_post(content_id: str, day: int, *names: str) -> Content:
+    """A post of November that shows what ``names`` are the ids of."""
+    at = datetime(2026, 11, day, 12, tzinfo=UTC)
+    return Content(content_id, at, "video", None, None, also_known_as=names)
+
+
+def origins(warehouse) -> dict[str, str | None]:
+    return dict(warehouse.rows("SELECT content_id, postiz_post_id FROM analytics.content"))
+
+
+def test_a_shared_name_belongs_to_the_earliest_post(warehouse):
+    repost, original = video_post("repost", 18, "video"), video_post("original", 16, "video")
+    for content in ((repost, original), (original, repost)):
+        warehouse.store(job(), reading({DAY: 5}, content=content), posts={"video": "p1"})
+        assert origins(warehouse) == {"original": "p1", "repost": None}
+
+
+def test_a_repost_gets_no_origin_when_the_original_has_left_the_window(warehouse):
+    repost, original = video_post("repost", 18, "video"), video_post("original", 16, "video")
+    warehouse.store(job(), reading({DAY: 5}, content=(repost, original)), posts={"video": "p1"})
+    warehouse.store(job(), reading({DAY: 5}, content=(repost,)), posts={"video": "p1"})
+    assert origins(warehouse) == {"original": "p1", "repost": None}
+
+
+def test_a_posts_own_id_comes_before_its_other_ids_and_before_those_of_earlier_posts(warehouse):
+    earlier = video_post("earlier", 16, "video")
+    own = video_post("video", 18, "other")
+    posts = {"video": "p1", "other": "p2"}
+    warehouse.store(job(), reading({DAY: 5}, content=(earlier, own)), posts=posts)
+    assert origins(warehouse) == {"earlier": None, "video": "p1"}
+
+
+def test_a_name_once_given_to_the_wrong_post_is_taken_back(warehouse):
+    repost, original = video_post("repost", 18, "video"), video_post("original", 16, "video")
+    warehouse.store(job(), reading({DAY: 5}, content=(repost,)), posts={"video": "p1"})
+    assert origins(warehouse) == {"repost": "p1"}
+    # A backfill, or a longer window, brings the original in.
+    warehouse.store(job(), reading({DAY: 5}, content=(repost, original)), posts={"video": "p1"})
+    assert origins(warehouse) == {"original": "p1", "repost": None}
+
+
+def test_a_name_that_an_earlier_post_has_wrongly_goes_to_the_post_with_that_id(warehouse):
+    earlier = video_post("earlier", 16, "video")
+    warehouse.store(job(), reading({DAY: 5}, content=(earlier,)), posts={"video": "p1"})
+    warehouse.store(
+        job(), reading({DAY: 5}, content=(earlier, video_post("video", 18))), posts={"video": "p1"}
+    )
+    assert origins(warehouse) == {"earlier": None, "video": "p1"}
+
+
+def test_names_are_taken_back_within_one_integration_only(warehouse):
+    for page in ("one", "other"):
+        repost = video_post(f"post of {page}", 16 if page == "one" else 18, "video")
+        warehouse.store(job(page), reading({DAY: 5}, content=(repost,)), posts={"video": "p1"})
+    assert origins(warehouse) == {"post of one": "p1", "post of other": "p1"}
