@@ -122,6 +122,12 @@ class ErrorCode(StrEnum):
         ResolvedBy.TIME,
         "The API's answer did not have the API's format: clear the task; if it recurs, report it.",
     )
+    NOT_PUBLISHED = (
+        "not_published",
+        ErrorClass.TRANSIENT,
+        ResolvedBy.TIME,
+        "The provider did not publish the day while runs still read it again: backfill the day.",
+    )
     STORAGE_UNAVAILABLE = (
         "storage_unavailable",
         ErrorClass.TRANSIENT,

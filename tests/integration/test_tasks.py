@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,15 +13,18 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow.sdk.execution_time.context import set_current_context
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics import telemetry
 from include.social_analytics.batches import Batch, deal_out
+from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
-from include.social_analytics.days import label_of
+from include.social_analytics.days import day_ended_at, label_of
 from include.social_analytics.errors import JobError
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY, Bench
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
+from tests.support.readings import Warehouse, reading
 
 RETRIES = 3
 
@@ -86,6 +89,26 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
             return check_coverage()
 
     return start
+
+
+@pytest.fixture
+def sent(monkeypatch) -> dict[str, float]:
+    """The metrics that the check sends, by name, with their latest values."""
+    metrics: dict[str, float] = {}
+
+    def send(name: str, value: float = 1, **_: object) -> None:
+        metrics[name.removeprefix("social_analytics.")] = value
+
+    for kind in ("gauge", "incr"):
+        monkeypatch.setattr(telemetry.stats, kind, send)
+    return metrics
+
+
+def pending(bench: Bench, days_ago: int, channels: int) -> None:
+    """Store an earlier day that some channels' provider has not published."""
+    warehouse, day = Warehouse(bench.analytics, lambda: bench.analytics), DAY - timedelta(days_ago)
+    for job in bench.jobs[:channels]:
+        warehouse.store(job.on(day), reading({}, day=day))
 
 
 def attempts(bench: Bench) -> list[int]:
@@ -161,3 +184,68 @@ def test_a_cleared_task_without_postiz_is_not_excused_by_an_earlier_failure(
             ingest(try_number, max_tries=1 + RETRIES)
     with pytest.raises(AirflowFailException, match="3 channels failed"):
         check("failed")
+
+
+def test_a_cleared_task_that_fails_before_it_can_claim_counts_as_unread_in_run_alert_and_gauge(
+    bench, ingest, check, monkeypatch, tmp_path, sent
+):
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    assert ingest(1) == {"succeeded": 3}
+    assert check()["coverage"] == sent["coverage"] == 1
+    with monkeypatch.context() as down:
+        nowhere = json.dumps({"conn_type": "postgres", "host": str(tmp_path)})
+        down.setenv("AIRFLOW_CONN_ANALYTICS_DB", nowhere)
+        with pytest.raises(JobError, match="storage_unavailable"):
+            ingest(2, max_tries=1 + RETRIES)
+    with pytest.raises(AirflowFailException, match=r"3 jobs never ended.*Coverage 0% is under"):
+        check("failed")
+    assert sent["coverage"] == 0
+    [(_, text)] = Outbox.sent
+    assert text.startswith("Coverage 0%. The run is red.")
+
+
+def test_a_run_whose_days_are_all_pending_is_green_and_its_day_is_not_complete(bench, ingest, check, sent):
+    for number in range(3):
+        bench.fault(number, "not_published")
+    assert ingest(1) == {"pending": 3}
+    assert check() == {"coverage": 1.0, "jobs": 3, "pending": 3}
+    assert "newest_complete_day.end" not in sent
+    # It is not late either: no alert yet.
+    zone = providers()["facebook"].timezone
+    assert sent["on_time_until"] == day_ended_at(DAY, zone).timestamp()
+
+
+def test_a_day_that_is_never_published_fails_and_is_named_and_counted(
+    bench, ingest, check, monkeypatch, sent
+):
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    ingest(1)
+    pending(bench, 4, channels=1)
+    pending(bench, 3, channels=3)
+    for _ in range(2):
+        assert check()["coverage"] == 1.0
+    [lost] = ledger.given_up(bench.analytics, [job.integration.id for job in bench.jobs], DAY).values()
+    assert lost == [DAY - timedelta(4)]
+    assert sent["ingest.jobs"] == 1
+    [(subject, text)] = Outbox.sent
+    assert subject.endswith("1 channels miss an earlier day")
+    assert f"Not published: {DAY - timedelta(4)}." in text
+
+
+def test_a_run_is_red_if_the_day_that_it_no_longer_reads_was_hardly_published(bench, ingest, check):
+    ingest(1)
+    pending(bench, 4, channels=2)
+    complaint = f"facebook did not publish {DAY - timedelta(4)} for 2 of 3 channels: backfill the day."
+    # Also when the check is run again, and not for the same day once more.
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=complaint):
+            check()
+    pending(bench, 5, channels=3)
+    Warehouse(bench.analytics, lambda: bench.analytics).store(
+        bench.jobs[0].on(DAY - timedelta(4)), reading({DAY - timedelta(4): 1}, day=DAY - timedelta(4))
+    )
+    assert check()["coverage"] == 1.0

@@ -55,12 +55,15 @@ class History:
         content: tuple[Content, ...] = (),
         **how: str,
     ) -> None:
-        """Store an integration's day with every metric of its provider, and 0 posts published."""
+        """Store an integration's day with every metric of its provider, and 0 posts published.
+
+        It touches no earlier day.
+        """
         job = self.listed(integration, day, **how)
         metrics = set(provider_named(job.integration.provider).metrics)
         posts = 0 if "posts_published" in metrics else None
         series = {name: {day: Decimal(value)} for name in metrics - {"posts_published"}}
-        self.warehouse.store(job, reading(day=day, series=series, posts=posts, content=content))
+        self.warehouse.store(job, reading(day=day, series=series, posts=posts, content=content, lookback=0))
 
     def failed(
         self, integration: str, day: date, error: JobError = REVOKED, map_index: int | None = 3, **how: str

@@ -217,9 +217,10 @@ def failures(
         last=last,
         organization=which.organization,
         provider=which.provider,
-        settled_well=list(ledger.SETTLED_WELL),
+        complete_statuses=list(ledger.COMPLETE_STATUSES),
         works_again=works_again,
         unexpected=ErrorCode.UNEXPECTED,
+        not_published=ErrorCode.NOT_PUBLISHED,
         most=most,
     )
 

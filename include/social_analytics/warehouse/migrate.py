@@ -11,7 +11,7 @@ from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 
 #: The newest revision in ``migrations/versions``. It tells without Alembic whether a migration is missing.
-HEAD = "0007"
+HEAD = "0008"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate', 0))"

@@ -9,6 +9,7 @@ import pytest
 from include.social_analytics import connectors
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.health import attention
+from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY
 from tests.support.history import ago
 from tests.support.readings import DOWN, reading
@@ -68,6 +69,20 @@ def test_a_later_day_without_figures_counts_as_working_again(history, values):
     history.warehouse.store(history.listed("page", ago(1)), reading(values, day=ago(1), posts=None))
     [group] = history.get("/api/attention")["groups"]
     assert (group["error_code"], group["heading"]) == (attention.WORKS_AGAIN, "Working again")
+
+
+def test_a_day_that_was_never_published_needs_a_backfill_and_no_pending_day_makes_up_for_it(history):
+    for days in (5, 1):
+        history.warehouse.store(history.listed("page", ago(days)), reading({}, day=ago(days)))
+    ledger.give_up(history.warehouse.connection, DAY, {"facebook": 3})
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"]) == ("not_published", "time")
+    assert group["integrations"][0]["days"] == [ago(5).isoformat()]
+    assert answer["backfill"]["first"] == ago(5).isoformat()
+    history.stored("page", DAY)
+    [group] = history.get("/api/attention")["groups"]
+    assert group["error_code"] == attention.WORKS_AGAIN
 
 
 def test_an_earlier_or_unfinished_day_does_not_count_as_working_again(history):
