@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     # Importing redis takes longer than a channel's calls, and only the connection analytics_redis needs it.
-    from redis import Redis
+    from redis import Redis, RedisCluster
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class RedisCooldown:
     Redis for ``REDIS_REST`` seconds. Give the client short socket timeouts: it is asked before each request.
     """
 
-    def __init__(self, redis_client: Redis, key: str) -> None:
+    def __init__(self, redis_client: Redis | RedisCluster, key: str) -> None:
         self._redis = redis_client
         self._key = key
         self._local = LocalCooldown()
@@ -133,7 +133,7 @@ def shared_cooldown(provider: str, conn_id: str, base_url: str) -> Cooldown:
         return LocalCooldown()
 
 
-def _client_of(known: Connection) -> Redis:
+def _client_of(known: Connection) -> Redis | RedisCluster:
     """A client for the connection. The client of a cluster connects at once, the other one on first use.
 
     Airflow's ``RedisHook`` needs a port, and overlooks the database and TLS of a URI such as
@@ -145,7 +145,7 @@ def _client_of(known: Connection) -> Redis:
     from redis.retry import Retry
 
     extra = known.extra_dejson
-    is_tls = known.conn_type == "rediss" or to_bool(extra.get("ssl"))
+    is_tls = known.conn_type == "rediss" or to_bool(extra.get("ssl"))  # type: ignore[no-untyped-call]
     # In the URL, redis turns each option's text into the option's type.
     tls = {
         name: value for name, value in extra.items() if name.startswith("ssl_") and value not in (None, "")
@@ -162,6 +162,6 @@ def _client_of(known: Connection) -> Redis:
         # One retry, in case the connection is stale.
         "retry": Retry(NoBackoff(), 1),
     }
-    if to_bool(extra.get("cluster")):
+    if to_bool(extra.get("cluster")):  # type: ignore[no-untyped-call]
         return RedisCluster.from_url(**how)
     return Redis.from_url(**how, db=int(extra.get("db") or known.schema or 0))

@@ -12,6 +12,7 @@ import select
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import pq
@@ -33,7 +34,7 @@ def sqlstate_of(refused: psycopg.Error) -> str | None:
     if libpq is None or refused.pgconn is None:
         return None
     given = {option.keyword.decode(): option.val.decode() for option in refused.pgconn.info if option.val}
-    attempt = pq.PGconn.connect_start(make_conninfo(**given).encode())
+    attempt: Any = pq.PGconn.connect_start(make_conninfo(**given).encode())
     try:
         libpq.PQsetErrorVerbosity(ctypes.c_void_p(attempt.pgconn_ptr), _PQERRORS_SQLSTATE)
         deadline = time.monotonic() + _PATIENCE
