@@ -25,6 +25,7 @@ from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.errors import ErrorCode, JobError, ResolvedBy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from include.social_analytics.coverage import Coverage, Failure
@@ -77,26 +78,36 @@ class Alert:
     fingerprint: str
 
 
-def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
-    """The alert about a run that was checked."""
+def alert_of(run: Run, coverage: Coverage, complaints: list[str], lost: Sequence[Failure] = ()) -> Alert:
+    """The alert about a run that was checked.
+
+    :param lost: channels with earlier days that their provider never published.
+    """
     failures = [*coverage.for_operator, *coverage.for_owner]
-    wrong = sorted(f"{one.integration.id} {one.code}" for one in failures)
+    wrong = sorted(f"{one.integration.id} {one.code}" for one in [*failures, *lost])
     wrong += sorted(f"{one.id} unsettled" for one in coverage.unsettled)
     if complaints:
         wrong.append("red")
     if not wrong:
-        subject = f"Social analytics, {run.day}: complete again"
-        return Alert(subject, f"Nothing fails any more.\n\n{_links(run)}", "")
+        pending = coverage.by_status.get("pending", 0)
+        subject = f"Social analytics, {run.day}: {'nothing fails any more' if pending else 'complete again'}"
+        text = "Nothing fails any more."
+        if pending:
+            text += f" Of {pending} channels the provider has not published the day yet."
+        return Alert(subject, f"{text}\n\n{_links(run)}", "")
     count = len(failures) + len(coverage.unsettled)
-    subject = f"Social analytics, {run.day}: {count} of {coverage.jobs} channels are missing"
-    parts = [_group(code, advice, members) for (code, advice), members in _alike(failures).items()]
+    missing = f"{count} of {coverage.jobs} channels are missing"
+    if not count:
+        missing = f"{len(lost)} channels miss an earlier day"
+    subject = f"Social analytics, {run.day}: {missing}"
+    parts = [_group(code, advice, members) for (code, advice), members in _alike([*failures, *lost]).items()]
     if coverage.unsettled:
         parts.append(
             f"{len(coverage.unsettled)} never ended. Resolved by the Airflow operator: clear the run."
         )
-    verdict = (
-        "The run is red." if complaints else "The run is green: only the channels' owners can resolve this."
-    )
+    verdict = "The run is red." if complaints else "The run is green."
+    if not complaints and not lost:
+        verdict = "The run is green: only the channels' owners can resolve this."
     message = "\n\n".join([f"Coverage {coverage.ratio:.0%}. {verdict}", *parts, _links(run)])
     return Alert(subject, message, hashlib.sha256(json.dumps(wrong).encode()).hexdigest())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from include.social_analytics.connectors import CHECK_WHAT_THEY_SHARE, advice_on
 from include.social_analytics.errors import ErrorCode, ResolvedBy
@@ -43,10 +43,23 @@ class Failure:
         return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {reason}. {self.advice}"
 
 
+def never_published(integrations: Iterable[Integration], days: Mapping[str, Sequence[date]]) -> list[Failure]:
+    """A failure of each integration that has days which its provider never published.
+
+    :param days: an integration's id -> its days (:func:`ledger.given_up`).
+    """
+    return [
+        Failure(one, ErrorCode.NOT_PUBLISHED, f"Not published: {', '.join(map(str, days[one.id]))}.")
+        for one in integrations
+        if one.id in days
+    ]
+
+
 @dataclass(frozen=True)
 class Coverage:
     """How complete a day is. Numbers count jobs, one for each integration.
 
+    ``by_status`` leaves out jobs that no task read, whatever an earlier run left in their rows.
     ``unsettled``: integrations whose job has not ended in this run. It is queued, running, not in the ledger,
     or no task read it. ``taken_over``: integrations whose job another run of the day has queued since. They
     count for that run.
@@ -122,7 +135,9 @@ def assess(
             (owner if failure.resolved_by is ResolvedBy.OWNER else operator).append(failure)
     return Coverage(
         jobs=len(integrations),
-        by_status=Counter(by_id[one.id].status for one in integrations if one.id in by_id),
+        by_status=Counter(
+            by_id[one.id].status for one in integrations if one.id in by_id and one not in unread
+        ),
         for_owner=owner,
         for_operator=operator,
         unsettled=unsettled,

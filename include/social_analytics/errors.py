@@ -135,6 +135,12 @@ class ErrorCode(StrEnum):
         "The answer did not have the API's format: check the connection's host, proxy and firewall, "
         "then clear the task; if it recurs, report it.",
     )
+    NOT_PUBLISHED = (
+        "not_published",
+        ErrorClass.TRANSIENT,
+        ResolvedBy.TIME,
+        "The provider did not publish the day while runs still read it again: backfill the day.",
+    )
     STORAGE_UNAVAILABLE = (
         "storage_unavailable",
         ErrorClass.TRANSIENT,

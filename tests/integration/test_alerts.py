@@ -91,6 +91,34 @@ def test_nothing_is_sent_without_changes_and_the_all_clear_is_sent_once(analytic
     ]
 
 
+def test_the_all_clear_does_not_call_a_pending_day_complete(analytics, outbox):
+    assert tell(analytics, failing(ErrorCode.TOKEN_INVALID))
+    assert tell(analytics, Coverage(3, {"succeeded": 1, "pending": 2}, [], [], [], []))
+    subject, text = outbox[-1]
+    assert subject == f"Social analytics, {DAY}: nothing fails any more"
+    assert "Of 2 channels the provider has not published the day yet." in text
+
+
+def test_days_that_were_never_published_are_named_until_they_are_backfilled(analytics, outbox):
+    [page] = failing(ErrorCode.NOT_PUBLISHED).for_operator
+    lost = [Failure(page.integration, ErrorCode.NOT_PUBLISHED, "Not published: 2026-11-16.")]
+    for coverage, told in ((ALL_WELL, True), (ALL_WELL, False), (failing(ErrorCode.TOKEN_INVALID), True)):
+        before = len(outbox)
+        alert = alerts.alert_of(RUN, coverage, [], lost)
+        alerts.tell_of_changes(analytics, OUTBOX, alert, {})
+        assert (len(outbox) > before) is told
+    assert [subject.split(": ")[1] for subject, _ in outbox] == [
+        "1 channels miss an earlier day",
+        "1 of 9 channels are missing",
+    ]
+    for _, text in outbox:
+        assert "The run is green." in text
+        assert "only the channels" not in text
+        assert "1 with not_published. Resolved by time; if not, the Airflow operator" in text
+        assert "(id-0): Not published: 2026-11-16." in text
+    assert tell(analytics, ALL_WELL)
+
+
 def test_the_same_failure_with_other_words_is_no_change(analytics, outbox):
     assert tell(analytics, failing(ErrorCode.TOKEN_INVALID, name="Before"))
     assert not tell(analytics, failing(ErrorCode.TOKEN_INVALID, name="After"))

@@ -15,8 +15,9 @@ from airflow.sdk.execution_time.context import set_current_context
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics import telemetry
 from include.social_analytics.batches import Batch, deal_out
+from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
-from include.social_analytics.days import label_of
+from include.social_analytics.days import day_ended_at, label_of
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.runs import current_run
 from include.social_analytics.settings import Settings
@@ -26,6 +27,7 @@ from include.social_analytics.tasks.list_integrations import list_active_integra
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY, Bench
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
+from tests.support.readings import Warehouse, reading
 from tests.support.scripted_http import Answer, scripted_server
 
 RETRIES = 3
@@ -104,13 +106,23 @@ def outbox(monkeypatch) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def gauges(monkeypatch) -> dict[str, float]:
-    """The latest value of each gauge."""
-    told: dict[str, float] = {}
-    monkeypatch.setattr(
-        telemetry.stats, "gauge", lambda name, value, **_: told.update({name.split(".", 1)[1]: value})
-    )
-    return told
+def sent(monkeypatch) -> dict[str, float]:
+    """The metrics that the check sends, by name, with their latest values."""
+    metrics: dict[str, float] = {}
+
+    def send(name: str, value: float = 1, **_: object) -> None:
+        metrics[name.removeprefix("social_analytics.")] = value
+
+    for kind in ("gauge", "incr"):
+        monkeypatch.setattr(telemetry.stats, kind, send)
+    return metrics
+
+
+def pending(bench: Bench, days_ago: int, channels: int) -> None:
+    """Store an earlier day that some channels' provider has not published."""
+    warehouse, day = Warehouse(bench.analytics, lambda: bench.analytics), DAY - timedelta(days_ago)
+    for job in bench.jobs[:channels]:
+        warehouse.store(job.on(day), reading({}, day=day))
 
 
 @pytest.mark.parametrize("run_type", ["manual", "backfill"])
@@ -208,9 +220,7 @@ def test_a_cleared_task_without_postiz_is_not_excused_by_an_earlier_failure(
         ("account_blocked", "account_blocked"),
     ],
 )
-def test_an_owners_failure_of_every_channel_is_the_operators(
-    bench, ingest, check, outbox, gauges, kind, code
-):
+def test_an_owners_failure_of_every_channel_is_the_operators(bench, ingest, check, outbox, sent, kind, code):
     for number in range(3):
         bench.fault(number, kind)
     with pytest.raises(AirflowFailException):
@@ -225,7 +235,8 @@ def test_an_owners_failure_of_every_channel_is_the_operators(
     assert "The run is red." in text
     assert f"3 with {code}. Resolved by the Airflow operator: So many channels failed alike" in text
     assert "owner:" not in text
-    assert gauges == {"coverage": 0, "failed_for_owner": 0}
+    assert {"coverage": 0, "failed_for_owner": 0}.items() <= sent.items()
+    assert "newest_complete_day.end" not in sent
 
 
 #: Answers that do not come from the channels' owners, though the first two have an owner's code.
@@ -256,7 +267,7 @@ NOT_THE_OWNERS = {
 
 @pytest.mark.parametrize("answer", NOT_THE_OWNERS.values(), ids=NOT_THE_OWNERS)
 def test_what_every_channel_is_told_is_not_blamed_on_their_owners(
-    bench, ingest, check, outbox, gauges, monkeypatch, answer
+    bench, ingest, check, outbox, sent, monkeypatch, answer
 ):
     with scripted_server(answer) as server:
         graph = {"conn_type": "http", "host": server.base_url}
@@ -269,11 +280,12 @@ def test_what_every_channel_is_told_is_not_blamed_on_their_owners(
     assert "The run is red." in text
     assert "the Airflow operator" in text
     assert "owner:" not in text
-    assert gauges == {"coverage": 0, "failed_for_owner": 0}
+    assert {"coverage": 0, "failed_for_owner": 0}.items() <= sent.items()
+    assert "newest_complete_day.end" not in sent
     assert ledger.newest_complete_day(bench.analytics, "facebook", DAY) is None
 
 
-def test_an_error_code_of_a_later_version_is_reported_and_alerted(bench, ingest, check, outbox, gauges):
+def test_an_error_code_of_a_later_version_is_reported_and_alerted(bench, ingest, check, outbox, sent):
     bench.fault(0, "token_revoked")
     with pytest.raises(AirflowFailException):
         ingest(1)
@@ -284,7 +296,8 @@ def test_an_error_code_of_a_later_version_is_reported_and_alerted(bench, ingest,
         check("failed")
     [(_, text)] = outbox
     assert "1 with unexpected. Resolved by the Airflow operator" in text
-    assert gauges == {"coverage": pytest.approx(2 / 3), "failed_for_owner": 0}
+    assert {"coverage": pytest.approx(2 / 3), "failed_for_owner": 0}.items() <= sent.items()
+    assert "newest_complete_day.end" not in sent
 
 
 def test_the_check_settles_what_runs_that_have_ended_left_open(bench, ingest, check):
@@ -346,3 +359,68 @@ def test_a_channel_is_expected_from_the_day_on_which_it_was_first_known_to_be_ac
     # Running an earlier day says nothing about the days between.
     for later_type in ("backfill", "scheduled"):
         assert list_for(later_type, 200) == expected
+
+
+def test_a_cleared_task_that_fails_before_it_can_claim_counts_as_unread_in_run_alert_and_gauge(
+    bench, ingest, check, monkeypatch, tmp_path, sent
+):
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    assert ingest(1) == {"succeeded": 3}
+    assert check()["coverage"] == sent["coverage"] == 1
+    with monkeypatch.context() as down:
+        nowhere = json.dumps({"conn_type": "postgres", "host": str(tmp_path)})
+        down.setenv("AIRFLOW_CONN_ANALYTICS_DB", nowhere)
+        with pytest.raises(JobError, match="storage_unavailable"):
+            ingest(2, max_tries=1 + RETRIES)
+    with pytest.raises(AirflowFailException, match=r"3 jobs never ended.*Coverage 0% is under"):
+        check("failed")
+    assert sent["coverage"] == 0
+    [(_, text)] = Outbox.sent
+    assert text.startswith("Coverage 0%. The run is red.")
+
+
+def test_a_run_whose_days_are_all_pending_is_green_and_its_day_is_not_complete(bench, ingest, check, sent):
+    for number in range(3):
+        bench.fault(number, "not_published")
+    assert ingest(1) == {"pending": 3}
+    assert check() == {"coverage": 1.0, "jobs": 3, "pending": 3}
+    assert "newest_complete_day.end" not in sent
+    # It is not late either: no alert yet.
+    zone = providers()["facebook"].timezone
+    assert sent["on_time_until"] == day_ended_at(DAY, zone).timestamp()
+
+
+def test_a_day_that_is_never_published_fails_and_is_named_and_counted(
+    bench, ingest, check, monkeypatch, sent
+):
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    ingest(1)
+    pending(bench, 4, channels=1)
+    pending(bench, 3, channels=3)
+    for _ in range(2):
+        assert check()["coverage"] == 1.0
+    [lost] = ledger.given_up(bench.analytics, [job.integration.id for job in bench.jobs], DAY).values()
+    assert lost == [DAY - timedelta(4)]
+    assert sent["ingest.jobs"] == 1
+    [(subject, text)] = Outbox.sent
+    assert subject.endswith("1 channels miss an earlier day")
+    assert f"Not published: {DAY - timedelta(4)}." in text
+
+
+def test_a_run_is_red_if_the_day_that_it_no_longer_reads_was_hardly_published(bench, ingest, check):
+    ingest(1)
+    pending(bench, 4, channels=2)
+    complaint = f"facebook did not publish {DAY - timedelta(4)} for 2 of 3 channels: backfill the day."
+    # Also when the check is run again, and not for the same day once more.
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=complaint):
+            check()
+    pending(bench, 5, channels=3)
+    Warehouse(bench.analytics, lambda: bench.analytics).store(
+        bench.jobs[0].on(DAY - timedelta(4)), reading({DAY - timedelta(4): 1}, day=DAY - timedelta(4))
+    )
+    assert check()["coverage"] == 1.0

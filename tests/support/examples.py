@@ -11,6 +11,7 @@ from include.social_analytics.databases import translated_errors
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.verdicts import classify
 from include.social_analytics.http.failures import connection_failure
+from include.social_analytics.warehouse import ledger
 
 
 def _answered(http_status: int, code: int, message: str, **fields: object) -> JobError:
@@ -62,6 +63,7 @@ EXAMPLES: Mapping[ErrorCode, JobError] = {
     ),
     ErrorCode.NETWORK: connection_failure(requests.ConnectTimeout(TimeoutError()), "graph.facebook.com"),
     ErrorCode.RESPONSE_INVALID: classify(403, None),
+    ErrorCode.NOT_PUBLISHED: ledger.NEVER_PUBLISHED,
     ErrorCode.STORAGE_UNAVAILABLE: _storing(
         psycopg.OperationalError('connection to server at "db", port 5432 failed: Connection refused')
     ),

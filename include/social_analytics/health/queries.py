@@ -251,6 +251,7 @@ def failures(
         run_ended=run_ended,
         works_again=works_again,
         unexpected=ErrorCode.UNEXPECTED,
+        not_published=ErrorCode.NOT_PUBLISHED,
         most=most,
         **ledger.COMPLETE,
     )

@@ -75,6 +75,15 @@ WHERE stored.integration_id = %(integration_id)s AND stored.metric = gone.metric
   AND stored.observed_at <= %(observed_at)s
 """
 
+# An empty answer about an account that had figures lately is a fault of the API, or a delay.
+_HAS_FIGURES = """
+SELECT EXISTS (
+    SELECT FROM analytics.integration_metric_daily
+    WHERE integration_id = %(integration_id)s AND metric = ANY (%(metrics)s)
+      AND date BETWEEN %(day)s::date - 28 AND %(day)s AND value IS NOT NULL
+)
+"""
+
 # Arrays of text go in binary ("b"): psycopg packs them faster than it quotes them.
 # postiz_post_id stays, even if Postiz has deleted the post since.
 _CONTENT = """
@@ -151,6 +160,8 @@ def store(
 ) -> Stored:
     """Store a complete reading and the job's status in one short transaction.
 
+    A job without data is ``pending`` if the account has had figures for the day or the 28 days before it.
+
     Transactions on the same integration follow one another. What several integrations share is
     written last, so that a transaction that holds such a row waits for no other.
 
@@ -172,28 +183,43 @@ def store(
     ensure_month(analytics, snapshot_date)
     with analytics.transaction():
         analytics.execute(_LOCK, [job.integration.id])
+        status = _status(analytics, common, provider, job, reading)
         ended = ledger.ended_days(analytics, job, reading.window.days)
         writable = [day for day in reading.window.days if day == job.date or day in ended]
         metric_rows = _store_metrics(analytics, common, job, _metric_rows(start, provider, reading, writable))
         content_rows = _store_content(
             analytics, common | {"snapshot_date": snapshot_date}, reading.content, postiz_posts
         )
-        recovered = [day for day in ended if day != job.date and reading.days[day] is DayStatus.SUCCEEDED]
-        if recovered:
+        earlier = ended - {job.date}
+        if recovered := [day for day in earlier if reading.days[day] is DayStatus.SUCCEEDED]:
             ledger.recover(analytics, start, recovered)
             if not reading.missing:
                 ledger.fill(analytics, start, recovered)
+        if withdrawn := [day for day in earlier if reading.days[day] is DayStatus.PENDING]:
+            ledger.withdraw(analytics, start, withdrawn)
         ledger.finish(
             analytics,
             start,
-            reading.status,
+            status,
             http_calls=http_calls,
             metric_rows=metric_rows,
             content_rows=content_rows,
             reason=reading.reason,
         )
         unsupported.record(analytics, provider.name, reading.unsupported, start.observed_at)
-    return Stored(reading.status, metric_rows, content_rows)
+    return Stored(status, metric_rows, content_rows)
+
+
+def _status(
+    analytics: Database, common: dict[str, Any], provider: Provider, job: IngestJob, reading: Reading
+) -> DayStatus:
+    """The job's status. Only the stored figures tell whether an account without an answer has no data."""
+    if reading.status is not DayStatus.NO_DATA:
+        return reading.status
+    # Posts are counted here, and values as of now are known of every account: neither is a sign of figures.
+    signs = set(provider.metrics) - {"posts_published", *reading.now}
+    row = analytics.execute(_HAS_FIGURES, common | {"metrics": list(signs), "day": job.date}).fetchone()
+    return DayStatus.PENDING if row and row[0] else DayStatus.NO_DATA
 
 
 def _metric_rows(

@@ -107,6 +107,20 @@ def test_the_page_says_which_setting_is_invalid(history, monkeypatch):
     assert answer.json()["detail"].startswith("SOCIAL_ANALYTICS_RUN_AT must be a time of day such as 02:00")
 
 
+def test_a_day_that_was_never_published_needs_a_backfill_and_no_pending_day_makes_up_for_it(history):
+    for days in (5, 1):
+        history.warehouse.store(history.listed("page", ago(days)), reading({}, day=ago(days)))
+    ledger.give_up(history.warehouse.connection, DAY, {"facebook": 3})
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"]) == ("not_published", "time")
+    assert group["integrations"][0]["days"] == [ago(5).isoformat()]
+    assert answer["backfill"]["first"] == ago(5).isoformat()
+    history.stored("page", DAY)
+    [group] = history.get("/api/attention")["groups"]
+    assert group["error_code"] == attention.WORKS_AGAIN
+
+
 def test_an_earlier_or_unfinished_day_does_not_count_as_working_again(history):
     history.stored("page", ago(2))
     history.failed("page", ago(1))

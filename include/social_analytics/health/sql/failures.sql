@@ -22,13 +22,15 @@ WITH common AS MATERIALIZED ({common_failures}), failed AS (
     SELECT failed.*, job.date, job.organization_id, job.provider, job.reason, job.trace_id, job.map_index,
         job.dag_run_id AS run_id, {is_common} AS is_common,
         CASE WHEN EXISTS (
-            -- It works again if a later day settled well. The search goes back from the last day, by the
-            -- primary key: the ids of an integration's jobs differ only in the day at their end (jobs.py).
+            -- It works again if a later day is complete, or pending: then the API answers. But a day that was
+            -- never published needs figures. The search goes back from the last day, by the primary key: the
+            -- ids of an integration's jobs differ only in the day at their end (jobs.py).
             SELECT
             FROM generate_series(%(last)s::date, job.date + 1, interval '-1 day') AS later (day)
             JOIN analytics.ingest_job AS later_job
                 ON later_job.job_id = left(job.job_id, -length('YYYY-MM-DD')) || to_char(later.day, 'YYYY-MM-DD')
-            WHERE later_job.status = ANY (%(settled_well)s)
+            WHERE later_job.status = ANY (%(complete_statuses)s)
+               OR (later_job.status = 'pending' AND job.error_code IS DISTINCT FROM %(not_published)s)
         ) THEN %(works_again)s
         ELSE coalesce(job.error_code, CASE job.status WHEN 'failed' THEN %(unexpected)s ELSE %(run_ended)s END)
         END AS error_code
