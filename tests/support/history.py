@@ -60,7 +60,7 @@ class History:
         content: tuple[Content, ...] = (),
         **how: Any,
     ) -> None:
-        """Store an integration's day with every metric of its provider, and 0 posts published. No look-back."""
+        """Store an integration's day, and no other: every metric of its provider, and 0 posts published."""
         job = self.listed(integration, day, **how)
         metrics = set(provider_named(job.integration.provider).metrics)
         posts = 0 if "posts_published" in metrics else None
