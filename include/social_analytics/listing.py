@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from include.social_analytics import postiz
-from include.social_analytics.batches import Batch, deal_out
+from include.social_analytics.batches import Batch, deal_out, most_tasks
 from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database
 from include.social_analytics.days import latest_due_day
@@ -62,7 +62,7 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
         count = postiz.count_active(postiz_db, identifiers, **narrowed)
         left_out = postiz.left_out(postiz_db, identifiers)
         batches = deal_out(
-            registered(), count, most=settings.max_mapped_tasks, at_once=settings.max_concurrent_tasks
+            registered(), count, most=most_tasks(settings), at_once=settings.max_concurrent_tasks
         )
     if run.is_whole:
         integrations.retire(analytics_db, began)

@@ -37,7 +37,7 @@ FROM generate_series(1, %(channels)s) AS n
 _JOBS = """
 INSERT INTO analytics.ingest_job
     (job_id, organization_id, integration_id, provider, date, status, error_class, error_code, reason,
-     is_backfill, dag_run_id, map_index)
+     is_backfill, dag_run_id, map_index, started_at)
 SELECT 'analytics-ingest:' || integration_id || ':' || day::date, organization_id, integration_id, provider,
     day,
     CASE WHEN fails THEN 'failed' WHEN number %% 50 = 0 THEN 'no_data' ELSE 'succeeded' END,
@@ -45,7 +45,7 @@ SELECT 'analytics-ingest:' || integration_id || ':' || day::date, organization_i
     CASE WHEN fails THEN (ARRAY['token_invalid', 'permission_missing', 'network'])[1 + number %% 3] END,
     CASE WHEN fails THEN 'It fails as it failed the day before, and that is what the provider says.'
         WHEN number %% 10 = 3 THEN 'Refused by the API: comments, and that is what the provider says.' END,
-    false, 'scheduled__' || day::date, number %% 200
+    false, 'scheduled__' || day::date, number %% 200, now()
 FROM analytics.integration,
     LATERAL (SELECT substr(integration_id, 9)::int) AS numbered (number),
     generate_series(%(first)s::date, %(day)s::date, interval '1 day') AS day,

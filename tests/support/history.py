@@ -60,7 +60,7 @@ class History:
         content: tuple[Content, ...] = (),
         **how: Any,
     ) -> None:
-        """Store an integration's day, and no other: every metric of its provider, and 0 posts published."""
+        """Store an integration's day: each metric of its provider, and 0 posts published. No earlier day."""
         job = self.listed(integration, day, **how)
         metrics = set(provider_named(job.integration.provider).metrics)
         posts = 0 if "posts_published" in metrics else None

@@ -6,7 +6,7 @@ Every function takes a database that was opened for reading, and whose rows are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -32,7 +32,11 @@ Row = TypeVar("Row")
 
 @cache
 def _question(name: str) -> sql.Composed:
-    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(is_complete=sql.SQL(ledger.IS_COMPLETE))
+    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(
+        is_complete=sql.SQL(ledger.IS_COMPLETE),
+        common_failures=sql.SQL(ledger.COMMON_FAILURES),
+        is_common=sql.SQL(ledger.IS_COMMON),
+    )
 
 
 def _ask(analytics: Database, name: str, row: Callable[..., Row], **parameters: object) -> list[Row]:
@@ -184,9 +188,13 @@ def progress(
 
 @dataclass(frozen=True)
 class Failure:
-    """An integration's latest failure, and the counts of all failures with its provider and error."""
+    """An integration's latest failure, and the counts of all failures with its provider and error.
+
+    ``is_common``: it is one of ``ledger.COMMON_FAILURES``.
+    """
 
     error_code: str
+    is_common: bool
     provider: str
     integrations: int
     oldest: date
@@ -203,11 +211,29 @@ class Failure:
     map_index: int | None
 
 
+def open_runs(analytics: Database, days: Sequence[date]) -> list[str]:
+    """The ids of the runs to which these days' jobs belong that have not ended."""
+    found = _ask(analytics, "open_runs", dict[str, str], days=list(days), open=list(ledger.OPEN))
+    return [one["run_id"] for one in found]
+
+
 def failures(
-    analytics: Database, first: date, last: date, which: Filter, works_again: str, most: int
+    analytics: Database,
+    first: date,
+    last: date,
+    which: Filter,
+    *,
+    open_days: Sequence[date],
+    ended_runs: Collection[str],
+    run_ended: str,
+    works_again: str,
+    most: int,
 ) -> list[Failure]:
     """The integrations with failed days. The one that has failed longest comes first.
 
+    :param open_days: days with jobs that have not ended.
+    :param ended_runs: runs that have ended. Their open jobs are failures.
+    :param run_ended: the code of such a failure.
     :param works_again: replaces the error's code if a later day is stored.
     :param most: the most integrations for one provider and error.
     """
@@ -219,10 +245,15 @@ def failures(
         last=last,
         organization=which.organization,
         provider=which.provider,
-        settled_well=list(ledger.SETTLED_WELL),
+        open_days=list(open_days),
+        open=list(ledger.OPEN),
+        ended_runs=list(ended_runs),
+        run_ended=run_ended,
         works_again=works_again,
         unexpected=ErrorCode.UNEXPECTED,
+        not_published=ErrorCode.NOT_PUBLISHED,
         most=most,
+        **ledger.COMPLETE,
     )
 
 

@@ -73,6 +73,54 @@ def test_a_later_day_without_figures_counts_as_working_again(history, values):
     assert (group["error_code"], group["heading"]) == (attention.WORKS_AGAIN, "Working again")
 
 
+def test_a_job_that_did_not_end_with_its_run_needs_attention(history, ended_runs):
+    history.warehouse.start(history.listed("running", ago(2)), "by hand", map_index=4)
+    ledger.register(history.warehouse.connection, [history.listed("queued", DAY)], "by hand")
+    ledger.register(history.warehouse.connection, [history.listed("other", DAY)], "under way")
+    assert history.get("/api/attention")["groups"] == []
+    ended_runs.add("by hand")
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["heading"], group["resolved_by"]) == ("The run ended early", "operator")
+    assert [(one["id"], one["map_index"]) for one in group["integrations"]] == [
+        ("running", 4),
+        ("queued", None),
+    ]
+    assert answer["backfill"]["first"] == ago(2).isoformat()
+
+
+def test_a_channel_that_failed_before_its_run_ended_is_listed_once(history, ended_runs):
+    history.failed("page", ago(1))
+    history.warehouse.start(history.listed("page", DAY), "by hand")
+    ended_runs.add("by hand")
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], group["integrations"][0]["days"]) == (
+        attention.RUN_ENDED,
+        [ago(1).isoformat(), DAY.isoformat()],
+    )
+
+
+def test_the_page_says_which_setting_is_invalid(history, monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_RUN_AT", "2 am")
+    answer = history.ask.get("/api/overview")
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("SOCIAL_ANALYTICS_RUN_AT must be a time of day such as 02:00")
+
+
+def test_a_day_that_was_never_published_needs_a_backfill_and_no_pending_day_makes_up_for_it(history):
+    for days in (5, 1):
+        history.warehouse.store(history.listed("page", ago(days)), reading({}, day=ago(days)))
+    ledger.give_up(history.warehouse.connection, DAY, {"facebook": 3})
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"]) == ("not_published", "time")
+    assert group["integrations"][0]["days"] == [ago(5).isoformat()]
+    assert answer["backfill"]["first"] == ago(5).isoformat()
+    history.stored("page", DAY)
+    [group] = history.get("/api/attention")["groups"]
+    assert group["error_code"] == attention.WORKS_AGAIN
+
+
 def test_an_earlier_or_unfinished_day_does_not_count_as_working_again(history):
     history.stored("page", ago(2))
     history.failed("page", ago(1))
@@ -255,3 +303,26 @@ def test_the_csv_file_escapes_formulas(history):
     text = history.ask.get("/attention.csv").text
     assert "'@SUM(A1)" in text
     assert "'+1" in text
+
+
+def test_owners_failures_that_are_too_many_are_the_operators_and_have_a_backfill(history):
+    for number in range(3):
+        history.failed(f"page-{number}", DAY)
+    answer = history.get("/api/attention", organization="acme")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"], group["resolver"]) == (
+        "token_invalid",
+        "operator",
+        "The Airflow operator",
+    )
+    assert group["advice"].startswith("So many channels failed alike that the cause is not their owners")
+    assert answer["backfill"]["first"] == DAY.isoformat()
+    assert history.get("/api/overview")["newest_complete_day"] is None
+
+
+def test_channels_that_work_again_are_one_group_whatever_failed(history):
+    for number in range(4):
+        history.failed(f"page-{number}", ago(2 if number else 3))
+        history.stored(f"page-{number}", DAY)
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], len(group["integrations"]), group["more"]) == (attention.WORKS_AGAIN, 4, 0)

@@ -243,12 +243,16 @@ def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(h
         (["no_data"], True),
         (["succeeded", "token_invalid"], True),
         (["token_invalid"], True),
+        (["succeeded"] * 4 + ["token_invalid"] * 3, True),
+        (["succeeded"] * 3 + ["token_invalid"] * 3, False),
         (["succeeded", "network"], False),
         (["succeeded", "config_invalid"], False),
         (["succeeded", "of_a_later_version"], False),
         (["succeeded", "queued"], False),
         (["succeeded", "running"], False),
-        (["pending"], JobStatus.PENDING in ledger.COMPLETE["settled_well"]),
+        (["pending"], False),
+        (["succeeded", "pending"], False),
+        (["succeeded", "not_published"], False),
     ],
     ids=lambda jobs: "+".join(jobs) or "none" if isinstance(jobs, list) else None,
 )
@@ -259,7 +263,8 @@ def test_the_health_page_and_the_ledger_agree_on_complete_days(history, jobs, is
         ledger.register(connection, [listed], "run")
         is_status = became in tuple(JobStatus)
         connection.execute(
-            "UPDATE analytics.ingest_job SET status = %s, error_code = %s WHERE job_id = %s",
+            "UPDATE analytics.ingest_job SET status = %s, error_code = %s, started_at = now()"
+            " WHERE job_id = %s",
             [became if is_status else "failed", None if is_status else became, listed.job_id],
         )
     complete = DAY if is_complete else None

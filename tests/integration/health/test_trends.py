@@ -14,7 +14,7 @@ from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.bench import DAY
 from tests.support.history import ago
-from tests.support.readings import post, reading
+from tests.support.readings import DOWN, post, reading
 
 ACME = {"organization": "acme", "provider": "facebook"}
 
@@ -46,6 +46,35 @@ def test_a_metric_has_its_days_their_sum_and_the_change_from_the_days_before(his
     followers = metric(answer, "followers")
     assert (followers["total"], followers["previous"], followers["change"]) == (30, 10, 2.0)
     assert metric(answer, "reach_summed")["label"] == "Reach summed"
+
+
+def test_a_day_that_a_channel_with_figures_lately_does_not_answer_for_is_incomplete(history):
+    for days in (1, 0):
+        history.stored("small", ago(days), 10)
+    history.stored("large", ago(1), 1_000_000)
+    history.warehouse.store(history.listed("large", DAY), reading(day=DAY))
+    aggregate(history, 2)
+    answer = history.get("/api/trends", days=2, **ACME)
+    views = metric(answer, "views")
+    assert (views["values"], views["complete"]) == ([1_000_010, 10], [True, False])
+    posts = metric(answer, "posts_published")
+    assert (posts["values"], posts["complete"]) == ([0, 0], [True, True])
+
+
+def test_a_day_without_data_that_came_later_does_not_make_up_for_another_channels_failure(history):
+    for page in ("a", "b"):
+        history.stored(page, ago(1))
+    history.warehouse.store(history.listed("c", ago(1)), reading(day=ago(1)))
+    history.failed("b", ago(1), DOWN)
+    history.warehouse.connection.execute(
+        "DELETE FROM analytics.integration_metric_daily WHERE integration_id = 'b'"
+    )
+    history.warehouse.store(history.listed("c", DAY), reading({ago(1): 7, DAY: 7}, day=DAY))
+    aggregate(history, 2)
+    views = metric(history.get("/api/trends", days=2, **ACME), "views")
+    assert (views["values"][0], views["reported"][0], views["expected"][0]) == (14, 2, 3)
+    assert views["complete"][0] is False
+    assert history.get("/api/overview")["newest_complete_day"] is None
 
 
 def test_a_day_with_a_failure_is_incomplete_and_has_no_change(history):

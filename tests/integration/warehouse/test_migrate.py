@@ -239,6 +239,41 @@ def test_existing_snapshots_move_into_their_months(empty):
             )
 
 
+def test_days_without_data_whose_figures_came_later_are_recovered_by_a_migration(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        at_the_first_revision(connection)
+        migrate_to(connection, "0007")
+        figures = {
+            "came": [("views", 7), ("posts_published", 0)],
+            "zero": [("views", 0)],
+            "none": [("posts_published", 3), ("views", None)],
+            "empty": [],
+        }
+        for page, found in figures.items():
+            for day in ("2026-11-20", "2026-11-21"):
+                connection.execute(
+                    "INSERT INTO analytics.ingest_job (job_id, organization_id, integration_id, provider,"
+                    " date, status, is_backfill, dag_run_id)"
+                    " VALUES (%s, 'o', %s, 'facebook', %s, 'no_data', false, 'run')",
+                    [f"{page} {day}", page, day],
+                )
+            for metric, value in found:
+                connection.execute(
+                    "INSERT INTO analytics.integration_metric_daily VALUES"
+                    " (%s, %s, '2026-11-20', 'o', 'facebook', %s, 'x', now(), 'job')",
+                    [page, metric, value],
+                )
+        migrate(Database("analytics_db", connection))
+        rows = connection.execute(
+            "SELECT job_id FROM analytics.ingest_job WHERE status = 'recovered' ORDER BY 1"
+        ).fetchall()
+        index = connection.execute(
+            "SELECT to_regclass('analytics.ingest_job_waiting') IS NOT NULL"
+        ).fetchone()
+    assert rows == [("came 2026-11-20",), ("zero 2026-11-20",)]
+    assert index == (True,)
+
+
 def test_a_migration_keeps_a_jobs_claim_and_the_providers_codes(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
