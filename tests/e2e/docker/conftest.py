@@ -6,10 +6,11 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 
@@ -28,6 +29,8 @@ class DockerStage:
 
     composed: Composed
     airflow: AirflowApi
+    #: Ends what :meth:`hold` began.
+    releases: list[Callable[[], None]] = field(default_factory=list)
 
     def wait_for(self, condition: Callable[[], Any], seconds: float = 60) -> None:
         """Poll until a condition holds. An error of a server that is down counts as no."""
@@ -36,7 +39,7 @@ class DockerStage:
             try:
                 if condition():
                     return
-            except (requests.ConnectionError, requests.HTTPError, requests.Timeout):
+            except (requests.RequestException, psycopg.OperationalError):
                 pass
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.5)
@@ -77,8 +80,12 @@ class DockerStage:
         def url() -> str:
             return f"http://{self.composed.address('demo')}:8080/facebook/sandbox/accounts/{row['id']}/fault"
 
+        def release() -> None:
+            requests.delete(url(), timeout=10).raise_for_status()
+
         requests.put(url(), json={"kind": "held"}, timeout=10).raise_for_status()
-        return lambda: requests.delete(url(), timeout=10).raise_for_status()
+        self.releases.append(release)
+        return release
 
     def run_that_waits(self, channel: str) -> tuple[str, Callable[[], None]]:
         """Start a run of one channel that waits for the API; returns its id, and what lets it go on."""
@@ -142,6 +149,14 @@ def stage(engine: Engine, report: list[str]) -> Iterator[DockerStage]:
             f" | {one.peak_mib:.0f} | {one.limit_mib:.0f} |"
             for service, one in sorted(composed.figures.items())
         ]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held(stage: DockerStage) -> Iterator[None]:
+    """No test waits for what a failed one held."""
+    yield
+    while stage.releases:
+        stage.releases.pop()()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

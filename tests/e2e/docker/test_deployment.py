@@ -137,8 +137,8 @@ def test_stop_lets_a_task_end_and_up_goes_on(stage):
     stage.wait_for(lambda: "Warm shutdown" in stage.composed.log("worker"))
     release()
     assert stopping.wait(150) == 0
-    assert stage.job(CHANNEL)["status"] == "succeeded"
     stage.composed.up("--scale", "worker=1")
+    assert stage.job(CHANNEL)["status"] == "succeeded"
     assert stage.ended(run_id).state == "success"
     assert stage.job(CHANNEL)["attempts"] == attempts
 
