@@ -55,6 +55,15 @@ promtool:
 		&& dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --directory /usr/local --strip-components 2 ./usr/bin/promtool; } \
 		|| { echo "error: make e2e needs promtool: as root, apt-get install prometheus"; exit 2; }
 
+# Debian's pgbouncer. RUNLEVEL=1: its own service does not start.
+test: pgbouncer
+.PHONY: pgbouncer
+pgbouncer:
+	@test -x /usr/sbin/pgbouncer || command -v pgbouncer > /dev/null || { echo "Installing Debian's pgbouncer ..." \
+		&& apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq --no-install-recommends pgbouncer > /dev/null; } \
+		|| { echo "error: the tests need pgbouncer: as root, apt-get install pgbouncer"; exit 2; }
+
 bench: $(INSTALLED) chromium  ## benchmarks against a lower bound or another tool; an hour, or `make bench ONLY="parsing writing"`
 	@$(RUN) -m tests.benchmarks $(ONLY)
 

@@ -11,7 +11,7 @@ organization.
 every provider. The logical date is that day at 00:00 UTC.
 
 **Run a day again.** Any day can be run, cleared or backfilled at any time: a new reading replaces the old.
-A manual run takes the day from `date`, else from a logical date at 00:00 UTC, else the latest day due.
+A manual run takes the day from `date`, else from a logical date at midnight, else the latest day due.
 
 **What fails.** A broken token or a lost permission stops that one channel, with the reason in
 `analytics.ingest_job`. A temporary fault is retried. When a quota is spent, the task waits and uses no try.
@@ -48,6 +48,8 @@ with DAG(
     catchup=True,
     max_active_runs=settings.max_active_runs,
     max_active_tasks=settings.max_concurrent_tasks,
+    # No dagrun_timeout: Airflow would skip the tasks that are left. Nothing would be added up, no job would
+    # be marked as failed, and no alert would be sent. Each task has a limit, so each run ends.
     default_args={
         "owner": "social-analytics",
         # Set here, so that `airflow dags trigger` refuses an earlier logical date.
@@ -57,7 +59,8 @@ with DAG(
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": settings.max_retry_delay,
         # The longest honest task reads a hundred channels, eight at a time, from an API that uses up each
-        # time-out. The limit is shorter than Celery's visibility_timeout: no second worker gets the task.
+        # time-out. Listing, adding up and checking take minutes. A wait for quota takes no task's time. The
+        # limit is shorter than Celery's visibility_timeout: no second worker gets the task.
         "execution_timeout": timedelta(hours=3),
     },
     params={

@@ -3,7 +3,8 @@
 
 At `SOCIAL_ANALYTICS_DEADLINE` this DAG checks whether the run of the latest due day has ended. If not, it
 sends one message by `SOCIAL_ANALYTICS_NOTIFIER`: the state of the run, and how many channels are done. If the
-run has ended, its `check_coverage` has reported what is missing. The DAG exists only with both settings.
+run has ended, its `check_coverage` has reported what is missing. It is enough that other runs, by hand or
+of a backfill, have covered the day's channels. The DAG exists only with both settings.
 
 **Why a separate DAG.** A run that waits for its turn, or that does not exist, cannot send anything.
 """
@@ -34,6 +35,7 @@ if settings.deadline is not None and settings.notifier is not None:
             "owner": "social-analytics",
             "retries": 3,
             "retry_delay": timedelta(minutes=2),
+            # A few queries, and a notifier that is stopped after a minute. It may wait for one other alert.
             "execution_timeout": timedelta(minutes=10),
         },
         tags=["social-analytics", "postiz"],

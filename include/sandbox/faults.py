@@ -10,6 +10,8 @@ from typing import ClassVar
 #: What any HTTP server may do, for any API.
 SERVER_FAULTS: Mapping[str, str] = {
     "html_503": "an HTML page, HTTP 503",
+    "html_403": "a proxy's HTML page, HTTP 403",
+    "json_404": "another server's JSON, HTTP 404",
     "hang": "no answer until the client gives up, a minute at most",
     "held": "the right answer, but not before the fault is cleared",
     "drip": "an answer that comes byte by byte for a minute",

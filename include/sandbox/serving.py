@@ -212,6 +212,10 @@ def _broken(fault: Fault | None) -> Response | None:
         case "html_503":
             text = "<html><body><h1>Sorry, something went wrong.</h1></body></html>"
             return Response(text, 503, media_type="text/html")
+        case "html_403":
+            return Response("<html><body>Access denied by policy</body></html>", 403, media_type="text/html")
+        case "json_404":
+            return JSONResponse({"detail": "Not Found"}, 404)
         case "hang":
             return _NoAnswer(60)
         case "reset":

@@ -10,7 +10,8 @@ import hashlib
 import json
 import pkgutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,9 +22,10 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from include.social_analytics.airflow_compat import RunState, time_limit
 from include.social_analytics.dag_ids import DAILY_DAG
-from include.social_analytics.errors import ErrorCode, ResolvedBy
+from include.social_analytics.errors import ErrorCode, JobError, ResolvedBy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from include.social_analytics.coverage import Coverage, Failure
@@ -54,6 +56,9 @@ _WHY_LATE = {
     RunState.MISSING: f"It has no run: is the DAG {DAILY_DAG} unpaused, and can Airflow read it?",
 }
 
+# Of the session: no transaction is open while a notifier works.
+_LOCK = "SELECT pg_advisory_lock(hashtextextended('social_analytics.alert', 0))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('social_analytics.alert', 0))"
 _LAST = "SELECT fingerprint FROM analytics.alert"
 _REMEMBER = """
 INSERT INTO analytics.alert (fingerprint, sent_at) VALUES (%s, clock_timestamp())
@@ -73,26 +78,36 @@ class Alert:
     fingerprint: str
 
 
-def alert_of(run: Run, coverage: Coverage, complaints: list[str]) -> Alert:
-    """The alert about a run that was checked."""
+def alert_of(run: Run, coverage: Coverage, complaints: list[str], lost: Sequence[Failure] = ()) -> Alert:
+    """The alert about a run that was checked.
+
+    :param lost: channels with earlier days that their provider never published.
+    """
     failures = [*coverage.for_operator, *coverage.for_owner]
-    wrong = sorted(f"{one.integration.id} {one.code}" for one in failures)
+    wrong = sorted(f"{one.integration.id} {one.code}" for one in [*failures, *lost])
     wrong += sorted(f"{one.id} unsettled" for one in coverage.unsettled)
     if complaints:
         wrong.append("red")
     if not wrong:
-        subject = f"Social analytics, {run.day}: complete again"
-        return Alert(subject, f"Nothing fails any more.\n\n{_links(run)}", "")
+        pending = coverage.by_status.get("pending", 0)
+        subject = f"Social analytics, {run.day}: {'nothing fails any more' if pending else 'complete again'}"
+        text = "Nothing fails any more."
+        if pending:
+            text += f" Of {pending} channels the provider has not published the day yet."
+        return Alert(subject, f"{text}\n\n{_links(run)}", "")
     count = len(failures) + len(coverage.unsettled)
-    subject = f"Social analytics, {run.day}: {count} of {coverage.jobs} channels are missing"
-    parts = [_group(code, advice, members) for (code, advice), members in _alike(failures).items()]
+    missing = f"{count} of {coverage.jobs} channels are missing"
+    if not count:
+        missing = f"{len(lost)} channels miss an earlier day"
+    subject = f"Social analytics, {run.day}: {missing}"
+    parts = [_group(code, advice, members) for (code, advice), members in _alike([*failures, *lost]).items()]
     if coverage.unsettled:
         parts.append(
             f"{len(coverage.unsettled)} never ended. Resolved by the Airflow operator: clear the run."
         )
-    verdict = (
-        "The run is red." if complaints else "The run is green: only the channels' owners can resolve this."
-    )
+    verdict = "The run is red." if complaints else "The run is green."
+    if not complaints and not lost:
+        verdict = "The run is green: only the channels' owners can resolve this."
     message = "\n\n".join([f"Coverage {coverage.ratio:.0%}. {verdict}", *parts, _links(run)])
     return Alert(subject, message, hashlib.sha256(json.dumps(wrong).encode()).hexdigest())
 
@@ -116,19 +131,39 @@ def late(day: date, own_run: RunState, by_status: Mapping[str, int] | None) -> A
     else:
         jobs = "No channel has been listed for it."
     subject = f"Social analytics, {day}: not complete at the deadline"
-    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_root()}/dags/{DAILY_DAG}"
+    message = f"{_WHY_LATE[own_run]} {jobs}\n\n{_page()}\nThe runs: {_where(f'dags/{DAILY_DAG}')}"
     return Alert(subject, message, f"late {day}")
 
 
+@contextmanager
+def one_at_a_time(analytics: Database) -> Iterator[None]:
+    """Wait until no other task sends an alert, and let none begin. May be nested."""
+    analytics.execute(_LOCK)
+    try:
+        yield
+    finally:
+        # A connection that is lost has lost its lock.
+        with suppress(JobError):
+            analytics.execute(_UNLOCK)
+
+
 def tell_of_changes(analytics: Database, notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
-    """Send the alert unless the last one said the same; returns whether it is sent, now or earlier."""
-    row = analytics.execute(_LAST).fetchone()
-    if alert.fingerprint == (row[0] if row else ""):
+    """Send the alert unless the last one said the same; returns whether it is sent, now or earlier.
+
+    Two tasks that have the same to say at the same time send one alert.
+    """
+    with one_at_a_time(analytics):
+        row = analytics.execute(_LAST).fetchone()
+        if alert.fingerprint == (row[0] if row else ""):
+            return True
+        if not tell(notifier, alert, context):
+            return False
+        try:
+            analytics.execute(_REMEMBER, [alert.fingerprint])
+        except JobError as error:
+            # It is sent, and must not be sent again for this.
+            log.warning("alert not remembered", reason=error.reason)
         return True
-    if not tell(notifier, alert, context):
-        return False
-    analytics.execute(_REMEMBER, [alert.fingerprint])
-    return True
 
 
 def tell(notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:
@@ -157,7 +192,7 @@ def _alike(failures: list[Failure]) -> dict[tuple[ErrorCode, str], list[Failure]
 
 
 def _group(code: ErrorCode, advice: str, members: list[Failure]) -> str:
-    lines = [f"{len(members)} with {code}. Resolved by {_WHO[code.resolved_by]}: {advice}"]
+    lines = [f"{len(members)} with {code}. Resolved by {_WHO[members[0].resolved_by]}: {advice}"]
     lines += [f"- {one.integration.name!r} ({one.integration.id}): {one.reason}" for one in members[:NAMED]]
     if len(members) > NAMED:
         lines.append(f"- and {len(members) - NAMED} more")
@@ -165,12 +200,16 @@ def _group(code: ErrorCode, advice: str, members: list[Failure]) -> str:
 
 
 def _links(run: Run) -> str:
-    return f"{_page()}\nThe run: {_root()}/dags/{DAILY_DAG}/runs/{quote(run.run_id, safe='')}"
+    return f"{_page()}\nThe run: {_where(f'dags/{DAILY_DAG}/runs/' + quote(run.run_id, safe=''))}"
 
 
 def _page() -> str:
-    return f"What to do: {_root()}/plugin/social-analytics"
+    return f"What to do: {_where('plugin/social-analytics')}"
 
 
-def _root() -> str:
-    return conf.get("api", "base_url", fallback="").rstrip("/")
+def _where(path: str) -> str:
+    """A link into Airflow's UI; where to look there, if Airflow does not know its own address."""
+    root = conf.get("api", "base_url", fallback="").rstrip("/")
+    if "://" not in root:
+        return f"in Airflow's UI, at /{path} (set [api] base_url for a link)"
+    return f"{root}/{path}"

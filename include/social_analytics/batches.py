@@ -8,7 +8,10 @@ from itertools import islice
 from math import ceil
 from typing import TypedDict
 
+from airflow.configuration import conf
+
 from include.social_analytics.jobs import Integration
+from include.social_analytics.settings import Settings
 
 #: Airflow keeps 250 characters of a mapped instance's label.
 _NAME_LENGTH = 120
@@ -27,6 +30,11 @@ class Batch(TypedDict):
 
     label: str
     integrations: str
+
+
+def most_tasks(settings: Settings) -> int:
+    """The most ingest tasks of a run. With more than ``[core] max_map_length``, Airflow fails the listing."""
+    return min(settings.max_mapped_tasks, conf.getint("core", "max_map_length"))
 
 
 def deal_out(integrations: Iterable[Integration], count: int, *, most: int, at_once: int) -> list[Batch]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
-from include.social_analytics.connectors import advice_on
+from include.social_analytics.connectors import CHECK_WHAT_THEY_SHARE, advice_on
 from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import Integration
 from include.social_analytics.warehouse.ledger import SETTLED_WELL, JobState, JobStatus
@@ -18,26 +18,48 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class Failure:
-    """One integration's failed day."""
+    """One integration's failed day.
+
+    ``is_common``: so many channels failed alike that the cause is not their owners.
+    """
 
     integration: Integration
     code: ErrorCode
     reason: str
+    is_common: bool = False
 
     @property
     def advice(self) -> str:
         """What to do about it, in the provider's words."""
-        return advice_on(self.integration.provider, self.code)
+        return advice_on(self.integration.provider, self.code, is_common=self.is_common)
+
+    @property
+    def resolved_by(self) -> ResolvedBy:
+        """Who can end it."""
+        return ResolvedBy.OPERATOR if self.is_common else self.code.resolved_by
 
     def __str__(self) -> str:
         reason = self.reason.rstrip(".")
         return f"{self.integration.name!r} ({self.integration.id}): {self.code}: {reason}. {self.advice}"
 
 
+def never_published(integrations: Iterable[Integration], days: Mapping[str, Sequence[date]]) -> list[Failure]:
+    """A failure of each integration that has days which its provider never published.
+
+    :param days: an integration's id -> its days (:func:`ledger.given_up`).
+    """
+    return [
+        Failure(one, ErrorCode.NOT_PUBLISHED, f"Not published: {', '.join(map(str, days[one.id]))}.")
+        for one in integrations
+        if one.id in days
+    ]
+
+
 @dataclass(frozen=True)
 class Coverage:
     """How complete a day is. Numbers count jobs, one for each integration.
 
+    ``by_status`` leaves out jobs that no task read, whatever an earlier run left in their rows.
     ``unsettled``: integrations whose job has not ended in this run. It is queued, running, not in the ledger,
     or no task read it. ``taken_over``: integrations whose job another run of the day has queued since. They
     count for that run.
@@ -66,10 +88,16 @@ class Coverage:
         found = []
         if self.unsettled:
             found.append(f"{len(self.unsettled)} jobs never ended: {_names(self.unsettled)}.")
-        if self.for_operator:
+        alike = Counter((one.integration.provider, one.code) for one in self.for_operator if one.is_common)
+        found += [
+            f"{count} {provider} channels failed with {code}, like at least half of those that were read, so "
+            f"the cause is not their owners: {CHECK_WHAT_THEY_SHARE}"
+            for (provider, code), count in alike.items()
+        ]
+        if each := [failure for failure in self.for_operator if not failure.is_common]:
             found.append(
-                f"{len(self.for_operator)} channels failed, and their owners cannot resolve it: "
-                + " | ".join(str(failure) for failure in self.for_operator[:_NAMED])
+                f"{len(each)} channels failed, and their owners cannot resolve it: "
+                + " | ".join(str(failure) for failure in each[:_NAMED])
             )
         if self.ratio < min_coverage:
             found.append(
@@ -83,10 +111,12 @@ def assess(
     states: Sequence[JobState],
     dag_run_id: str,
     unread: Collection[Integration] = (),
+    failed_alike: Collection[str] = (),
 ) -> Coverage:
     """The coverage of a run that listed ``integrations``, whose ledger rows are ``states``.
 
     :param unread: integrations that count as unread, also if the ledger has a row: see :func:`never_read`.
+    :param failed_alike: ids of integrations: see :func:`ledger.failed_alike`.
     """
     by_id = {state.integration_id: state for state in states}
     owner: list[Failure] = []
@@ -101,11 +131,13 @@ def assess(
             (unsettled if state.dag_run_id == dag_run_id else taken_over).append(integration)
         elif state.status is JobStatus.FAILED:
             code = ErrorCode.named(state.error_code or ErrorCode.UNEXPECTED)
-            failure = Failure(integration, code, state.reason or "")
-            (owner if code.resolved_by is ResolvedBy.OWNER else operator).append(failure)
+            failure = Failure(integration, code, state.reason or "", integration.id in failed_alike)
+            (owner if failure.resolved_by is ResolvedBy.OWNER else operator).append(failure)
     return Coverage(
         jobs=len(integrations),
-        by_status=Counter(by_id[one.id].status for one in integrations if one.id in by_id),
+        by_status=Counter(
+            by_id[one.id].status for one in integrations if one.id in by_id and one not in unread
+        ),
         for_owner=owner,
         for_operator=operator,
         unsettled=unsettled,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import errors
+from psycopg import IsolationLevel, errors
+from psycopg._encodings import pg2pyenc
+from psycopg.rows import dict_row, tuple_row
+from psycopg.types.string import StrBinaryDumper, StrDumper, StrDumperUnknown
 
 from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.refusals import sqlstate_of
 
 POSTIZ_DB = "postiz_db"
 ANALYTICS_DB = "analytics_db"
@@ -20,7 +24,7 @@ ANALYTICS_DB = "analytics_db"
 PATIENCE_TO_CONNECT = 3
 PATIENCE_TO_READ = 10
 
-#: Errors that stay until somebody changes the configuration. The server's other errors are temporary.
+#: Errors that stay until somebody changes the configuration.
 _CONFIGURATION = (
     errors.InvalidPassword,
     errors.InvalidAuthorizationSpecification,
@@ -34,16 +38,38 @@ _CONFIGURATION = (
     errors.FeatureNotSupported,
 )
 
-#: While connecting, libpq gives no SQLSTATE, only a text.
+#: The server's temporary troubles.
+_UNAVAILABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+)
+
+#: While connecting, also an extra's ``options`` can be wrong.
+_REFUSALS = (
+    *_CONFIGURATION,
+    errors.UndefinedObject,
+    errors.InvalidParameterValue,
+    errors.CantChangeRuntimeParam,
+)
+
+#: What libpq and pgbouncer themselves refuse. They give no SQLSTATE that tells, and always speak English.
 _REFUSED_FOR_GOOD = (
-    "password authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "is not permitted to log in",
-    "permission denied for database",
     "invalid connection option",
     "for connection option",
     "invalid port number",
+    ' value: "',
+    "no password supplied",
+    "certificate verify failed",
+    "server certificate for",
+    "certificate file",
+    "does not support SSL",
+    "unsupported startup parameter",
+    "authentication failed",
+    "no such user",
+    "no such database",
+    "does not exist",
 )
 
 
@@ -89,13 +115,22 @@ def translated_errors(conn_id: str) -> Iterator[None]:
 
 
 def _code(error: psycopg.Error) -> ErrorCode | None:
-    if isinstance(error, _CONFIGURATION):
+    if isinstance(error, _CONFIGURATION) or (error.sqlstate is None and _is_refused_for_good(error)):
         return ErrorCode.CONFIG_INVALID
-    if error.sqlstate is None and any(words in str(error) for words in _REFUSED_FOR_GOOD):
-        return ErrorCode.CONFIG_INVALID
-    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+    if isinstance(error, _UNAVAILABLE):
         return ErrorCode.STORAGE_UNAVAILABLE
     return None
+
+
+def _is_refused_for_good(error: psycopg.Error) -> bool:
+    """Whether an attempt to connect failed in a way that stays until the configuration changes."""
+    if any(words in str(error) for words in _REFUSED_FOR_GOOD):
+        return True
+    sqlstate = sqlstate_of(error)
+    try:
+        return sqlstate is not None and issubclass(errors.lookup(sqlstate), _REFUSALS)
+    except KeyError:
+        return False
 
 
 @contextmanager
@@ -130,9 +165,6 @@ def open_analytics_to_read() -> Iterator[Database]:
 
     :raises JobError: ``config_invalid`` or ``storage_unavailable``.
     """
-    from psycopg import IsolationLevel
-    from psycopg.rows import dict_row
-
     with _open_postgres(ANALYTICS_DB, connect_timeout=PATIENCE_TO_CONNECT) as analytics:
         analytics.connection.row_factory = dict_row
         analytics.connection.read_only = True
@@ -160,10 +192,19 @@ def _open_postgres(conn_id: str, **parameters: object) -> Iterator[Database]:
             ErrorCode.CONFIG_INVALID,
             f"The Airflow connection {conn_id!r} must be of type postgres, not {known.conn_type!r}.",
         )
-    if parameters:
-        known.extra = json.dumps(parameters | known.extra_dejson)
-    with translated_errors(conn_id):
-        opened = PostgresHook(connection=known).get_conn()
+    # Everything is read and written as UTF-8, whatever the database's own encoding.
+    extra = parameters | known.extra_dejson | {"client_encoding": "UTF8"}
+    for ours in ("cursor", "prepare_threshold"):
+        extra.pop(ours, None)
+    known.extra = json.dumps(extra)
+    try:
+        with translated_errors(conn_id):
+            opened = PostgresHook(connection=known).get_conn()
+    except (psycopg.ProgrammingError, TypeError, ValueError, AttributeError) as error:
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            f"The extra of the Airflow connection {conn_id!r} cannot be used: {error}",
+        ) from None
     if not isinstance(opened, psycopg.Connection):
         opened.close()
         raise JobError(
@@ -171,7 +212,42 @@ def _open_postgres(conn_id: str, **parameters: object) -> Iterator[Database]:
             "Airflow's Postgres provider uses psycopg2 here; this package needs psycopg 3 and SQLAlchemy 2.",
         )
     try:
-        opened.autocommit = True
+        with translated_errors(conn_id):
+            _prepare(opened)
         yield Database(conn_id, opened)
     finally:
         opened.close()
+
+
+# Behind pgbouncer these hold for this client: it tracks both settings for each of its clients.
+_SET_UP = (
+    "SELECT pg_backend_pid(), set_config('DateStyle', 'ISO', false), set_config('TimeZone', 'UTC', false)"
+)
+
+
+def _prepare(opened: psycopg.Connection[Any]) -> None:
+    """Make the connection independent of what the database and the Airflow connection set."""
+    opened.autocommit = True
+    opened.row_factory = tuple_row
+    opened.cursor_factory = psycopg.Cursor
+    opened.isolation_level = IsolationLevel.READ_COMMITTED
+    row = opened.execute(_SET_UP, prepare=False).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    if row[0] != opened.info.backend_pid:
+        # A pooler such as pgbouncer stands between: the next transaction may have another backend, which
+        # does not know what this one has prepared.
+        opened.prepare_threshold = None
+    encoding = opened.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8", "SQL_ASCII"):
+        with suppress(psycopg.NotSupportedError):  # Python does not know the encoding
+            _write_what_fits(opened, pg2pyenc(encoding.encode()))
+
+
+def _write_what_fits(opened: psycopg.Connection[Any], codec: str) -> None:
+    """Write "?" for what the database cannot hold: an emoji must not cost a channel its day."""
+    for dumper in (StrDumper, StrBinaryDumper, StrDumperUnknown):
+
+        def dump(self: Any, text: str, dump: Any = dumper.dump) -> Any:
+            return dump(self, text.encode(codec, "replace").decode(codec))
+
+        opened.adapters.register_dumper(str, type(f"Fitting{dumper.__name__}", (dumper,), {"dump": dump}))

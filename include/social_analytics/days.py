@@ -5,12 +5,13 @@ A day is a calendar day. Each provider declares its time zone (``Provider.timezo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from include.social_analytics.connectors import providers
+from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.settings import PREFIX, Settings
 
@@ -21,7 +22,7 @@ _ONE_DAY = timedelta(days=1)
 _ON_TIME = timedelta(hours=36)
 
 
-def day_ended_at(day: date, zone: ZoneInfo) -> datetime:
+def day_ended_at(day: date, zone: tzinfo) -> datetime:
     """The moment, in UTC, at which ``day`` ends in ``zone``."""
     return datetime.combine(day + _ONE_DAY, time.min, zone).astimezone(UTC)
 
@@ -40,6 +41,12 @@ def is_on_time(day: date, zone: ZoneInfo, read_at: datetime) -> bool:
 def label_of(day: date) -> datetime:
     """The logical date of the run that covers ``day``: 00:00 UTC, for every provider's zone."""
     return datetime.combine(day, time.min, UTC)
+
+
+def backfill_command(first: date, last: date) -> str:
+    """The command that backfills these days. Without the offset, Airflow reads a date in its default zone."""
+    days = (label_of(day).isoformat(timespec="minutes") for day in (first, last))
+    return "airflow backfill create --dag-id {} --from-date {} --to-date {}".format(DAILY_DAG, *days)
 
 
 @dataclass(frozen=True)
@@ -73,10 +80,36 @@ class DaySchedule:
     def day_meant_by(self, logical_date: datetime) -> date:
         """The day that a manual run's logical date means.
 
-        00:00 UTC means that day. Any other moment means the latest day due at that moment.
+        Midnight in UTC, a provider's zone, ``timezone`` or Airflow's default zone means the day that begins
+        then. Any other moment means the latest day due at that moment.
         """
-        in_utc = logical_date.astimezone(UTC)
-        return in_utc.date() if in_utc.time() == time.min else self.latest_due_day(in_utc)
+        begun = _day_begun_at(logical_date, self._zones())
+        return self.latest_due_day(logical_date) if begun is None else begun
+
+    def day_meant_by_end(self, end: datetime) -> date | None:
+        """The day that an end of a backfill means, if it is midnight in some zone.
+
+        Airflow's UI sends midnight in the browser's zone as a moment in UTC. If that is midnight in no zone
+        of :meth:`day_meant_by`, the nearest midnight in UTC tells the day. Only more than 12 hours from UTC,
+        as in Auckland's summer, that is the day before.
+        """
+        begun = _day_begun_at(end, [end.tzinfo or UTC, *self._zones()])
+        # Every zone's midnight is at a quarter of an hour.
+        if begun is None and end.minute % 15 == end.second == end.microsecond == 0:
+            return (end.astimezone(UTC) + timedelta(hours=12)).date()
+        return begun
+
+    def _zones(self) -> list[tzinfo]:
+        """The zones in which people write days.
+
+        Midnight in two zones that are 24 hours apart begins two different days. The first zone counts.
+        """
+        # Not at the top: parsing the DAG file does not need it.
+        from airflow.sdk import timezone
+
+        of_providers = [provider.timezone for provider in providers().values()]
+        of_airflow = timezone.parse("2000-01-01").tzinfo or UTC
+        return [UTC, *of_providers, self.timezone, of_airflow]
 
     def _first_run_at(self, moment: datetime) -> datetime:
         """The first occurrence of ``run_at`` at or after ``moment``, in UTC."""
@@ -95,6 +128,16 @@ class DaySchedule:
         )
         # second > first: the time comes twice. second < first: it is skipped, and fold=0 moves it forward.
         return [first, second] if second > first else [first]
+
+
+def _day_begun_at(moment: datetime, zones: Iterable[tzinfo]) -> date | None:
+    """The day that begins at ``moment`` in one of the zones: in the first, if in several."""
+    for zone in zones:
+        local = moment.astimezone(zone)
+        # A clock change may skip midnight, and then the day begins at 01:00.
+        if local.time() == time.min or day_ended_at(local.date() - _ONE_DAY, zone) == moment:
+            return local.date()
+    return None
 
 
 def latest_due_day(moment: datetime, settings: Settings) -> date:
@@ -149,7 +192,7 @@ def day_of_run(
     if day < settings.start_date:
         raise _invalid(
             f"{field} asks for {day}, which is before {PREFIX}START_DATE ({settings.start_date}): "
-            f"use `airflow backfill create --from-date {day} --to-date {day}` for earlier days."
+            f"use `{backfill_command(day, day)}` for earlier days."
         )
     return day
 

@@ -60,6 +60,17 @@ class ErrorCode(StrEnum):
         """
         return self.error_class is ErrorClass.PERMANENT or self is ErrorCode.RATE_LIMITED
 
+    @property
+    def ends_reading(self) -> bool:
+        """Whether the rest of the account cannot be read either. Any other error costs what was asked for."""
+        return self in (
+            ErrorCode.TOKEN_INVALID,
+            ErrorCode.ACCOUNT_BLOCKED,
+            ErrorCode.CONFIG_INVALID,
+            ErrorCode.RATE_LIMITED,
+            ErrorCode.STORAGE_UNAVAILABLE,
+        )
+
     TOKEN_INVALID = (
         "token_invalid",
         ErrorClass.PERMANENT,
@@ -70,14 +81,15 @@ class ErrorCode(StrEnum):
         "permission_missing",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "Reconnect the channel in Postiz as someone who manages the account, with every permission "
-        "that Postiz asks for.",
+        "Reconnect the channel in Postiz as someone who manages the account, and grant the permission "
+        "that the reason names.",
     )
     OBJECT_NOT_FOUND = (
         "object_not_found",
         ErrorClass.PERMANENT,
         ResolvedBy.OWNER,
-        "The account is gone: connect the new one in Postiz, or disable the channel.",
+        "The account is gone, or its token may no longer read it: connect it again in Postiz, "
+        "or disable the channel.",
     )
     ACCOUNT_BLOCKED = (
         "account_blocked",
@@ -96,7 +108,7 @@ class ErrorCode(StrEnum):
         "config_invalid",
         ErrorClass.PERMANENT,
         ResolvedBy.OPERATOR,
-        "Correct the setting, connection or app secret that the reason names, then clear the task.",
+        "Correct the setting, connection, app or app secret that the reason names, then clear the task.",
     )
     RATE_LIMITED = (
         "rate_limited",
@@ -120,7 +132,14 @@ class ErrorCode(StrEnum):
         "response_invalid",
         ErrorClass.TRANSIENT,
         ResolvedBy.TIME,
-        "The API's answer did not have the API's format: clear the task; if it recurs, report it.",
+        "The answer did not have the API's format: check the connection's host, proxy and firewall, "
+        "then clear the task; if it recurs, report it.",
+    )
+    NOT_PUBLISHED = (
+        "not_published",
+        ErrorClass.TRANSIENT,
+        ResolvedBy.TIME,
+        "The provider did not publish the day while runs still read it again: backfill the day.",
     )
     STORAGE_UNAVAILABLE = (
         "storage_unavailable",
@@ -173,6 +192,11 @@ class JobError(Exception):
     def error_class(self) -> ErrorClass:
         """``transient`` or ``permanent``, as the code says."""
         return self.code.error_class
+
+
+def is_storable(text: str) -> bool:
+    """Whether Postgres can hold the text: it has no NUL and no lone surrogate."""
+    return "\0" not in text and text.encode(errors="ignore").decode() == text
 
 
 def _storable(text: str) -> str:

@@ -20,12 +20,12 @@ import structlog
 from include.social_analytics import postiz, telemetry
 from include.social_analytics.connectors import names_by_identifier, provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
-from include.social_analytics.connectors.reading import Reading, Window
+from include.social_analytics.connectors.reading import Reading, UnsupportedMetric, Window
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
 from include.social_analytics.settings import Settings
-from include.social_analytics.warehouse import ledger, writer
+from include.social_analytics.warehouse import ledger, unsupported, writer
 from include.social_analytics.warehouse.ledger import JobStatus
 
 log = structlog.get_logger(__name__)
@@ -38,8 +38,9 @@ CONCURRENCY = 8
 #: (Airflow 3.3: "finished with state success, but the task instance's state attribute is queued").
 SHORTEST_WAIT_FOR_QUOTA = timedelta(seconds=15)
 
-#: A job that has waited this long for quota in one run fails.
-LONGEST_WAIT_FOR_QUOTA = timedelta(hours=6)
+#: A job that has waited this long for quota in one run fails. The run's other channels wait with it for their
+#: aggregate, and the look-back of the next days brings its figures in.
+LONGEST_WAIT_FOR_QUOTA = timedelta(hours=2)
 
 
 class ThrottledError(Exception):
@@ -118,7 +119,8 @@ class Ingester:
                             account_id=None if isinstance(account, JobError) else account.provider_account_id,
                         )
                         started = self._started(start, account)
-                        in_flight[pool.submit(self._read, started)] = started
+                        refused = unsupported.lately(self.analytics_db, job.integration.provider)
+                        in_flight[pool.submit(self._read, started, refused)] = started
                 if not in_flight:
                     break
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -184,32 +186,33 @@ class Ingester:
             reader = _Unreadable(error)
         return _Started(start, reader, time.monotonic())
 
-    def _read(self, started: _Started) -> Reading:
-        """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow."""
+    def _read(self, started: _Started, refused: tuple[UnsupportedMetric, ...]) -> Reading:
+        """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow.
+
+        :param refused: what the provider lately refused.
+        """
         job = started.job
         with job.log_context(), _own_failure("reading"):
             provider = provider_named(job.integration.provider)
-            window = Window(job.date, provider.lookback_days(self.settings), self.settings.post_window_days)
+            window = Window(
+                job.date, provider.lookback_days(self.settings), self.settings.post_window_days, refused
+            )
             reading = started.reader.read(window)
             reading.require_declared(provider)
             return reading
 
     def _store(self, started: _Started, reading: Reading) -> None:
         job = started.job
-        releases = {
-            alias: content.content_id
-            for content in reading.content
-            for alias in (*content.also_known_as, content.content_id)
-        }
+        names = {name for one in reading.content for name in (one.content_id, *one.also_known_as)}
         with self.postiz_db.transaction():
-            found = postiz.published_posts(self.postiz_db, job.integration.id, list(releases))
+            found = postiz.published_posts(self.postiz_db, job.integration.id, sorted(names))
         try:
             stored = writer.store(
                 self.analytics_db,
                 started.start,
                 reading,
                 http_calls=started.reader.http_calls,
-                postiz_posts={releases[release_id]: post_id for release_id, post_id in found.items()},
+                postiz_posts=found,
             )
         except psycopg.Error as error:
             # The database works, but refuses these values: only this job fails.
@@ -220,6 +223,7 @@ class Ingester:
             metricRows=stored.metric_rows,
             contentRows=stored.content_rows,
             httpCalls=started.reader.http_calls,
+            reason=reading.reason,
         )
         telemetry.job_ended(
             job.integration.provider,

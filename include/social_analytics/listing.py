@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from include.social_analytics import postiz
-from include.social_analytics.batches import Batch, deal_out
+from include.social_analytics.batches import Batch, deal_out, most_tasks
 from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database
+from include.social_analytics.days import latest_due_day
 from include.social_analytics.warehouse import integrations, ledger
 
 if TYPE_CHECKING:
@@ -42,12 +44,14 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
         "organization_id": run.organization_id,
         "integration_ids": run.integration_ids,
     }
+    # The schedule also covers each later day. Any other run says only that the channels are active now.
+    expected_from = run.day if run.is_scheduled else max(run.day, latest_due_day(datetime.now(UTC), settings))
 
     def registered() -> Iterator[Integration]:
         for page in postiz.active_integrations(postiz_db, identifiers, **narrowed):
             names = postiz.organization_names(postiz_db, {one.organization_id for one in page})
             ledger.register(analytics_db, run.jobs(page), run.run_id)
-            integrations.remember(analytics_db, page, names, run.day)
+            integrations.remember(analytics_db, page, names, run.day, expected_from)
             yield from page
 
     began = integrations.clock(analytics_db)
@@ -58,7 +62,7 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
         count = postiz.count_active(postiz_db, identifiers, **narrowed)
         left_out = postiz.left_out(postiz_db, identifiers)
         batches = deal_out(
-            registered(), count, most=settings.max_mapped_tasks, at_once=settings.max_concurrent_tasks
+            registered(), count, most=most_tasks(settings), at_once=settings.max_concurrent_tasks
         )
     if run.is_whole:
         integrations.retire(analytics_db, began)

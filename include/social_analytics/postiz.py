@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
-from include.social_analytics.connectors import provider_named
+from psycopg import sql
+
+from include.social_analytics.connectors import provider_named, two_step_identifiers
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
@@ -19,6 +21,7 @@ from include.social_analytics.jobs import Integration
 # The first reason why an integration is left out; NULL when it is active. The order: what is deleted, what
 # this package cannot read, what the channel's owner can change. "tokenExpiration" is not a reason for any
 # provider: the stored token may work longer, or may have become invalid long before.
+# {half_connected} is _HALF_CONNECTED, see _with_reasons().
 _LEFT_OUT: LiteralString = """
     CASE
         WHEN integration."deletedAt" IS NOT NULL THEN 'deleted'
@@ -26,9 +29,22 @@ _LEFT_OUT: LiteralString = """
         WHEN integration."type" <> 'social' THEN 'not_social'
         WHEN integration."providerIdentifier" <> ALL (%(identifiers)s::text[]) THEN 'no_connector'
         WHEN integration."disabled" THEN 'disabled'
-        WHEN integration."inBetweenSteps" THEN 'in_between_steps'
+        WHEN integration."inBetweenSteps" OR {half_connected} THEN 'in_between_steps'
         WHEN integration."refreshNeeded" THEN 'refresh_needed'
     END
+"""
+# The user is connected, and no account of theirs is chosen yet.
+_HALF_CONNECTED: LiteralString = """
+    (integration."providerIdentifier" = ANY (%(in_two_steps)s::text[])
+     AND integration."internalId" = integration."rootInternalId")
+"""
+# A role made by an older postiz_reader.sql may not read the column, and Postiz may not have it.
+_MAY_READ_ROOTS: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = '"Integration"'::regclass AND attname = 'rootInternalId' AND NOT attisdropped
+          AND has_column_privilege(attrelid, attnum, 'SELECT')
+    )
 """
 _FROM: LiteralString = """
     FROM "Integration" AS integration
@@ -106,9 +122,10 @@ def active_integrations(
     :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
     """
     after = ""
+    query = _with_reasons(postiz, _PAGE)
     while True:
         rows = postiz.execute(
-            _PAGE,
+            query,
             _active(identifiers, organization_id, integration_ids) | {"after": after, "page_size": page_size},
         ).fetchall()
         if rows:
@@ -136,7 +153,8 @@ def count_active(
     integration_ids: Sequence[str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` returns, if both run in one snapshot."""
-    row = postiz.execute(_COUNT, _active(identifiers, organization_id, integration_ids)).fetchone()
+    query = _with_reasons(postiz, _COUNT)
+    row = postiz.execute(query, _active(identifiers, organization_id, integration_ids)).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
 
@@ -189,7 +207,7 @@ def left_out(postiz: Database, identifiers: Mapping[str, str]) -> dict[str, int]
     ``disabled``, ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
     A reason that applies to no integration is absent.
     """
-    return dict(postiz.execute(_COUNTS, {"identifiers": list(identifiers)}).fetchall())
+    return dict(postiz.execute(_with_reasons(postiz, _COUNTS), _known(identifiers)).fetchall())
 
 
 def accounts(
@@ -207,7 +225,7 @@ def accounts(
         of logs.
     """
     rows = postiz.execute(
-        _ACCOUNTS, {"integration_ids": list(integration_ids), "identifiers": list(identifiers)}
+        _with_reasons(postiz, _ACCOUNTS), _known(identifiers) | {"integration_ids": list(integration_ids)}
     ).fetchall()
     tokens = [token for _, _, _, token in rows]
     # Before anything else sees them.
@@ -234,12 +252,23 @@ def published_posts(postiz: Database, integration_id: str, release_ids: Sequence
     )
 
 
+def _known(identifiers: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters of ``_LEFT_OUT``."""
+    return {"identifiers": list(identifiers), "in_two_steps": two_step_identifiers()}
+
+
+def _with_reasons(postiz: Database, query: LiteralString) -> sql.Composed:
+    """A query with ``_LEFT_OUT`` in it, as this role can run it."""
+    row = postiz.execute(_MAY_READ_ROOTS).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return sql.SQL(query).format(half_connected=sql.SQL(_HALF_CONNECTED if row[0] else "false"))
+
+
 def _active(
     identifiers: Mapping[str, str], organization_id: str | None, integration_ids: Sequence[str] | None
 ) -> dict[str, Any]:
     """The parameters of ``_ACTIVE``."""
-    return {
-        "identifiers": list(identifiers),
+    return _known(identifiers) | {
         "organization_id": organization_id,
         "integration_ids": None if integration_ids is None else list(integration_ids),
     }
@@ -250,6 +279,6 @@ def _states(
 ) -> dict[str, tuple[str, str | None]]:
     """Id -> organization, and reason to be left out. Ids that Postiz does not have are absent."""
     rows = postiz.execute(
-        _STATES, {"integration_ids": list(integration_ids), "identifiers": list(identifiers)}
+        _with_reasons(postiz, _STATES), _known(identifiers) | {"integration_ids": list(integration_ids)}
     )
     return {id_: (organization_id, reason) for id_, organization_id, reason in rows}

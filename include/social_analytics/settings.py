@@ -144,7 +144,8 @@ class Settings(BaseModel):
         200,
         ge=1,
         le=1000,
-        description="Maximum of ingest tasks in a run. With more channels, each takes a batch.",
+        description="Maximum of ingest tasks in a run; `[core] max_map_length`, if that is smaller. "
+        "With more channels, each takes a batch.",
     )
     max_concurrent_tasks: WholeNumber = Field(16, ge=1, description="Ingest tasks at once, over all runs.")
     max_active_runs: WholeNumber = Field(3, ge=1, description="Scheduled and manual runs at once.")

@@ -56,21 +56,32 @@ def cooldown(provider: str, quota: str) -> None:
     stats.incr(f"{_PREFIX}.api.cooldowns", tags={"provider": provider, "quota": quota})
 
 
-def day_checked(provider: str, *, ratio: float, failed_for_owner: int, day_end: datetime | None) -> None:
+def days_given_up(provider: str, count: int) -> None:
+    """Pending days have failed, because no run reads them again: ``ingest.jobs``, with ``not_published``."""
+    tags = {"provider": provider, "status": "failed", "error_code": "not_published"}
+    stats.incr(f"{_PREFIX}.ingest.jobs", count, tags=tags)
+
+
+def day_checked(
+    provider: str, *, ratio: float, failed_for_owner: int, day_end: datetime | None, on_time_until: datetime
+) -> None:
     """The newest full run was checked, for one provider.
 
     The gauges ``coverage`` (0 to 1), ``failed_for_owner`` (failures that only the channels' owners can
-    resolve) and ``newest_complete_day.end``: when that day ended, in seconds since 1970, not sent while there
-    is none. It is a moment and not an age, so it ages even when nothing runs. All by ``provider``.
+    resolve), ``newest_complete_day.end`` (not sent while there is none) and ``on_time_until``. A day that its
+    provider has not published yet is not complete, but it is on time until its figures should be final. Both
+    are seconds since 1970: moments and not ages, so they age even when nothing runs. All by ``provider``.
 
     Call it for every declared provider. One without channels gets 1.0, 0 and the end of the checked day. A
     gauge keeps its value until the next one: without this call, a provider whose last channel was removed
     would alarm for ever.
 
     :param day_end: of the newest complete day.
+    :param on_time_until: the end of the last day that is not late.
     """
     tags = {"provider": provider}
     stats.gauge(f"{_PREFIX}.coverage", ratio, tags=tags)
     stats.gauge(f"{_PREFIX}.failed_for_owner", failed_for_owner, tags=tags)
     if day_end is not None:
         stats.gauge(f"{_PREFIX}.newest_complete_day.end", int(day_end.timestamp()), tags=tags)
+    stats.gauge(f"{_PREFIX}.on_time_until", int(on_time_until.timestamp()), tags=tags)

@@ -14,13 +14,16 @@ from include.social_analytics.days import DaySchedule, label_of
 
 _ONE_DAY = timedelta(days=1)
 
+#: The UI fills in the browser's time as the logical date.
+_CLOCKS_DIFFER = timedelta(minutes=10)
+
 
 class CalendarDayTimetable(Timetable):
     """One run for every day, labelled with the day and due once the day has ended for every provider.
 
-    Day D's logical date is D 00:00 UTC and its data interval [D 00:00 UTC, D+1 00:00 UTC), so that
-    ``airflow backfill create``, which reads dates as UTC, includes the first and the last day. The run is
+    Day D's logical date is D 00:00 UTC and its data interval [D 00:00 UTC, D+1 00:00 UTC). The run is
     due at the first ``run_at`` in ``timezone`` at or after D's end in the last of the providers' zones.
+    The ends of a backfill may be midnight in any zone.
 
     :param first_day: where catch-up begins. Airflow's own ``start_date`` will not do: a manual run before it
         would have no tasks, and succeed.
@@ -74,18 +77,22 @@ class CalendarDayTimetable(Timetable):
         Without catch-up, not before the latest due day.
         """
         # Only a backfill has an end, and it may begin before the first day.
-        candidates = [self._first_day] if restriction.latest is None else []
+        is_backfill = restriction.latest is not None
+        candidates = [] if is_backfill else [self._first_day]
         if last_automated_data_interval is not None:
             candidates.append(_utc_date(last_automated_data_interval.start) + _ONE_DAY)
         if restriction.earliest is not None:
-            candidates.append(_first_day_from(restriction.earliest))
+            meant = self._schedule.day_meant_by_end(restriction.earliest) if is_backfill else None
+            candidates.append(meant or _first_day_from(restriction.earliest))
         if not restriction.catchup:
             candidates.append(self._schedule.latest_due_day(datetime.now(UTC)))
         if not candidates:
             return None
         day = max(candidates)
-        if restriction.latest is not None and label_of(day) > restriction.latest:
-            return None
+        if restriction.latest is not None:
+            last = self._schedule.day_meant_by_end(restriction.latest) or _utc_date(restriction.latest)
+            if day > last:
+                return None
         return DagRunInfo(
             run_after=pendulum.instance(self._schedule.run_time(day)), data_interval=_interval(day)
         )
@@ -95,7 +102,15 @@ class CalendarDayTimetable(Timetable):
 
         For display only: the command line passes the time of the call, not the logical date, so no code
         may rely on a manual run's interval (see ``days.day_of_run``).
+
+        :param run_after: the logical date.
+        :raises ValueError: when it lies in the future. Airflow's API and UI answer with the message.
         """
+        if run_after > datetime.now(UTC) + _CLOCKS_DIFFER:
+            raise ValueError(
+                f"The logical date {run_after.isoformat()} is in the future: its run would wait until then, "
+                "and keep other runs waiting. Leave it empty, and give the day as `date`."
+            )
         return _interval(self._schedule.day_meant_by(run_after))
 
     def generate_run_id(

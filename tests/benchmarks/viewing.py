@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from threading import Thread
 
 import psycopg
-import uvicorn
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from playwright.sync_api import Page
 
-from include.sandbox.local_airflow import free_port
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.databases import Database
 from include.social_analytics.health.app import app, may_look
@@ -27,6 +21,7 @@ from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.benchmarks.report import Result, seconds
 from tests.support.bench import DAY
 from tests.support.browser import chromium
+from tests.support.health_page import served
 
 CHANNELS, DAYS, ORGANIZATIONS = 10_000, 365, 100
 ROUNDS, DRAWINGS = 20, 7
@@ -34,22 +29,23 @@ ROUNDS, DRAWINGS = 20, 7
 _INTEGRATIONS = """
 INSERT INTO analytics.integration
 SELECT 'channel-' || n, 'org-' || n %% %(organizations)s, 'facebook', 'Channel ' || n, %(first)s, %(day)s,
-    true, now()
+    true, now(), %(first)s
 FROM generate_series(1, %(channels)s) AS n
 """
-# One channel in 300 fails, for one of three reasons. As many failed on one day and work again. One day in
-# 1,000 is missing.
+# One channel in 300 fails, for one of three reasons. As many failed on one day and work again. One channel in
+# ten lacks something each day. One day in 1,000 is missing.
 _JOBS = """
 INSERT INTO analytics.ingest_job
     (job_id, organization_id, integration_id, provider, date, status, error_class, error_code, reason,
-     is_backfill, dag_run_id, map_index)
+     is_backfill, dag_run_id, map_index, started_at)
 SELECT 'analytics-ingest:' || integration_id || ':' || day::date, organization_id, integration_id, provider,
     day,
     CASE WHEN fails THEN 'failed' WHEN number %% 50 = 0 THEN 'no_data' ELSE 'succeeded' END,
     CASE WHEN fails THEN 'permanent' END,
     CASE WHEN fails THEN (ARRAY['token_invalid', 'permission_missing', 'network'])[1 + number %% 3] END,
-    CASE WHEN fails THEN 'It fails as it failed the day before, and that is what the provider says.' END,
-    false, 'scheduled__' || day::date, number %% 200
+    CASE WHEN fails THEN 'It fails as it failed the day before, and that is what the provider says.'
+        WHEN number %% 10 = 3 THEN 'Refused by the API: comments, and that is what the provider says.' END,
+    false, 'scheduled__' || day::date, number %% 200, now()
 FROM analytics.integration,
     LATERAL (SELECT substr(integration_id, 9)::int) AS numbered (number),
     generate_series(%(first)s::date, %(day)s::date, interval '1 day') AS day,
@@ -62,7 +58,7 @@ _METRICS = """
 INSERT INTO analytics.integration_metric_daily
 SELECT integration_id, metric, date, organization_id, provider, 1, metric, now(), job_id
 FROM analytics.ingest_job, unnest(%(metrics)s::text[]) AS metric
-WHERE status = 'succeeded' AND date > %(day)s::date - 30
+WHERE status = 'succeeded' AND date > %(day)s::date - 60
 """
 _CONTENT = """
 INSERT INTO analytics.content
@@ -117,27 +113,10 @@ def populate(postgres: EmbeddedPostgres) -> None:
         for statement in (_INTEGRATIONS, _JOBS, _METRICS, _CONTENT, _SNAPSHOTS):
             connection.execute(statement, parameters)
         connection.execute("VACUUM ANALYZE")
-        for days in range(30):
+        for days in range(60):
             aggregate_day(analytics, DAY - timedelta(days=days))
     os.environ["AIRFLOW_CONN_ANALYTICS_DB"] = postgres.airflow_connection("viewing")
     app.dependency_overrides[may_look] = lambda: None
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """Serve the health page on loopback in an Airflow without runs; yields its URL."""
-    airflow = FastAPI()
-    airflow.mount("/social-analytics", app)
-    airflow.get("/api/v2/dags/{dag_id}/dagRuns")(lambda: {"dag_runs": [], "total_entries": 0})
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(airflow, port=port, log_level="warning"))
-    thread = Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/social-analytics/"
-    server.should_exit = True
-    thread.join()
 
 
 def answers() -> Iterator[Result]:

@@ -31,6 +31,10 @@ class Situation(StrEnum):
     DOWN = "the API answers each request with an error of its own, HTTP 500"
     PAGED = "the posts need several pages of a listing"
     HOSTILE_NEXT = "a listing leads to another host"
+    POSTS_REFUSED = "the posts are refused, the figures are not"
+    POSTS_DOWN = "each listing of posts fails with HTTP 500, the figures are there"
+    LOST_PAGE = "a listing says on its second page that the account is gone"
+    RETIRED = "the API refuses each call that asks for the case's ``retired`` metric"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Case(ABC):
     provider: ClassVar[str]
     #: Requests for an ordinary day.
     calls_a_day: ClassVar[int]
+    #: A daily metric by our name, for ``Situation.RETIRED``.
+    retired: ClassVar[str]
     situations: ClassVar[Mapping[Situation, Arranged | Impossible]]
 
     #: ``__init__`` sets both.

@@ -26,7 +26,7 @@ from tests.connectors.trial import SETTINGS, Trial
 #: This many characters of a secret in a row count as a leak.
 FRAGMENT = 10
 #: What any server can do instead of answering.
-GARBAGE = ("html_503", "empty_body", "truncated", "huge_body", "reset")
+GARBAGE = ("html_503", "html_403", "json_404", "empty_body", "truncated", "huge_body", "reset")
 
 
 # The suite itself
@@ -131,6 +131,90 @@ def test_a_listing_of_several_pages_is_read_to_its_end(trial: Trial, situation: 
     trial.ingest()
     assert trial.stored_posts() == trial.case.posts(*trial.post_days)
     assert len(trial.case.api.calls) > trial.case.calls_a_day
+
+
+# What a reading lacks
+
+
+POSTS_FAIL = (Situation.POSTS_REFUSED, Situation.POSTS_DOWN, Situation.LOST_PAGE)
+
+
+@pytest.mark.situations(*POSTS_FAIL)
+def test_posts_that_cannot_be_listed_cost_themselves_and_no_figure(
+    trial: Trial, situation: Situation
+) -> None:
+    trial.arrange(situation)
+    job = trial.ingest()
+    assert (job["status"], job["error_class"], job["error_code"]) == ("succeeded", None, None)
+    assert job["reason"]
+    figures = trial.case.figures(trial.day) | trial.case.figures_now()
+    assert trial.stored() == figures | {name: None for name in figures if name == "posts_published"}
+    assert trial.stored_posts().items() < trial.case.posts(*trial.post_days).items()
+    assert max(Counter(call.target for call in trial.case.api.calls).values()) <= 3
+    assert len(trial.case.api.calls) <= trial.case.calls_a_day + 6
+
+
+@pytest.mark.situations(*POSTS_FAIL)
+def test_posts_that_cannot_be_listed_keep_their_rows(trial: Trial, situation: Situation) -> None:
+    trial.ingest()
+    before = trial.stored_posts(), trial.stored()
+    trial.arrange(situation)
+    assert trial.ingest()["reason"]
+    assert (trial.stored_posts(), trial.stored()) == before
+
+
+@pytest.mark.situations(*POSTS_FAIL)
+def test_a_full_reading_clears_what_an_earlier_one_lacked(trial: Trial, situation: Situation) -> None:
+    before = trial.day - timedelta(days=1)
+    trial.arrange(situation)
+    assert trial.ingest(before)["reason"]
+    assert trial.ingest()["reason"]
+    trial.case.api.faults.clear(trial.case.account.id)
+    assert trial.ingest()["reason"] is None
+    assert trial.job(before)["reason"] is None
+    assert trial.stored() == trial.case.figures(trial.day) | trial.case.figures_now()
+    assert trial.stored_posts() == trial.case.posts(*trial.post_days)
+
+
+@pytest.mark.situations(Situation.RETIRED)
+def test_a_retired_metric_is_null_and_named_and_not_asked_for_on_the_next_day(
+    trial: Trial, situation: Situation
+) -> None:
+    before = trial.day - timedelta(days=1)
+    retired = trial.case.retired
+    trial.arrange(situation)
+    for day in (before, trial.day):
+        trial.case.api.clear_calls()
+        job = trial.ingest(day)
+        assert job["status"] == "succeeded"
+        assert trial.provider.metrics[retired] in job["reason"]
+        figures = trial.case.figures(day) | (trial.case.figures_now() if day == trial.day else {})
+        assert {name: trial.stored(day)[name] for name in figures} == figures | {retired: None}
+    assert len(trial.case.api.calls) == trial.case.calls_a_day
+    [refusal] = trial.rows("SELECT * FROM analytics.unsupported_metric")
+    assert (refusal["provider"], refusal["metric"]) == (trial.provider.name, trial.provider.metrics[retired])
+    assert refusal["reason"]
+
+
+@pytest.mark.situations(Situation.RETIRED)
+def test_a_retired_metric_is_asked_for_again_after_a_week(trial: Trial, situation: Situation) -> None:
+    age = "UPDATE analytics.unsupported_metric SET last_seen_at = last_seen_at - interval '7 days'"
+    seen = "SELECT last_seen_at FROM analytics.unsupported_metric"
+    trial.arrange(situation)
+    trial.ingest()
+    [first] = trial.rows(seen)
+    trial.connection.execute(age)
+    trial.ingest()
+    [again] = trial.rows(seen)
+    assert again["last_seen_at"] > first["last_seen_at"]
+    assert trial.stored()[trial.case.retired] is None
+
+    trial.case.api.faults.clear(trial.case.account.id)
+    assert trial.ingest()["reason"]
+    assert trial.stored()[trial.case.retired] is None
+    trial.connection.execute(age)
+    assert trial.ingest()["reason"] is None
+    assert trial.stored() == trial.case.figures(trial.day) | trial.case.figures_now()
 
 
 # What fails
@@ -243,6 +327,17 @@ def test_a_listing_that_leads_to_another_host_is_not_followed(
     with suppress(JobError):
         trial.ingest()
     assert hosts == {"127.0.0.1"}
+
+
+def test_no_token_goes_out_in_clear(trial: Trial, monkeypatch) -> None:
+    connection = json.dumps({"conn_type": "http", "host": "http://127.0.0.1.nip.example:8080"})
+    for conn_id in trial.provider.connections:
+        with monkeypatch.context() as patched:
+            patched.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection)
+            with pytest.raises(JobError, match=f"'{conn_id}' would send tokens in clear") as refused:
+                trial.ingest()
+        assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert trial.case.api.calls == []
 
 
 def test_each_part_of_the_token_is_masked_as_soon_as_it_is_read(trial: Trial) -> None:

@@ -172,10 +172,10 @@ def test_the_plugin_loads_the_tasks_modules_unless_plugins_load_lazily(lazily, l
     assert done.stdout.splitlines()[-1:] == [str(sorted(loaded))], done.stderr
 
 
-def test_no_task_runs_for_ever_and_none_outlives_its_celery_message(dag):
+def test_no_task_runs_for_ever_and_none_outlives_its_celery_message(dag, deadline_dag):
     compose = (PROJECT / "docker-compose.yaml").read_text()
     [visibility] = re.findall(r'VISIBILITY_TIMEOUT: "(\d+)"', compose)
-    for task in dag.tasks:
+    for task in [*dag.tasks, *deadline_dag.tasks]:
         assert timedelta() < task.execution_timeout < timedelta(seconds=int(visibility))
 
 

@@ -48,6 +48,10 @@ def stage(
             "AIRFLOW_CONN_POSTIZ_DB": postgres.airflow_connection("e2e_postiz"),
             "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("e2e_analytics"),
             "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": sandbox.url}),
+            # As people have it: the command line reads dates in this zone.
+            "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Europe/Berlin",
+            # A full run has more channels than that.
+            "AIRFLOW__CORE__MAX_MAP_LENGTH": "30",
             "SOCIAL_ANALYTICS_START_DATE": (DAY - timedelta(days=1)).isoformat(),
             # Tests start their runs together, so that one runs while another waits.
             "SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS": "16",

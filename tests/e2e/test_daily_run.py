@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 import requests
 
+from include.sandbox.local_airflow import PROJECT
 from include.sandbox.stand_ins.facebook.world import Page
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.support.stage import DAY, Run, Stage, expected, tables
 
@@ -84,6 +90,22 @@ def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenari
     assert figures["reach_summed"] == (expected(stage, healthy, "page_total_media_view_unique"), 19, 20)
     assert figures["followers"] == (expected(stage, healthy, "page_follows"), 19, 20)
     assert all(stage.job(page)["http_calls"] == 2 for page in healthy)
+
+
+def test_owners_failures_of_all_channels_at_once_are_the_operators(stage):
+    organization_id, pages = stage.organization(3)
+    for page in pages:
+        stage.fault(page, "token_revoked")
+    run = stage.run(organization_id=organization_id)
+    for page in pages:
+        stage.world.faults.clear(page.id)
+    assert run.state == "failed"
+    complaint = run.failure("check_coverage")
+    assert f"{DAY}: 3 facebook channels failed with token_invalid, like at least half of those" in complaint
+    assert "so the cause is not their owners: check the app at the provider" in complaint
+
+    stage.clear(run.run_id)
+    assert stage.ended(run.run_id).state == "success"
 
 
 def test_a_channel_whose_api_is_down_on_two_tries_is_stored_on_the_third(stage, scenarios):
@@ -305,6 +327,77 @@ def test_a_backfill_includes_both_ends_and_can_begin_before_the_start_date(stage
     assert jobs == [{"date": first + timedelta(days=n), "is_backfill": True} for n in range(3)]
 
 
+def midnight(day: date, zone: str) -> str:
+    """Midnight as Airflow's UI sends it: the browser's, in UTC."""
+    local = datetime.combine(day, time.min, ZoneInfo(zone))
+    return local.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Los_Angeles", "Asia/Kolkata"])
+def test_a_backfill_of_local_midnights_has_the_days_that_were_meant(stage, zone):
+    three, one = (
+        stage.airflow.api(
+            "POST",
+            "backfills/dry_run",
+            {
+                "dag_id": DAILY_DAG,
+                "from_date": midnight(first, zone),
+                "to_date": midnight(DAY - timedelta(days=7), zone),
+            },
+        )["backfills"]
+        for first in (DAY - timedelta(days=9), DAY - timedelta(days=7))
+    )
+    days = [f"{DAY - timedelta(days=back)}T00:00:00Z" for back in (9, 8, 7)]
+    assert [run["logical_date"] for run in three] == days
+    assert [run["logical_date"] for run in one] == days[-1:]
+
+
+def on_the_command_line(stage: Stage, *command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", *command],
+        env=stage.airflow.environment,
+        cwd=stage.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_date_on_the_command_line_means_its_day_in_the_default_zone(stage):
+    organization_id, [page] = stage.organization(1)
+    conf = json.dumps({"organization_id": organization_id})
+    on_the_command_line(stage, "dags", "trigger", DAILY_DAG, "-r", "of_a_day", "-l", str(DAY), "-c", conf)
+    early = DAY - timedelta(days=12)
+    range_of_one = ("--from-date", str(early), "--to-date", str(early))
+    on_the_command_line(
+        stage, "backfill", "create", "--dag-id", DAILY_DAG, *range_of_one, "--dag-run-conf", conf
+    )
+    assert stage.ended("of_a_day").state == "success"
+    assert stage.job(page)["dag_run_id"] == "of_a_day"
+    stage.wait_for(lambda: bool(stage.rows("SELECT FROM analytics.ingest_job WHERE date = %s", early)))
+    assert stage.ended(stage.job(page, early)["dag_run_id"]).state == "success"
+
+
+def test_the_documented_command_clears_a_day_in_any_default_zone(stage):
+    own_run = f"scheduled__{DAY}"
+    before = stage.ended(own_run).of("analytics_ingest")[0]["try_number"]
+    [command] = re.findall(r"`airflow (tasks clear [^`]+)`", (PROJECT / "docs/operating.md").read_text())
+    on_the_command_line(stage, *command.replace("2026-11-20", str(DAY)).split(), "--yes")
+    run = stage.ended(own_run)
+    assert run.state == "success"
+    assert [one["try_number"] for one in run.of("analytics_ingest")] == [before + 1]
+
+
+def test_a_logical_date_in_the_future_is_refused_and_makes_no_run(stage):
+    before = stage.run_ids()
+    with pytest.raises(requests.HTTPError) as refusal:
+        stage.airflow.trigger(logical_date=f"{DAY + timedelta(days=30)}T00:00:00Z")
+    assert refusal.value.response.status_code == 400
+    assert "is in the future" in refusal.value.response.json()["detail"]
+    assert stage.run_ids() == before
+
+
 BAD_INPUT = {
     "integration_ids 'nobody' is unknown": {"integration_ids": ["nobody"]},
     "organization_id 'nobody' is unknown": {"organization_id": "nobody"},
@@ -400,3 +493,36 @@ def test_a_run_drops_months_of_snapshots_past_their_retention(stage):
     }
     assert f"content_metric_snapshot_{kept:%Y_%m}" in names
     assert f"content_metric_snapshot_{past:%Y_%m}" not in names
+
+
+def test_a_run_marked_failed_by_hand_needs_attention_at_once_and_is_settled_by_the_next(stage):
+    """Last in this file: when the fault ends, the stand-in records calls whose client is gone."""
+    organization_id, [page] = stage.organization(1)
+    stage.fault(page, "held")
+    run_id = stage.start(organization_id=organization_id)
+    running = "SELECT FROM analytics.ingest_job WHERE dag_run_id = %s AND status = 'running'"
+    stage.wait_for(lambda: bool(stage.rows(running, run_id)))
+    assert headings(stage, organization_id) == []
+    stage.airflow.api("PATCH", f"dags/{DAILY_DAG}/dagRuns/{run_id}", {"state": "failed"})
+    assert headings(stage, organization_id) == ["The run ended early"]
+    try:
+        assert stage.run(organization_id=stage.organization(1)[0]).state == "success"
+    finally:
+        stage.world.faults.clear(page.id)
+    job = stage.job(page)
+    assert (job["status"], job["reason"]) == ("failed", ledger.RUN_ENDED)
+
+
+def headings(stage: Stage, organization_id: str) -> list[str]:
+    """What the health page says that an organization needs."""
+    airflow = stage.airflow
+    login = {"username": airflow.user, "password": airflow.password}
+    token = requests.post(f"{airflow.url}/auth/token", json=login, timeout=30).json()["access_token"]
+    answer = requests.get(
+        f"{airflow.url}/social-analytics/api/attention",
+        {"organization": organization_id},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    return [group["heading"] for group in answer.json()["groups"]]

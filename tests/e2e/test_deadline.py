@@ -80,11 +80,17 @@ def test_a_run_that_has_not_begun_by_the_deadline_sends_an_alert(stage, done):
     assert "Its run has not started" in text
 
 
-def test_a_day_without_a_run_sends_an_alert_at_the_deadline(stage, done):
-    """Last in this file: it deletes a run."""
-    stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/scheduled__{DAY - timedelta(days=1)}")
-    # At a moment when the day before is the latest due one.
-    then = DaySchedule(Settings().timezone, Settings().run_at).run_time(DAY) - timedelta(seconds=1)
-    [(subject, text)] = at_the_deadline(stage, run_after=then.astimezone(UTC).isoformat())
-    assert str(DAY - timedelta(days=1)) in subject
+def test_a_day_run_by_hand_sends_nothing_and_a_day_without_a_run_sends_an_alert(stage, done):
+    """Last in this file: it deletes runs."""
+    day = DAY - timedelta(days=1)
+    stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/scheduled__{day}")
+    # At moments when the day before is the latest due one. Airflow names a run after its moment.
+    due = DaySchedule(Settings().timezone, Settings().run_at).run_time(DAY).astimezone(UTC)
+    first, second = ((due - timedelta(seconds=left)).isoformat() for left in (2, 1))
+    by_hand = stage.run(date=day.isoformat())
+    assert at_the_deadline(stage, run_after=first) == []
+
+    stage.airflow.api("DELETE", f"dags/social_analytics_daily/dagRuns/{by_hand.run_id}")
+    [(subject, text)] = at_the_deadline(stage, run_after=second)
+    assert str(day) in subject
     assert "It has no run" in text

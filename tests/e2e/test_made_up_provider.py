@@ -137,7 +137,13 @@ def test_its_figures_are_read_stored_and_aggregated_beside_facebooks(stage: Stag
     assert not any(part in job["reason"] for part in broken.token.split(":"))
 
     tagged = [line for line in stage.metrics if "provider=chatter" in line]
-    for metric in ("ingest.jobs", "ingest.http_calls", "coverage", "newest_complete_day.end"):
+    for metric in (
+        "ingest.jobs",
+        "ingest.http_calls",
+        "coverage",
+        "newest_complete_day.end",
+        "on_time_until",
+    ):
         assert [line for line in tagged if line.startswith(f"airflow.social_analytics.{metric},")], metric
     assert [line for line in tagged if "error_code=token_invalid" in line]
     logs = "".join(path.read_text() for path in Path(stage.home, "logs").rglob("*.log"))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
+import psycopg
 import pytest
 
 from include.social_analytics import alerts
@@ -14,6 +17,7 @@ from include.social_analytics.errors import ErrorCode
 from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.runs import Run
 from include.social_analytics.settings import Notifier
+from include.social_analytics.tasks.tell import tell as tell_safely
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
@@ -60,6 +64,14 @@ def test_one_message_says_what_fails_why_who_resolves_it_and_where_to_look(analy
     assert "/dags/social_analytics_daily/runs/scheduled__2026-11-20" in text
 
 
+def test_without_airflows_address_the_message_says_where_to_look(monkeypatch):
+    assert "The run: in Airflow's UI, at /dags/social_analytics_daily/runs/" in alerts.broken(RUN, "").message
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.org/team/")
+    message = alerts.broken(RUN, "").message
+    assert "\nThe run: https://airflow.example.org/team/dags/social_analytics_daily/runs/" in message
+    assert "What to do: https://airflow.example.org/team/plugin/social-analytics\n" in message
+
+
 def test_a_first_good_run_sends_nothing(analytics, outbox):
     assert not tell(analytics, ALL_WELL)
     assert outbox == []
@@ -77,6 +89,34 @@ def test_nothing_is_sent_without_changes_and_the_all_clear_is_sent_once(analytic
         "2 of 9 channels are missing",
         "complete again",
     ]
+
+
+def test_the_all_clear_does_not_call_a_pending_day_complete(analytics, outbox):
+    assert tell(analytics, failing(ErrorCode.TOKEN_INVALID))
+    assert tell(analytics, Coverage(3, {"succeeded": 1, "pending": 2}, [], [], [], []))
+    subject, text = outbox[-1]
+    assert subject == f"Social analytics, {DAY}: nothing fails any more"
+    assert "Of 2 channels the provider has not published the day yet." in text
+
+
+def test_days_that_were_never_published_are_named_until_they_are_backfilled(analytics, outbox):
+    [page] = failing(ErrorCode.NOT_PUBLISHED).for_operator
+    lost = [Failure(page.integration, ErrorCode.NOT_PUBLISHED, "Not published: 2026-11-16.")]
+    for coverage, told in ((ALL_WELL, True), (ALL_WELL, False), (failing(ErrorCode.TOKEN_INVALID), True)):
+        before = len(outbox)
+        alert = alerts.alert_of(RUN, coverage, [], lost)
+        alerts.tell_of_changes(analytics, OUTBOX, alert, {})
+        assert (len(outbox) > before) is told
+    assert [subject.split(": ")[1] for subject, _ in outbox] == [
+        "1 channels miss an earlier day",
+        "1 of 9 channels are missing",
+    ]
+    for _, text in outbox:
+        assert "The run is green." in text
+        assert "only the channels" not in text
+        assert "1 with not_published. Resolved by time; if not, the Airflow operator" in text
+        assert "(id-0): Not published: 2026-11-16." in text
+    assert tell(analytics, ALL_WELL)
 
 
 def test_the_same_failure_with_other_words_is_no_change(analytics, outbox):
@@ -175,3 +215,58 @@ def test_the_tasks_own_time_limit_goes_on_after_an_alert(analytics, outbox):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+class Meanwhile(Outbox):
+    """While it sends, something else happens."""
+
+    def notify(self, context: Any) -> None:
+        super().notify(context)
+        context["meanwhile"]()
+
+
+def test_two_tasks_that_tell_the_same_at_once_send_one_message(
+    analytics, postgres, analytics_database, outbox
+):
+    alert = alerts.alert_of(RUN, failing(ErrorCode.NETWORK), ["red"])
+    second: list[Future[bool]] = []
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres.dsn(analytics_database)) as other:
+        other.autocommit = True
+
+        def meanwhile() -> None:
+            second.append(pool.submit(alerts.tell_of_changes, other, OUTBOX, alert, {}))
+            while not second[0].done():
+                if analytics.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount:
+                    return
+
+        notifier = Notifier(f"{__name__}.Meanwhile", ARGUMENTS)
+        assert alerts.tell_of_changes(analytics, notifier, alert, {"meanwhile": meanwhile})
+        assert second[0].result(60)
+    assert len(outbox) == 1
+
+
+def test_an_alert_is_sent_once_though_the_database_is_lost_meanwhile(
+    analytics, postgres, analytics_database, outbox, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", postgres.airflow_connection(analytics_database))
+
+    def meanwhile() -> None:
+        analytics.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    notifier = Notifier(f"{__name__}.Meanwhile", ARGUMENTS)
+    assert tell_safely(notifier, lambda _: alerts.broken(RUN, "It broke."), {"meanwhile": meanwhile})
+    assert len(outbox) == 1
+
+
+def test_an_alert_of_common_failures_says_that_the_operator_resolves_them(analytics, outbox):
+    failures = [
+        Failure(Integration(f"id-{n}", "Page", "acme", "facebook"), ErrorCode.TOKEN_INVALID, "Expired", True)
+        for n in range(3)
+    ]
+    assert tell(analytics, Coverage(3, {}, [], failures, [], []), ("red",))
+    [(_, text)] = outbox
+    assert "3 with token_invalid. Resolved by the Airflow operator: So many channels failed alike" in text
+    assert "Reconnect" not in text

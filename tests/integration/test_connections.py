@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 import psycopg
 import pytest
+from airflow.sdk.bases.secrets_backend import BaseSecretsBackend
 from structlog.testing import capture_logs
 
 from include.sandbox.postgres import EmbeddedPostgres
@@ -49,6 +50,84 @@ def test_a_missing_connection_gives_one_sentence_that_names_it(monkeypatch, open
     assert missing.value.reason == (
         f"The Airflow connection '{name}' is missing: set AIRFLOW_CONN_{name.upper()}, "
         "or add it under Admin, Connections."
+    )
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"postgresql://reader:se#{SECRET}@host/postiz",
+        f"postgresql://reader:{SECRET}@host:many/postiz",
+        f'{{"conn_type": "postgres", "password": "{SECRET}"',
+        f'{{"conn_type": "postgres", "password": "{SECRET}", "colour": "red"}}',
+        '{"conn_type": "postgres", "password": 12345}',
+        "http://user:pw://one://two",
+        " ",
+    ],
+    ids=["a special character", "port", "half of JSON", "unknown field", "a number", "two hosts", "blank"],
+)
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("postiz_db", lambda: open_postiz().__enter__()),
+        ("facebook_graph", facebook_graph),
+        ("analytics_redis", facebook_graph),
+    ],
+    ids=["required", "optional", "Redis"],
+)
+def test_a_connection_that_cannot_be_read_is_never_taken_for_a_missing_one(monkeypatch, name, use, value):
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", value)
+    with pytest.raises(JobError) as refused:
+        use()
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert refused.value.reason == (
+        f"The Airflow connection {name!r} is set but cannot be read: write it as JSON, or percent-encode the "
+        "special characters in its URI, for example # as %23."
+    )
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+class Locked(BaseSecretsBackend):
+    """A store of secrets that does not answer."""
+
+    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:
+        raise ConnectionError(f"no route to the vault, token {SECRET}")
+
+
+def test_a_store_of_secrets_that_is_down_is_never_taken_for_a_missing_connection(monkeypatch):
+    monkeypatch.setattr("airflow.sdk.configuration._secrets_backend_cache", {})  # of this process
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Locked")
+    monkeypatch.setenv("AIRFLOW__WORKERS__SECRETS_BACKEND", f"{__name__}.Locked")
+    with pytest.raises(JobError) as refused:
+        facebook_graph()
+    assert refused.value.code is ErrorCode.UNEXPECTED
+    assert refused.value.reason == (
+        "Locked cannot be asked for the Airflow connection 'facebook_graph': ConnectionError."
+    )
+
+
+@pytest.mark.parametrize("extra", ["[1]", '"text"', "7", "{half"])
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("postiz_db", lambda: open_postiz().__enter__()),
+        ("facebook_graph", facebook_graph),
+        ("analytics_redis", facebook_graph),
+    ],
+    ids=["required", "optional", "Redis"],
+)
+def test_an_extra_that_is_no_object_is_refused_and_named(monkeypatch, name, use, extra):
+    known = {"conn_type": "postgres", "host": "nowhere", "extra": extra}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(known))
+    with pytest.raises(JobError) as refused:
+        use()
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert refused.value.reason == (
+        f'The extra of the Airflow connection {name!r} must be a JSON object, such as {{"name": "value"}}.'
     )
 
 
@@ -103,6 +182,55 @@ def test_the_graph_apis_address_comes_from_its_connection(monkeypatch, connectio
     monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(settings | connection))
     graph = facebook_graph()
     assert (graph.base_url, graph.api_version, graph.app_secret) == (base_url, "v26.0", "app-secret")
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"host": "http://graph.example:8080/path"},
+        {"host": "HTTP://graph.example:8080"},
+        {"host": "graph.example", "schema": "http", "port": 8080},
+        # Not loopback, though it looks like it.
+        {"host": "http://127.0.0.1@graph.example:8080"},
+        {"host": "http://graph.example:8080\\@127.0.0.1"},
+        # Only JSON's true allows it.
+        {"host": "http://graph.example:8080", "extra": {"allow_http": "false"}},
+        {"host": "http://graph.example:8080", "extra": {"allow_http": 1}},
+    ],
+)
+def test_a_token_never_goes_out_in_clear(monkeypatch, connection):
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps({"conn_type": "http"} | connection))
+    with pytest.raises(JobError) as refused:
+        facebook_graph()
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
+    assert refused.value.reason == (
+        "The Airflow connection 'facebook_graph' would send tokens in clear to http://graph.example:8080: "
+        "write https://graph.example:8080 as its host. Only for a stand-in of the API: "
+        'add {"allow_http": true} to its extra.'
+    )
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"host": "http://localhost:8099"},
+        {"host": "http://[::1]:8099"},
+        {"host": "http://127.8.0.1:8099"},
+        {"host": "http://demo:8080/facebook", "extra": {"allow_http": True}},
+        {"host": "https://graph.example"},
+    ],
+)
+def test_a_stand_in_may_be_reached_over_plain_http(monkeypatch, connection):
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps({"conn_type": "http"} | connection))
+    assert facebook_graph().base_url == connection["host"]
+
+
+def test_an_address_that_is_no_url_is_refused_and_named(monkeypatch):
+    connection = {"conn_type": "http", "host": "http://[graph.example"}
+    monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(connection))
+    with pytest.raises(JobError, match="'facebook_graph' is not a valid URL") as refused:
+        facebook_graph()
+    assert refused.value.code is ErrorCode.CONFIG_INVALID
 
 
 @pytest.mark.parametrize("version", ["25", "v25.0/../..", 25.0, "latest"])

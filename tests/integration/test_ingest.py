@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from threading import Event, main_thread
 from types import SimpleNamespace
@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import structlog
 
-from include.social_analytics.connectors import lookback_days
+from include.sandbox.postiz_db import insert_post
+from include.social_analytics.connectors import lookback_days, provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.reading import Content, Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
@@ -89,12 +90,12 @@ def test_a_throttled_job_is_queued_and_says_when_it_is_due(bench):
     assert bench.ingest(redo_all=False) == {"succeeded": 3}
 
 
-def test_a_job_that_waits_six_hours_for_quota_fails(bench):
+def test_a_job_that_waits_two_hours_for_quota_fails(bench):
     bench.fault(0, "page_throttled", minutes=19)
     with pytest.raises(ThrottledError):
         bench.ingest()
     bench.analytics.execute(
-        "UPDATE analytics.ingest_job SET started_at = started_at - interval '5 hours 45 minutes'"
+        "UPDATE analytics.ingest_job SET started_at = started_at - interval '1 hour 45 minutes'"
         " WHERE error_code = 'rate_limited'"
     )
     with pytest.raises(JobError) as failure:
@@ -125,8 +126,6 @@ def test_a_channel_removed_after_the_listing_fails_with_that_reason(bench, chang
 
 
 def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):
-    from include.sandbox.postiz_db import insert_post
-
     page = next(iter(bench.world.pages.values()))
     posts = bench.world.posts(page.id, DAY - timedelta(days=27), DAY)
     assert {post.kind for post in posts} >= {"video", "photo"}
@@ -139,6 +138,24 @@ def test_posts_made_in_postiz_are_recognised_by_each_shape_of_release_id(bench):
         ).fetchall()
     )
     assert stored == {post.id: f"postiz-{post.id}" for post in posts}
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_a_repost_of_a_video_is_never_named_after_the_post_that_postiz_made(bench):
+    [job] = bench.jobs
+    insert_post(bench.postiz, "p1", job.integration.id, "acme", "video")
+    original, repost = (
+        post_with(content_id=name, published_at=midday(DAY - timedelta(days=back)), also_known_as=("video",))
+        for name, back in (("original", 3), ("repost", 1))
+    )
+    connector = bench.connector
+    # The original has left the window on the second reading.
+    for seen in ((repost, original), (repost,)):
+        odd = Odd(connector, job.integration.id, reading_with(content=seen))
+        bench.ingester = replace(bench.ingester, connector=lambda _, odd=odd: odd)
+        bench.ingest()
+    stored = bench.analytics.execute("SELECT content_id, postiz_post_id FROM analytics.content").fetchall()
+    assert dict(stored) == {"original": "p1", "repost": None}
 
 
 def test_every_log_line_of_a_job_has_its_four_fields_in_pool_threads_too(bench):
@@ -237,6 +254,79 @@ def test_a_task_that_times_out_does_not_wait_for_a_hanging_reader(bench):
         hanging.told.set()
 
 
+def states_of(bench) -> list[ledger.JobState]:
+    """The jobs' rows, in the order of the pages."""
+    found = ledger.states(bench.analytics, [job.job_id for job in bench.jobs])
+    by_id = {state.job_id: state for state in found}
+    return [by_id[job.job_id] for job in bench.jobs]
+
+
+def test_what_a_reading_lacks_is_the_reason_of_its_succeeded_job(bench):
+    bench.fault(0, "posts_down")
+    bench.fault(1, "counts_refused")
+    with structlog.testing.capture_logs() as lines:
+        assert bench.ingest() == {"succeeded": 3}
+    reasons = [state.reason for state in states_of(bench)]
+    assert reasons[0].startswith("No posts could be listed: An unexpected error has occurred.")
+    assert reasons[1].startswith("The API refuses comments, reactions: (#10) This endpoint requires the")
+    assert reasons[2] is None
+    finished = {line["reason"] for line in lines if line["event"] == "ingest finished"}
+    assert finished == set(reasons)
+    errors = "error_class, error_code, provider_code, provider_subcode, trace_id"
+    rows = bench.analytics.execute(f"SELECT DISTINCT {errors} FROM analytics.ingest_job").fetchall()
+    assert rows == [(None,) * 5]
+    query = "SELECT integration_id, value FROM analytics.integration_metric_daily WHERE metric = %s"
+    figures = dict(bench.analytics.execute(query, ["posts_published"]).fetchall())
+    ids = [job.integration.id for job in bench.jobs]
+    assert figures[ids[0]] is None
+    assert figures[ids[1]] == len(bench.world.posts(ids[1], DAY, DAY))
+    totals = "SELECT DISTINCT metric FROM analytics.content_metric_snapshot WHERE integration_id = %s"
+    # The insights have reactions, too.
+    stored = {metric for (metric,) in bench.analytics.execute(totals, [ids[1]]).fetchall()}
+    assert stored == {"clicks", "reach", "reactions", "shares", "views"}
+
+
+def test_a_page_without_a_permission_is_asked_again_every_day_and_takes_nothing_from_others(bench):
+    bench.fault(0, "counts_refused")
+    bench.ingest()
+    bench.world.faults.clear(bench.jobs[0].integration.id)
+    bench.fault(1, "counts_refused")
+    assert bench.ingest() == {"succeeded": 3}
+    assert [state.http_calls for state in states_of(bench)] == [2, 3, 2]
+    assert [state.reason is None for state in states_of(bench)] == [True, False, True]
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_a_post_that_breaks_every_listing_costs_no_day_its_figures(bench):
+    page_id = bench.jobs[0].integration.id
+    posts = bench.world.posts(page_id, DAY - timedelta(days=27), DAY)
+    broken = posts[len(posts) // 2]
+    bench.fault(0, "broken_post", post=broken.id)
+    assert bench.ingest() == {"succeeded": 1}
+    [state] = states_of(bench)
+    assert state.reason == "Only some posts could be listed: An unknown error occurred."
+    stored = {one for (one,) in bench.analytics.execute("SELECT content_id FROM analytics.content")}
+    assert broken.id not in stored
+    # Only the posts of about its day are missing.
+    assert len(stored) >= len(posts) - 8
+    figures = "SELECT metric, value FROM analytics.integration_metric_daily WHERE date = %s"
+    assert dict(bench.analytics.execute(figures, [DAY]).fetchall()) == {
+        name: None if name == "posts_published" else bench.world.page_value(page_id, source, DAY)
+        for name, source in provider_named("facebook").metrics.items()
+    }
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_a_long_reason_is_cut_and_can_be_stored(bench):
+    missing = ("Nothing \0 \ud800.", "x" * 1000)
+    odd = Odd(bench.connector, bench.jobs[0].integration.id, reading_with(missing=missing))
+    bench.ingester = replace(bench.ingester, connector=lambda _: odd)
+    assert bench.ingest() == {"succeeded": 1}
+    [state] = states_of(bench)
+    assert state.reason.startswith("Nothing  ?. xxx")
+    assert len(state.reason) == 500
+
+
 @pytest.mark.parametrize(("setting", "days"), [(0, 3), (2, 3), (5, 6)])
 def test_the_look_back_covers_unfinal_days_and_at_least_the_setting(bench, setting, days):
     bench.ingester = replace(
@@ -306,9 +396,12 @@ def returns_nothing(reader: Reader) -> Reader:
     return reader
 
 
+def midday(day: date) -> datetime:
+    return datetime.combine(day, time(12), ZoneInfo("America/Los_Angeles"))
+
+
 def post_with(**fields: object) -> Content:
-    at = datetime.combine(DAY, time(12), ZoneInfo("America/Los_Angeles"))
-    return replace(Content("odd", at, "post", None, None), **fields)
+    return replace(Content("odd", midday(DAY), "post", None, None), **fields)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from include.social_analytics.jobs import Integration
 from include.social_analytics.postiz import (
     accounts,
     active_integrations,
+    count_active,
     inactive_reasons,
     left_out,
     organization_names,
@@ -307,10 +308,11 @@ READ = {
 }
 
 
-def test_reading_postiz_needs_only_these_columns_and_writes_nothing(mixed):
+@pytest.mark.parametrize("more", ["", ", rootInternalId"], ids=["an older role", "a role of today"])
+def test_reading_postiz_needs_only_these_columns_and_writes_nothing(mixed, more):
     role = sql.Identifier(f"reader_{next(_numbers)}_{mixed.info.dbname}")
     mixed.execute(sql.SQL("CREATE ROLE {}").format(role))
-    for table, columns in READ.items():
+    for table, columns in (READ | {"Integration": READ["Integration"] + more}).items():
         mixed.execute(
             sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(
                 sql.SQL(", ").join(map(sql.Identifier, columns.split(", "))), sql.Identifier(table), role
@@ -346,3 +348,26 @@ def test_a_token_is_masked_before_it_is_taken_apart(acme, monkeypatch):
     found = accounts(acme, ["a"], FACEBOOK, mask=lambda tokens: seen.append(("masked", *tokens)))
     assert found["a"].secrets == ("key", "secret")
     assert seen == [("masked", "key:secret"), ("taken apart", "key:secret"), ("masked", "key", "secret")]
+
+
+def test_a_channel_of_whom_only_the_user_is_connected_is_left_out(acme):
+    integration(acme, "whole", internalId="page", rootInternalId="user")
+    integration(acme, "half", internalId="user", rootInternalId="user")
+    assert listed(acme) == ["whole"]
+    assert count_active(acme, FACEBOOK) == 1
+    assert left_out(acme, FACEBOOK) == {"in_between_steps": 1}
+    assert inactive_reasons(acme, ["half"], FACEBOOK) == {"half": "in_between_steps"}
+    assert set(accounts(acme, ["whole", "half"], FACEBOOK, mask=id)) == {"whole"}
+    with pytest.raises(JobError, match="'half' is in_between_steps"):
+        require_known(acme, FACEBOOK, integration_ids=["half"])
+
+
+def test_a_channel_whose_account_is_the_user_is_listed_where_a_provider_has_no_second_step(acme):
+    integration(acme, "a", providerIdentifier="pinterest", internalId="user", rootInternalId="user")
+    assert listed(acme, {"pinterest": "pinterest"}) == ["a"]
+
+
+def test_a_role_or_a_postiz_without_the_users_id_lists_what_it_can(acme):
+    integration(acme, "half", internalId="user", rootInternalId="user")
+    acme.execute('ALTER TABLE "Integration" DROP COLUMN "rootInternalId"')
+    assert listed(acme) == ["half"]

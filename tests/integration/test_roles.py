@@ -93,6 +93,14 @@ def test_a_role_without_access_to_organization_names_gets_none(reader, postiz):
     assert postiz_reading.organization_names(reader, {"o1"}) == {}
 
 
+def test_the_reader_knows_a_half_connected_channel_once_the_column_is_granted(reader, postiz):
+    insert_integration(postiz, "half", "o1", make_page(2), rootInternalId=make_page(2).id)
+    known = names_by_identifier()
+    assert postiz_reading.left_out(reader, known) == {"in_between_steps": 1}
+    postiz.execute('REVOKE SELECT ("rootInternalId") ON "Integration" FROM social_analytics_reader')
+    assert postiz_reading.left_out(reader, known) == {}
+
+
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):
     postgres.create_database("roles_analytics")
     with psycopg.connect(postgres.dsn("roles_analytics"), autocommit=True) as superuser:

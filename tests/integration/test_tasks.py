@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,15 +13,22 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow.sdk.execution_time.context import set_current_context
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics import telemetry
 from include.social_analytics.batches import Batch, deal_out
+from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
-from include.social_analytics.days import label_of
-from include.social_analytics.errors import JobError
+from include.social_analytics.days import day_ended_at, label_of
+from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.runs import current_run
+from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
+from include.social_analytics.tasks.list_integrations import list_active_integrations
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY, Bench
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
+from tests.support.readings import Warehouse, reading
+from tests.support.scripted_http import Answer, scripted_server
 
 RETRIES = 3
 
@@ -79,6 +86,7 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
             try_number=1,
             max_tries=RETRIES,
             get_task_states=lambda **_: {run.run_id: states},
+            get_dr_count=lambda _, run_ids, states: 0 if run_ids == ["ended"] else 1,
             xcom_pull=lambda **_: [batch],
         )
         context: Any = {"dag_run": run, "params": {}, "ti": ti}
@@ -86,6 +94,49 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
             return check_coverage()
 
     return start
+
+
+@pytest.fixture
+def outbox(monkeypatch) -> list[tuple[str, str]]:
+    """The alerts that are sent."""
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    return Outbox.sent
+
+
+@pytest.fixture
+def sent(monkeypatch) -> dict[str, float]:
+    """The metrics that the check sends, by name, with their latest values."""
+    metrics: dict[str, float] = {}
+
+    def send(name: str, value: float = 1, **_: object) -> None:
+        metrics[name.removeprefix("social_analytics.")] = value
+
+    for kind in ("gauge", "incr"):
+        monkeypatch.setattr(telemetry.stats, kind, send)
+    return metrics
+
+
+def pending(bench: Bench, days_ago: int, channels: int) -> None:
+    """Store an earlier day that some channels' provider has not published."""
+    warehouse, day = Warehouse(bench.analytics, lambda: bench.analytics), DAY - timedelta(days_ago)
+    for job in bench.jobs[:channels]:
+        warehouse.store(job.on(day), reading({}, day=day))
+
+
+@pytest.mark.parametrize("run_type", ["manual", "backfill"])
+@pytest.mark.parametrize("given", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
+@pytest.mark.parametrize("field", ["organization_id", "integration_ids"])
+def test_an_id_that_postgres_cannot_hold_is_bad_input_and_is_not_retried(batch, run, field, given, run_type):
+    run.run_type = run_type
+    params = {field: [given] if field == "integration_ids" else given}
+    with (
+        set_current_context({"dag_run": run, "params": params}),
+        pytest.raises(AirflowFailException, match="config_invalid") as refused,
+    ):
+        list_active_integrations()
+    assert f"{field} has an id that cannot exist: {given!r}." in str(refused.value)
 
 
 def attempts(bench: Bench) -> list[int]:
@@ -135,17 +186,14 @@ def test_a_start_after_a_wait_for_quota_does_what_is_left(bench, ingest, max_tri
     assert attempts(bench) == [2, 1, 1]
 
 
-def test_no_all_clear_is_sent_while_another_run_still_reads_the_day(bench, ingest, check, monkeypatch):
-    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
-    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
-    Outbox.sent.clear()
+def test_no_all_clear_is_sent_while_another_run_still_reads_the_day(bench, ingest, check, outbox):
     bench.fault(0, "token_revoked")
     with pytest.raises(AirflowFailException):
         ingest(1)
     check("failed")
     ledger.claim(bench.analytics, bench.jobs, ledger.Claim("another", 1), force=True)
     check("failed")
-    assert [subject.split(": ")[1] for subject, _ in Outbox.sent] == ["1 of 3 channels are missing"]
+    assert [subject.split(": ")[1] for subject, _ in outbox] == ["1 of 3 channels are missing"]
 
 
 def test_a_cleared_task_without_postiz_is_not_excused_by_an_earlier_failure(
@@ -161,3 +209,218 @@ def test_a_cleared_task_without_postiz_is_not_excused_by_an_earlier_failure(
             ingest(try_number, max_tries=1 + RETRIES)
     with pytest.raises(AirflowFailException, match="3 channels failed"):
         check("failed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("token_revoked", "token_invalid"),
+        ("permission_missing", "permission_missing"),
+        ("object_gone", "object_not_found"),
+        ("account_blocked", "account_blocked"),
+    ],
+)
+def test_an_owners_failure_of_every_channel_is_the_operators(bench, ingest, check, outbox, sent, kind, code):
+    for number in range(3):
+        bench.fault(number, kind)
+    with pytest.raises(AirflowFailException):
+        ingest(1)
+    with pytest.raises(AirflowFailException) as red:
+        check("failed")
+    assert str(red.value).startswith(
+        f"{DAY}: 3 facebook channels failed with {code}, like at least half of those that were read, "
+        "so the cause is not their owners: check the app at the provider"
+    )
+    [(_, text)] = outbox
+    assert "The run is red." in text
+    assert f"3 with {code}. Resolved by the Airflow operator: So many channels failed alike" in text
+    assert "owner:" not in text
+    assert {"coverage": 0, "failed_for_owner": 0}.items() <= sent.items()
+    assert "newest_complete_day.end" not in sent
+
+
+#: Answers that do not come from the channels' owners, though the first two have an owner's code.
+NOT_THE_OWNERS = {
+    "inactive app": Answer(
+        {
+            "error": {
+                "code": 200,
+                "message": "(#200) Access to this data is temporarily disabled for non-active apps or apps "
+                "that have not recently accessed this data",
+            }
+        },
+        400,
+    ),
+    "deleted app": Answer(
+        {
+            "error": {
+                "code": 190,
+                "message": "Error validating application. Application has been deleted.",
+            }
+        },
+        400,
+    ),
+    "proxy": Answer("<html><body><h1>403 Forbidden</h1></body></html>", 403),
+    "wrong host": Answer({"detail": "Not Found"}, 404),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_THE_OWNERS.values(), ids=NOT_THE_OWNERS)
+def test_what_every_channel_is_told_is_not_blamed_on_their_owners(
+    bench, ingest, check, outbox, sent, monkeypatch, answer
+):
+    with scripted_server(answer) as server:
+        graph = {"conn_type": "http", "host": server.base_url}
+        monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(graph))
+        with pytest.raises((AirflowFailException, JobError)):
+            ingest(1)
+    with pytest.raises(AirflowFailException, match=r"3 (facebook )?channels failed"):
+        check("failed")
+    [(_, text)] = outbox
+    assert "The run is red." in text
+    assert "the Airflow operator" in text
+    assert "owner:" not in text
+    assert {"coverage": 0, "failed_for_owner": 0}.items() <= sent.items()
+    assert "newest_complete_day.end" not in sent
+    assert ledger.newest_complete_day(bench.analytics, "facebook", DAY) is None
+
+
+def test_an_error_code_of_a_later_version_is_reported_and_alerted(bench, ingest, check, outbox, sent):
+    bench.fault(0, "token_revoked")
+    with pytest.raises(AirflowFailException):
+        ingest(1)
+    bench.analytics.execute(
+        "UPDATE analytics.ingest_job SET error_code = 'of_a_later_version' WHERE status = 'failed'"
+    )
+    with pytest.raises(AirflowFailException, match=r"1 channels failed, .*: unexpected: "):
+        check("failed")
+    [(_, text)] = outbox
+    assert "1 with unexpected. Resolved by the Airflow operator" in text
+    assert {"coverage": pytest.approx(2 / 3), "failed_for_owner": 0}.items() <= sent.items()
+    assert "newest_complete_day.end" not in sent
+
+
+def test_the_check_settles_what_runs_that_have_ended_left_open(bench, ingest, check):
+    ingest(1)
+    left = [job.on(DAY - timedelta(days=1)) for job in bench.jobs]
+    for run_id, job in zip(("ended", "under way", "ended"), left, strict=True):
+        ledger.register(bench.analytics, [job], run_id)
+    ledger.start(bench.analytics, left[0], ledger.Claim("ended", 1))
+    check()
+    states = {one.job_id: one for one in ledger.states(bench.analytics, [job.job_id for job in left])}
+    assert [states[job.job_id].status for job in left] == ["failed", "queued", "failed"]
+    assert states[left[0].job_id].reason == ledger.RUN_ENDED
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"date": "2026-11-20"}, {"organization_id": "org-1"}, {"integration_ids": ["a"]}],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_run_whose_configuration_airflow_ignores_is_refused(run, given):
+    # As Airflow merges them with [core] dag_run_conf_overrides_params = False.
+    params = {"date": None, "organization_id": None, "integration_ids": None}
+    run.conf = params | given
+    context: Any = {"dag_run": run, "params": params}
+    with (
+        set_current_context(context),
+        pytest.raises(JobError, match="dag_run_conf_overrides_params") as refusal,
+    ):
+        current_run(Settings())
+    assert refusal.value.code is ErrorCode.CONFIG_INVALID
+    assert next(iter(given)) in refusal.value.reason
+    context["params"] = run.conf
+    with set_current_context(context):
+        assert current_run(Settings()).run_id == "run"
+
+
+@pytest.mark.parametrize(
+    ("run_type", "days_ago", "expected_days_ago"),
+    # The schedule covers each later day, too. Other runs only tell that the channels are active now.
+    [("scheduled", 5, 5), ("backfill", 160, 0), ("manual", 5, 0), ("manual", 0, 0)],
+)
+def test_a_channel_is_expected_from_the_day_on_which_it_was_first_known_to_be_active(
+    bench, batch, run, run_type, days_ago, expected_days_ago
+):
+    def list_for(run_type: str, days_ago: int) -> set[date]:
+        run.run_type, run.logical_date = run_type, label_of(DAY - timedelta(days=days_ago))
+        context: Any = {"dag_run": run, "params": {}}
+        with set_current_context(context):
+            list_active_integrations()
+        return {
+            day
+            for (day,) in bench.analytics.execute(
+                "SELECT expected_from FROM analytics.integration"
+            ).fetchall()
+        }
+
+    expected = {DAY - timedelta(days=expected_days_ago)}
+    assert list_for(run_type, days_ago) == expected
+    # Running an earlier day says nothing about the days between.
+    for later_type in ("backfill", "scheduled"):
+        assert list_for(later_type, 200) == expected
+
+
+def test_a_cleared_task_that_fails_before_it_can_claim_counts_as_unread_in_run_alert_and_gauge(
+    bench, ingest, check, monkeypatch, tmp_path, sent
+):
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    assert ingest(1) == {"succeeded": 3}
+    assert check()["coverage"] == sent["coverage"] == 1
+    with monkeypatch.context() as down:
+        nowhere = json.dumps({"conn_type": "postgres", "host": str(tmp_path)})
+        down.setenv("AIRFLOW_CONN_ANALYTICS_DB", nowhere)
+        with pytest.raises(JobError, match="storage_unavailable"):
+            ingest(2, max_tries=1 + RETRIES)
+    with pytest.raises(AirflowFailException, match=r"3 jobs never ended.*Coverage 0% is under"):
+        check("failed")
+    assert sent["coverage"] == 0
+    [(_, text)] = Outbox.sent
+    assert text.startswith("Coverage 0%. The run is red.")
+
+
+def test_a_run_whose_days_are_all_pending_is_green_and_its_day_is_not_complete(bench, ingest, check, sent):
+    for number in range(3):
+        bench.fault(number, "not_published")
+    assert ingest(1) == {"pending": 3}
+    assert check() == {"coverage": 1.0, "jobs": 3, "pending": 3}
+    assert "newest_complete_day.end" not in sent
+    # It is not late either: no alert yet.
+    zone = providers()["facebook"].timezone
+    assert sent["on_time_until"] == day_ended_at(DAY, zone).timestamp()
+
+
+def test_a_day_that_is_never_published_fails_and_is_named_and_counted(
+    bench, ingest, check, monkeypatch, sent
+):
+    notifier = {"class": OUTBOX.path, "arguments": ARGUMENTS}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", json.dumps(notifier))
+    Outbox.sent.clear()
+    ingest(1)
+    pending(bench, 4, channels=1)
+    pending(bench, 3, channels=3)
+    for _ in range(2):
+        assert check()["coverage"] == 1.0
+    [lost] = ledger.given_up(bench.analytics, [job.integration.id for job in bench.jobs], DAY).values()
+    assert lost == [DAY - timedelta(4)]
+    assert sent["ingest.jobs"] == 1
+    [(subject, text)] = Outbox.sent
+    assert subject.endswith("1 channels miss an earlier day")
+    assert f"Not published: {DAY - timedelta(4)}." in text
+
+
+def test_a_run_is_red_if_the_day_that_it_no_longer_reads_was_hardly_published(bench, ingest, check):
+    ingest(1)
+    pending(bench, 4, channels=2)
+    complaint = f"facebook did not publish {DAY - timedelta(4)} for 2 of 3 channels: backfill the day."
+    # Also when the check is run again, and not for the same day once more.
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=complaint):
+            check()
+    pending(bench, 5, channels=3)
+    Warehouse(bench.analytics, lambda: bench.analytics).store(
+        bench.jobs[0].on(DAY - timedelta(4)), reading({DAY - timedelta(4): 1}, day=DAY - timedelta(4))
+    )
+    assert check()["coverage"] == 1.0

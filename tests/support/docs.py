@@ -12,6 +12,7 @@ from include.social_analytics.connectors import providers
 from include.social_analytics.errors import ErrorCode
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.settings import PREFIX, Settings
+from tests.support.examples import EXAMPLES
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -58,11 +59,15 @@ def metrics_table() -> str:
 
 
 def errors_table() -> str:
-    """The error codes, who resolves them and how, with a provider's own advice if it has some."""
-    rows = [["code", "class", "resolved by", "what to do"]]
+    """The error codes, who resolves them and how, with a provider's own advice if it has some.
+
+    :raises KeyError: for a code without an example in ``tests/support/examples.py``.
+    """
+    rows = [["code", "class", "resolved by", "what to do", "a reason, for example"]]
     for code in ErrorCode:
         own = [f"{one.title}: {one.advice[code]}" for one in providers().values() if code in one.advice]
-        rows.append([f"`{code}`", code.error_class, code.resolved_by, "<br>".join([code.advice, *own])])
+        advice = "<br>".join([code.advice, *own])
+        rows.append([f"`{code}`", code.error_class, code.resolved_by, advice, f"*{EXAMPLES[code].reason}*"])
     return _table(rows)
 
 

@@ -41,10 +41,15 @@ class History:
         organization: str = "acme",
         name: str = "",
         provider: str = "facebook",
+        expected_from: date | None = None,
     ) -> IngestJob:
-        """Record an integration that the listing for ``day`` found; returns its job."""
+        """Record an integration that the listing for ``day`` found; returns its job.
+
+        :param expected_from: if the listing is not of the schedule's run for ``day``.
+        """
         one = Integration(integration, name or integration.title(), organization, provider)
-        integrations.remember(self.warehouse.connection, [one], {organization: organization.upper()}, day)
+        names = {organization: organization.upper()}
+        integrations.remember(self.warehouse.connection, [one], names, day, expected_from or day)
         return IngestJob(one, day, is_backfill=False)
 
     def stored(
@@ -53,17 +58,24 @@ class History:
         day: date,
         value: int = 7,
         content: tuple[Content, ...] = (),
-        **how: str,
+        **how: Any,
     ) -> None:
-        """Store an integration's day with every metric of its provider, and 0 posts published."""
+        """Store an integration's day: each metric of its provider, and 0 posts published. No earlier day."""
         job = self.listed(integration, day, **how)
         metrics = set(provider_named(job.integration.provider).metrics)
         posts = 0 if "posts_published" in metrics else None
         series = {name: {day: Decimal(value)} for name in metrics - {"posts_published"}}
-        self.warehouse.store(job, reading(day=day, series=series, posts=posts, content=content))
+        self.warehouse.store(job, reading(day=day, series=series, posts=posts, content=content, lookback=0))
+
+    def lacks(self, integration: str, day: date, reason: str) -> None:
+        """Say what a stored day lacks."""
+        self.warehouse.connection.execute(
+            "UPDATE analytics.ingest_job SET reason = %s WHERE integration_id = %s AND date = %s",
+            [reason, integration, day],
+        )
 
     def failed(
-        self, integration: str, day: date, error: JobError = REVOKED, map_index: int | None = 3, **how: str
+        self, integration: str, day: date, error: JobError = REVOKED, map_index: int | None = 3, **how: Any
     ) -> None:
         """Record an integration's day that failed in the run ``run``."""
         job, connection = self.listed(integration, day, **how), self.warehouse.connection

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from include.social_analytics.batches import SMALLEST_BATCH, deal_out, integrations_of
+from include.social_analytics.batches import SMALLEST_BATCH, deal_out, integrations_of, most_tasks
 from include.social_analytics.jobs import Integration
+from include.social_analytics.settings import Settings
 
 
 def some(count: int) -> list[Integration]:
@@ -58,3 +59,10 @@ def test_only_ids_names_and_the_provider_cross_xcom():
 
 def test_a_low_limit_is_used_fully():
     assert [len(integrations_of(batch)) for batch in deal_out(some(6), 6, most=3, at_once=16)] == [2, 2, 2]
+
+
+def test_there_are_no_more_tasks_than_airflow_maps(monkeypatch):
+    assert most_tasks(Settings()) == 200
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "150")
+    assert most_tasks(Settings()) == 150
+    assert most_tasks(Settings(max_mapped_tasks=20)) == 20

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from include.social_analytics.coverage import assess, never_read
+from include.social_analytics.coverage import assess, never_published, never_read
 from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.jobs import Integration
 from include.social_analytics.warehouse.ledger import JobState, JobStatus
@@ -122,11 +122,38 @@ def test_a_failed_task_counts_as_unread_unless_the_ledger_shows_its_reading(row,
     assert unread == (set() if is_told else set(batch))
 
 
-def test_an_unread_channel_is_reported_but_its_earlier_figures_count_as_covered():
-    states = [state(0, "succeeded"), state(1, "succeeded")]
+@pytest.mark.parametrize("left", ["succeeded", "no_data", "token_invalid", "network"])
+def test_an_unread_channel_does_not_count_by_what_an_earlier_run_left(left):
+    states = [state(0, left), state(1, "succeeded")]
     coverage = assess(listed(2), states, "run", set(listed(2)[:1]))
     assert coverage.complaints(0.5) == ["1 jobs never ended: 'Page 0'."]
-    assert coverage.ratio == 1.0
+    assert coverage.ratio == 0.5
+    assert coverage.by_status == {"succeeded": 1}
+    assert not coverage.for_owner
+    assert not coverage.for_operator
+
+
+def test_an_error_code_of_a_later_version_is_an_unexpected_failure():
+    row = replace(state(0, "network"), error_code="of_a_later_version")
+    [failure] = assess(listed(1), [row], "run").for_operator
+    assert failure.code is ErrorCode.UNEXPECTED
+
+
+def test_days_that_were_never_published_are_a_failure_of_their_channel():
+    days = {"i1": [DAY, date(2026, 11, 21)], "no longer listed": [DAY]}
+    [failure] = never_published(listed(3), days)
+    assert (failure.integration.id, failure.code) == ("i1", ErrorCode.NOT_PUBLISHED)
+    assert failure.reason == "Not published: 2026-11-20, 2026-11-21."
+
+
+def test_owners_failures_that_are_too_many_are_one_sentence_for_the_operator():
+    states = [state(n, "token_invalid") for n in range(3)] + [state(3, "network")]
+    coverage = assess(listed(4), states, "run", failed_alike={"i0", "i1", "i2"})
+    assert (coverage.for_owner, coverage.ratio) == ([], 0)
+    alike, other, _ = coverage.complaints(0.5)
+    assert alike.startswith("3 facebook channels failed with token_invalid, like at least half of those")
+    assert "owner" not in alike.replace("the cause is not their owners", "")
+    assert other.startswith("1 channels failed, and their owners cannot resolve it: 'Page 3'")
 
 
 def test_low_coverage_fails_the_run_and_names_the_setting():

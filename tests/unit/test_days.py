@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.sdk import timezone
 from airflow.sdk.api.datamodels._generated import DagRunType as WorkersRunType
 from airflow.utils.types import DagRunType
 
@@ -186,6 +187,52 @@ def test_midnight_utc_is_recognised_in_any_zone():
     assert covered(logical_date=utc("2026-11-05T00:00").astimezone(LOS_ANGELES)) == date(2026, 11, 5)
 
 
+@pytest.fixture
+def default_zone():
+    """A function that sets Airflow's default zone, until the test ends."""
+    yield timezone.initialize
+    timezone.initialize("utc")
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        ("2026-11-21T00:00", "2026-11-21"),  # UTC
+        ("2026-11-21T08:00", "2026-11-21"),  # Los Angeles
+        ("2026-11-20T15:00", "2026-11-21"),  # SOCIAL_ANALYTICS_TIMEZONE
+        ("2026-11-20T23:00", "2026-11-21"),  # [core] default_timezone
+        ("2026-11-20T23:00:00.000001", "2026-11-19"),
+        ("2026-11-20T22:00", "2026-11-19"),  # no zone's midnight: the latest due day
+    ],
+)
+def test_a_logical_date_at_midnight_in_a_known_zone_means_the_day_that_begins(default_zone, moment, day):
+    default_zone("Europe/Berlin")
+    settings = Settings(timezone=ZoneInfo("Asia/Tokyo"), run_at=time(17, 0))
+    assert covered(logical_date=utc(moment), settings=settings) == date.fromisoformat(day)
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "day"),
+    [
+        ("Africa/Cairo", "2026-04-23T22:00", "2026-04-24"),  # 00:00 does not exist: the day begins at 01:00
+        ("America/Havana", "2026-11-01T04:00", "2026-11-01"),  # 00:00 occurs twice
+        ("America/Havana", "2026-11-01T05:00", "2026-11-01"),
+    ],
+)
+def test_midnight_is_recognised_on_the_night_of_a_clock_change(default_zone, zone, moment, day):
+    default_zone(zone)
+    early = Settings(start_date=date(2026, 1, 1))
+    assert covered(logical_date=utc(moment), settings=early) == date.fromisoformat(day)
+
+
+def test_of_two_zones_a_day_apart_the_packages_own_counts(default_zone):
+    default_zone("Pacific/Kiritimati")
+    midnight = utc("2026-11-05T10:00")
+    assert covered(logical_date=midnight) == date(2026, 11, 6)
+    honolulu = Settings(timezone=ZoneInfo("Pacific/Honolulu"))
+    assert covered(logical_date=midnight, settings=honolulu) == date(2026, 11, 5)
+
+
 @pytest.mark.parametrize(
     ("moment", "day"),
     [
@@ -253,7 +300,10 @@ def test_an_empty_date_in_a_backfills_configuration_is_accepted():
 def test_a_manual_run_before_the_start_date_is_refused_with_the_backfill_command(given):
     reason = refusal(**given)
     assert "SOCIAL_ANALYTICS_START_DATE (2026-11-01)" in reason
-    assert "airflow backfill create --from-date 2026-10-31 --to-date 2026-10-31" in reason
+    assert (
+        "`airflow backfill create --dag-id social_analytics_daily "
+        "--from-date 2026-10-31T00:00+00:00 --to-date 2026-10-31T00:00+00:00`"
+    ) in reason
 
 
 @pytest.mark.parametrize("run_type", ["backfill", "scheduled"])

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from include.social_analytics.errors import ErrorCode
 from include.social_analytics.settings import Settings
 from tests.support.docs import DOCUMENTS, PROJECT, marks, rendered
+from tests.support.examples import EXAMPLES
 
 README = PROJECT / "README.md"
 
@@ -13,6 +15,11 @@ README = PROJECT / "README.md"
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_tables_in_the_docs_are_those_of_the_code(document):
     assert document.read_text() == rendered()[document], "The tables are out of date: run `make docs`."
+
+
+def test_each_error_code_has_an_example_that_really_has_this_code():
+    assert set(EXAMPLES) == set(ErrorCode)
+    assert [code for code, error in EXAMPLES.items() if error.code is not code or not error.reason] == []
 
 
 def test_each_setting_is_described():

@@ -160,6 +160,48 @@ def test_a_backfill_includes_both_ends(dag, first, last):
 
 
 @pytest.mark.parametrize(
+    "zone",
+    [
+        "America/Los_Angeles",
+        "America/Sao_Paulo",
+        "Pacific/Honolulu",
+        "UTC",
+        "Europe/Berlin",
+        "Asia/Kolkata",
+        "Asia/Kathmandu",
+        "Asia/Tokyo",
+        "Pacific/Fiji",
+    ],
+)
+@pytest.mark.parametrize(("first", "last"), [("2026-11-15", "2026-11-17"), ("2026-11-16", "2026-11-16")])
+@pytest.mark.parametrize("sent", [ZoneInfo("UTC"), None], ids=["in UTC", "with its offset"])
+def test_a_backfill_from_and_to_local_midnight_has_the_days_that_were_meant(dag, zone, first, last, sent):
+    ends = [datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone)) for day in (first, last)]
+    runs = dag.iter_dagrun_infos_between(*(end.astimezone(sent or ZoneInfo(zone)) for end in ends))
+    days = [info.logical_date for info in runs]
+    assert (days[0], days[-1], len(days)) == (at(first), at(last), (ends[1] - ends[0]).days + 1)
+
+
+def test_local_midnight_more_than_12_hours_from_utc_is_understood_with_its_offset(dag):
+    ends = [datetime(2026, 11, day, tzinfo=ZoneInfo("Pacific/Auckland")) for day in (15, 17)]
+    runs = list(dag.iter_dagrun_infos_between(*ends))
+    assert [info.logical_date.day for info in runs] == [15, 16, 17]
+
+
+def test_a_backfill_to_the_last_minute_of_a_day_ends_with_that_day(dag):
+    runs = list(dag.iter_dagrun_infos_between(at("2026-11-15"), at("2026-11-16T23:59:59")))
+    assert [info.logical_date.day for info in runs] == [15, 16]
+
+
+def test_a_logical_date_in_the_future_is_refused_before_there_is_a_run():
+    with freeze_time("2026-11-23T12:00:00"):
+        # The browser's clock may be fast.
+        assert DAILY.infer_manual_data_interval(run_after=at("2026-11-23T12:05")) == interval("2026-11-22")
+        with pytest.raises(ValueError, match=r"2026-11-24T00:00:00\+00:00 is in the future"):
+            DAILY.infer_manual_data_interval(run_after=at("2026-11-24"))
+
+
+@pytest.mark.parametrize(
     ("moment", "day"),
     [
         ("2026-11-23T09:59:59", "2026-11-21"),

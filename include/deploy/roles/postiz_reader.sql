@@ -7,7 +7,7 @@ GRANT USAGE ON SCHEMA public TO social_analytics_reader;
 -- It cannot read refresh tokens, nor any other column of these tables.
 GRANT SELECT (
     "id", "internalId", "organizationId", "name", "providerIdentifier", "type", "token",
-    "disabled", "deletedAt", "refreshNeeded", "inBetweenSteps"
+    "disabled", "deletedAt", "refreshNeeded", "inBetweenSteps", "rootInternalId"
 ) ON "Integration" TO social_analytics_reader;
 GRANT SELECT ("id", "name", "deletedAt") ON "Organization" TO social_analytics_reader;
 GRANT SELECT (

@@ -51,8 +51,17 @@ def provider_named(name: str) -> Provider:
     return providers()[name]
 
 
-def advice_on(provider: str, code: ErrorCode) -> str:
-    """What to do about ``code``: the provider's advice, or the general one if the provider is gone."""
+#: What to do about the owner's failures of many channels at once (``ledger.COMMON_FAILURES``).
+CHECK_WHAT_THEY_SHARE = "check the app at the provider, the connection's host, and any proxy on the way."
+
+
+def advice_on(provider: str, code: ErrorCode, *, is_common: bool = False) -> str:
+    """What to do about ``code``: the provider's advice, or the general one if the provider is gone.
+
+    :param is_common: whether so many channels failed alike that the cause is not their owners.
+    """
+    if is_common:
+        return f"So many channels failed alike that the cause is not their owners: {CHECK_WHAT_THEY_SHARE}"
     known = providers().get(provider)
     return known.advice_on(code) if known else code.advice
 
@@ -60,6 +69,11 @@ def advice_on(provider: str, code: ErrorCode) -> str:
 def lookback_days(settings: Settings) -> int:
     """Days before the run's day that a run's readings may write, over all providers."""
     return max(provider.lookback_days(settings) for provider in providers().values())
+
+
+def two_step_identifiers() -> list[str]:
+    """Each ``providerIdentifier`` of Postiz whose channel is connected in two steps."""
+    return [one for provider in providers().values() for one in provider.two_step_identifiers]
 
 
 def names_by_identifier() -> dict[str, str]:

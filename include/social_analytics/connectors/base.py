@@ -33,6 +33,9 @@ class Provider:
     title: str
     #: Every ``providerIdentifier`` that Postiz uses for it.
     identifiers: tuple[str, ...]
+    #: Those of them whose channel is connected in two steps: first the user, then the account. Before the
+    #: second step, Postiz has the user's id both as ``internalId`` and as ``rootInternalId``.
+    two_step_identifiers: tuple[str, ...] = ()
     #: What the provider calls an account: a "page", a "channel".
     account: str
     #: The zone whose calendar day the daily figures cover.
@@ -95,7 +98,10 @@ class Reader(Protocol):
     def read(self, window: Window) -> Reading:
         """Read the account's metrics and content.
 
-        :raises JobError: for every failure of the API or the network.
+        A call that fails costs only what it asked for (:func:`~.reading.costs_only`), unless it is the one
+        that decides the day's status. What ``window.refused`` says no channel can have is not asked for.
+
+        :raises JobError: for a failure of the API or the network that leaves the day without figures.
         """
 
 

@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from include.social_analytics.errors import ErrorCode, JobError
+import structlog
+
+from include.social_analytics.errors import REASON_MAX_LENGTH, ErrorCode, JobError
+from include.social_analytics.json_values import text
 
 if TYPE_CHECKING:
     from include.social_analytics.connectors.base import Provider
 
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class UnsupportedMetric:
+    """A metric that the API refused, by the provider's own name for it."""
+
+    api_version: str
+    source_metric: str
+    reason: str
+
 
 @dataclass(frozen=True)
 class Window:
-    """The days to read: ``day`` and the look-back before it; posts go further back."""
+    """What to read: ``day`` and the look-back before it; posts go further back.
+
+    ``refused`` holds what the API lately refused some channel of the provider. A metric that no channel can
+    have is not asked for again; the connector tells by the reason. What depends on a channel's permissions is
+    another channel's matter, so it is asked for.
+    """
 
     day: date
     lookback_days: int
     post_window_days: int
+    refused: tuple[UnsupportedMetric, ...] = ()
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -51,15 +72,6 @@ class Content:
     permalink: str | None
     also_known_as: tuple[str, ...] = ()
     metrics: Mapping[str, Decimal | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class UnsupportedMetric:
-    """A metric that the API refused, by the provider's own name for it."""
-
-    api_version: str
-    source_metric: str
-    reason: str
 
 
 class DayStatus(StrEnum):
@@ -94,6 +106,10 @@ class Reading:
     ``now`` holds values that the API gives only as of now, such as the number of followers. They count for
     ``window.day``. :func:`~include.social_analytics.days.is_on_time` defines "on time".
     ``posts_published`` is a series like the others, absent when the listing was not read to its end.
+
+    ``unsupported`` holds what the API refused in this reading. ``missing`` says in sentences what the reading
+    lacks although its days are stored: posts that could not be listed, metrics that were refused or not asked
+    for. The sentences hold no secrets.
     """
 
     window: Window
@@ -102,6 +118,12 @@ class Reading:
     content: tuple[Content, ...] = ()
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """All that is missing, for the ledger; None if nothing is."""
+        return text(" ".join(self.missing), REASON_MAX_LENGTH)
 
     @property
     def status(self) -> DayStatus:
@@ -149,3 +171,37 @@ class Reading:
                 raise JobError(
                     ErrorCode.UNEXPECTED, f"The connector of {provider.name} returned {what}: {named}."
                 )
+
+
+@contextmanager
+def costs_only(what: str, missing: list[str]) -> Iterator[None]:
+    """Let a failure inside the block cost only ``what``: a sentence is added to ``missing``.
+
+    The client has already tried a transient failure several times. More tries, by Airflow, would cost the
+    whole day each time, and a call that always fails would cost all of them every day.
+
+    :param what: begins the sentence: "The posts".
+    :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
+    """
+    try:
+        yield
+    except JobError as error:
+        if error.code.ends_reading:
+            raise
+        log.warning("part of a reading failed", what=what, errorCode=error.code, reason=error.reason)
+        missing.append(f"{what} could not be read: {as_sentence(error.reason)}")
+
+
+def refusals(refused: Iterable[UnsupportedMetric]) -> tuple[str, ...]:
+    """What was refused, as sentences for ``Reading.missing``: one for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for one in refused:
+        by_reason.setdefault(one.reason, []).append(one.source_metric)
+    return tuple(
+        f"The API refuses {', '.join(names)}: {as_sentence(reason)}" for reason, names in by_reason.items()
+    )
+
+
+def as_sentence(reason: str) -> str:
+    """A provider's text with a full stop, so that another sentence can follow."""
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."

@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
+import threading
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
+import structlog
+
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.usage import Usage, read_usage
 from include.social_analytics.graph_api.verdicts import APP_LIMIT_CODE, classify
 from include.social_analytics.http.client import Api, ApiAnswer, ApiClient, Quota, Verdict
 from include.social_analytics.http.transport import BearerToken
 
+log = structlog.get_logger(__name__)
+
+#: Messages decide what some errors mean, and else come in the user's language.
+LOCALE = "en_US"
+#: The parameters that move through a listing. They ask for nothing that needs another permission.
+POSITION = frozenset({"after", "limit"})
 #: The app's quota is a rolling hour: after a quarter of it a good part of the quota is back.
 COOLDOWN = timedelta(minutes=15)
 #: Stop before the API refuses calls: other workers' running calls count, too.
@@ -49,10 +61,23 @@ class GraphApi(Api):
         )
         self.connection = connection
         self.use_case = use_case
+        #: The version that the API answered in, if it was not the one that was asked for.
+        self.other_version: str | None = None
+        self._lock = threading.Lock()
 
     def client(self, account_id: str, token: str) -> GraphClient:
         """A client with one account's token; makes no call yet."""
         return GraphClient(self, account_id, token)
+
+    def heed_version(self, answered: str) -> None:
+        """Warn once if the API answered in another version than asked for, as it does for an expired one."""
+        asked = self.connection.api_version
+        if answered == asked or not re.fullmatch(r"v\d{1,3}\.\d", answered):
+            return
+        with self._lock:
+            if self.other_version is None:
+                self.other_version = answered
+                log.warning("api answers in another version", asked=asked, answered=answered)
 
 
 class GraphClient(ApiClient):
@@ -60,8 +85,10 @@ class GraphClient(ApiClient):
 
     def __init__(self, api: GraphApi, account_id: str, token: str) -> None:
         super().__init__(api, token=[token], auth=BearerToken(token), judge=self._verdict)
+        self._graph = api
         self._account_id = account_id
-        self._use_case = api.use_case
+        #: What the API has answered about the account itself.
+        self._answered: set[tuple[str, frozenset[tuple[str, object]]]] = set()
         self._secrets = [token]
         self._proof: dict[str, str] = {}
         #: The version that is asked for, like ``v25.0``.
@@ -76,11 +103,22 @@ class GraphClient(ApiClient):
 
         :param params: the query, without authentication.
         """
-        return super().get(self.api_version, *path, **params, **self._proof)
+        return super().get(self.api_version, *path, **params, locale=LOCALE, **self._proof)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the API that the account's reader should know, although it answered."""
+        if self._graph.other_version is None:
+            return ()
+        return (
+            f"The API answered in version {self._graph.other_version} instead of {self.api_version}: "
+            "set api_version in the extra of its Airflow connection.",
+        )
 
     def _verdict(self, answer: ApiAnswer) -> Verdict:
         """What an answer means for the job, and for the quotas."""
-        usage = read_usage(answer.headers, self._account_id, self._use_case)
+        usage = read_usage(answer.headers, self._account_id, self._graph.use_case)
+        self._graph.heed_version(answer.headers.get("facebook-api-version", ""))
         error = None
         body = answer.body
         if not 200 <= answer.http_status < 300 or not isinstance(body, dict) or body.get("error") is not None:
@@ -91,8 +129,37 @@ class GraphClient(ApiClient):
                 trace_id=answer.headers.get("X-FB-Trace-ID"),
                 retry_after=usage.wait,
             )
+            error = self._reconsidered(answer, error)
+        elif self._is_about_the_account(answer):
+            self._answered.add(_question(answer))
         over_limit = error is not None and error.provider_code == str(APP_LIMIT_CODE)
         return Verdict(error, spent=_spent(usage), pauses=_pauses(usage, over_limit))
+
+    def _reconsidered(self, answer: ApiAnswer, error: JobError) -> JobError:
+        """The error; a transient one if it contradicts what the API has answered about the account before."""
+        if error.code is ErrorCode.OBJECT_NOT_FOUND:
+            contradicted = bool(self._answered) and self._is_about_the_account(answer)
+        else:
+            contradicted = error.code is ErrorCode.PERMISSION_MISSING and _question(answer) in self._answered
+        if not contradicted:
+            return error
+        return JobError(
+            ErrorCode.API_UNAVAILABLE,
+            f"The API contradicts what it answered about the {self._graph.account} before: {error.reason}",
+            provider_code=error.provider_code,
+            provider_subcode=error.provider_subcode,
+            trace_id=error.trace_id,
+        )
+
+    def _is_about_the_account(self, answer: ApiAnswer) -> bool:
+        """Whether the account itself was asked about, and not one of its posts."""
+        account = quote(self._account_id, safe="", errors="replace")
+        return f"{answer.path}/".startswith(f"/{self.api_version}/{account}/")
+
+
+def _question(answer: ApiAnswer) -> tuple[str, frozenset[tuple[str, object]]]:
+    """What was asked, the same for all pages of a listing."""
+    return answer.path, frozenset(item for item in answer.params.items() if item[0] not in POSITION)
 
 
 def _spent(usage: Usage) -> dict[Quota, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -22,12 +22,21 @@ MAX_PAGES = 500
 MAX_BYTES = 64 * 1024 * 1024
 
 
+#: An API that cannot give more items than this in full has another trouble than one bad item.
+MAX_BARE_ITEMS = 3
+
+
 @dataclass(frozen=True)
 class Listing:
-    """The items, as they came; ``complete`` says whether the listing was read to its end."""
+    """The items, as they came; ``complete`` says whether the listing was read to its end, ``error`` why not.
+
+    ``bare`` holds items that the API gives only with few fields.
+    """
 
     items: tuple[object, ...]
     complete: bool
+    bare: tuple[object, ...] = ()
+    error: JobError | None = field(default=None, compare=False)
 
 
 def items_of(body: dict[str, Any]) -> list[object]:
@@ -45,45 +54,81 @@ def read_listing(
     client: GraphClient,
     path: Sequence[str],
     *,
+    bare_fields: str | None = None,
     max_pages: int = MAX_PAGES,
     max_bytes: int = MAX_BYTES,
     **params: str | int,
 ) -> Listing:
-    """Every item of a listing, page by page.
+    """Every item of a listing, page by page; whatever breaks it off, what came before stays.
 
     A short or even empty page may have a next one, so only a missing ``paging.next`` is the end. It
     is never followed as a URL: it holds a token, and could name any host. If a page is too large for
-    the server, this page and all later ones are asked for with half the size.
+    the server, this page and all later ones are asked for with half the size; if perhaps one of its items
+    fails, with a tenth, because each failure has taken several tries.
 
-    :raises JobError: what any of the requests raises.
+    :param bare_fields: the ``fields`` to ask for when even a single item fails. Whole pages follow then.
+    :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     items: list[object] = []
+    bare: list[object] = []
     limit = PAGE_SIZE
+    is_bare = False
     position: dict[str, str] = {}
     seen: set[str] = set()
     before = client.bytes_received
-    for _ in range(max_pages):
-        while True:
-            try:
-                body = client.get(*path, limit=limit, **params, **position)
-                break
-            except TooMuchData:
-                if limit == 1:
-                    raise
-                limit //= 2
-        items += items_of(body)
+
+    def broken_off(error: JobError) -> Listing:
+        log.warning("listing broken off", errorCode=error.code, reason=error.reason, items=len(items))
+        return Listing(tuple(items), complete=False, bare=tuple(bare), error=error)
+
+    def invalid(reason: str) -> Listing:
+        return broken_off(JobError(ErrorCode.RESPONSE_INVALID, reason))
+
+    pages = 0
+    while pages < max_pages:
+        fields = {"fields": bare_fields} if is_bare and bare_fields else {}
+        try:
+            body = client.get(*path, **{**params, **fields, **position, "limit": limit})
+            found = items_of(body)
+        except JobError as error:
+            if error.code.ends_reading:
+                raise
+            if not may_be_one_item(error):
+                return broken_off(error)
+            if limit > 1:
+                limit = max(limit // (2 if isinstance(error, TooMuchData) else 10), 1)
+            elif bare_fields and not is_bare and len(bare) < MAX_BARE_ITEMS:
+                is_bare = True
+            else:
+                return broken_off(error)
+            continue
+        pages += 1
+        if is_bare:
+            bare += found
+            is_bare, limit = False, PAGE_SIZE
+        else:
+            items += found
         paging = body.get("paging") or {}
         if isinstance(paging, dict) and paging.get("next") is None:
-            return Listing(tuple(items), complete=True)
+            return Listing(tuple(items), complete=True, bare=tuple(bare))
         cursors = paging.get("cursors") if isinstance(paging, dict) else None
         after = cursors.get("after") if isinstance(cursors, dict) else None
         if not isinstance(after, str) or after in seen:
-            log.warning("listing broken off", reason="no cursor for the next page, or one seen before")
-            return Listing(tuple(items), complete=False)
+            return invalid("The listing has no cursor for its next page, or one seen before.")
         if client.bytes_received - before > max_bytes:
-            log.warning("listing broken off", reason="too many bytes", bytes=max_bytes)
-            return Listing(tuple(items), complete=False)
+            return invalid(f"The listing is larger than {max_bytes} bytes.")
         seen.add(after)
         position = {"after": after}
-    log.warning("listing broken off", reason="too many pages", pages=max_pages)
-    return Listing(tuple(items), complete=False)
+    return invalid(f"The listing has more than {max_pages} pages.")
+
+
+def may_be_one_item(error: JobError) -> bool:
+    """Whether a page may fail because of its size or of one item: then a smaller one may work.
+
+    Meta answers code 1 ("An unknown error occurred") or 12 ("deprecated") to any page with such an item.
+    """
+    return (
+        isinstance(error, TooMuchData)
+        or error.provider_code == "12"
+        or (error.provider_code == "1" and error.code is ErrorCode.API_UNAVAILABLE)
+    )

@@ -1,18 +1,24 @@
-"""The one table that says what an answer of the Graph API means for a job.
+"""The one table that says what an error of the Graph API means for a job.
 
 Codes and meanings: https://developers.facebook.com/docs/graph-api/guides/error-handling. The ``type``
-of an error is ``OAuthException`` for nearly everything, throttles included, so it is never looked at.
+of an error is ``OAuthException`` for nearly everything, throttles included, so it decides nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.http.failures import TooMuchData, identifier, redact, without_explanation
+from include.social_analytics.errors import REASON_MAX_LENGTH, ErrorCode, JobError
+from include.social_analytics.http.failures import (
+    TooMuchData,
+    identifier,
+    meaning_of_status,
+    redact,
+    without_explanation,
+)
 
 #: The whole app is over its quota, not only one page: no worker should call for a while.
 APP_LIMIT_CODE = 4
@@ -20,33 +26,44 @@ APP_LIMIT_CODE = 4
 #: A number beyond these is no code.
 _CODES = range(-(2**31), 2**31)
 _CODE_IN_MESSAGE = re.compile(r"\s*\(#(\d{1,9})\)")
+#: The rules look at this much of a message: it may have millions of characters.
+_LOOKED_AT = 4 * REASON_MAX_LENGTH
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """Matches when each condition that is given holds; ``text`` is a lower-case part of the message."""
+    """Matches when each condition that is given holds; ``text`` is a pattern in the message, in any case."""
 
     meaning: ErrorCode
     codes: Container[int] | None = None
     subcodes: Container[int] | None = None
     text: str = ""
+    is_transient: bool | None = None
 
-    def matches(self, code: int | None, subcode: int | None, message: str) -> bool:
+    def matches(self, code: int | None, subcode: int | None, message: str, is_transient: object) -> bool:
         return (
             (self.codes is None or code in self.codes)
             and (self.subcodes is None or subcode in self.subcodes)
-            and self.text in message.lower()
+            and (self.is_transient is None or is_transient is self.is_transient)
+            and re.search(self.text, message, re.IGNORECASE) is not None
         )
 
 
 #: The first match wins. Without a match, ``is_transient`` decides, then the HTTP status.
 _RULES = (
-    # An error of the app is the operator's, even if the code is about the token.
+    # What is wrong with the app or the connection is the operator's, whatever the code.
     _Rule(ErrorCode.CONFIG_INVALID, codes={5, 15, 101, 104}),
-    _Rule(ErrorCode.CONFIG_INVALID, codes={190}, text="validating application"),
-    _Rule(ErrorCode.CONFIG_INVALID, codes=range(200, 300), text="non-active apps"),
-    _Rule(ErrorCode.CONFIG_INVALID, codes=range(200, 300), text="valid app id"),
+    _Rule(
+        ErrorCode.CONFIG_INVALID,
+        text="error validating (application|client secret)|non-active apps|valid app id|"
+        "api access deactivated",
+    ),
     _Rule(ErrorCode.CONFIG_INVALID, codes={1}, text="must use https"),
+    _Rule(ErrorCode.CONFIG_INVALID, codes={100}, text="appsecret_proof"),
+    # No permission opens an endpoint that new pages do not have, though the code is one for permissions.
+    _Rule(ErrorCode.REQUEST_INVALID, subcodes={2069030}),
+    # The token is fine, and a new one with the same permissions changes nothing.
+    _Rule(ErrorCode.PERMISSION_MISSING, codes={190}, text="impersonat(e|ing)"),
     _Rule(ErrorCode.TOKEN_INVALID, codes={102, 190}),
     _Rule(ErrorCode.PERMISSION_MISSING, codes={10, *range(200, 300)}),
     _Rule(
@@ -54,29 +71,35 @@ _RULES = (
         codes={APP_LIMIT_CODE, 17, 32, 341, 613, *range(80000, 80010), 80014},
     ),
     _Rule(ErrorCode.ACCOUNT_BLOCKED, codes={368}),
-    _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={21, 803}),
+    _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={21, 33, 803}),
+    _Rule(ErrorCode.REQUEST_INVALID, codes={3, 12, 506, 2500, 3001}),
+    # An unknown error may pass, also one that is called lasting. What is wrong with our parameters does not.
+    _Rule(
+        ErrorCode.REQUEST_INVALID,
+        codes={1},
+        is_transient=False,
+        text=r"\b(param|argument|invalid|unsupported|not supported|field|metric|period|since|until)",
+    ),
     _Rule(ErrorCode.API_UNAVAILABLE, codes={1, 2, 960}),
     _Rule(ErrorCode.API_UNAVAILABLE, subcodes={99}),
+    # 100 has many meanings. The order matters: a message that names a permission also says "does not exist",
+    # and the ordinary one for an object that is gone also says "missing permissions".
+    _Rule(ErrorCode.PERMISSION_MISSING, codes={100}, text="requires the '[^']*'.* permission"),
     _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={100}, subcodes={33}),
-    _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={100}, text="does not exist"),
-    _Rule(ErrorCode.CONFIG_INVALID, codes={100}, text="appsecret_proof"),
-    _Rule(ErrorCode.REQUEST_INVALID, codes={3, 100, 2500}),
+    _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={100}, text="or does not support this operation"),
+    _Rule(ErrorCode.PERMISSION_MISSING, codes={100}, text="missing permission"),
+    # On a person's account: somebody connected a page and chose none.
+    _Rule(ErrorCode.OBJECT_NOT_FOUND, codes={100}, text=r"does not exist|on node type \(User\)"),
+    _Rule(ErrorCode.REQUEST_INVALID, codes={100}),
     _Rule(ErrorCode.TOKEN_INVALID, subcodes={458, 459, 460, 463, 464, 467, 492}),
 )
-
-_BY_STATUS = {
-    401: ErrorCode.TOKEN_INVALID,
-    403: ErrorCode.PERMISSION_MISSING,
-    404: ErrorCode.OBJECT_NOT_FOUND,
-    429: ErrorCode.RATE_LIMITED,
-}
 
 
 def classify(
     http_status: int,
     answer: object,
     *,
-    secrets: Iterable[str] = (),
+    secrets: Collection[str] = (),
     trace_id: str | None = None,
     retry_after: timedelta | None = None,
 ) -> JobError:
@@ -89,34 +112,56 @@ def classify(
     """
     error = answer.get("error") if isinstance(answer, dict) else None
     fields = error if isinstance(error, dict) else {"message": error}
-    message = fields.get("message")
-    message = message if isinstance(message, str) else ""
+    message = _text(fields, "message")
     in_message = _CODE_IN_MESSAGE.match(message)
     code = _integer(fields.get("code"))
     if code is None and in_message:
         code = int(in_message[1])
     subcode = _integer(fields.get("error_subcode"))
+    is_transient = fields.get("is_transient")
     own_trace_id = fields.get("fbtrace_id")
 
-    meaning = next((rule.meaning for rule in _RULES if rule.matches(code, subcode, message)), None)
-    if meaning is None and fields.get("is_transient") is True:
+    looked_at = _one_line(message[:_LOOKED_AT])
+    meaning = next(
+        (rule.meaning for rule in _RULES if rule.matches(code, subcode, looked_at, is_transient)), None
+    )
+    if meaning is None and is_transient is True:
         meaning = ErrorCode.API_UNAVAILABLE
     if meaning is None:
-        meaning = _BY_STATUS.get(http_status)
-    if meaning is None and http_status >= 500:
-        meaning = ErrorCode.API_UNAVAILABLE
-    if meaning is None:
-        meaning = ErrorCode.RESPONSE_INVALID if error is None else ErrorCode.UNEXPECTED
+        # A gateway's error may look like the API's, but its code repeats the status, and it has no type.
+        own = code not in (None, http_status) or subcode is not None or (message and _text(fields, "type"))
+        meaning = meaning_of_status(http_status, in_own_format=bool(own))
 
-    too_much = meaning is ErrorCode.API_UNAVAILABLE and "reduce the amount of data" in message.lower()
+    too_much = meaning is ErrorCode.API_UNAVAILABLE and "reduce the amount of data" in looked_at.lower()
     return (TooMuchData if too_much else JobError)(
         meaning,
-        redact(message, secrets) or without_explanation(http_status, answer),
+        _explanation(fields, secrets) or without_explanation(http_status, answer),
         provider_code=None if code is None else str(code),
         provider_subcode=None if subcode is None else str(subcode),
         trace_id=identifier(own_trace_id if isinstance(own_trace_id, str) else trace_id, secrets),
         retry_after=retry_after if meaning is ErrorCode.RATE_LIMITED else None,
     )
+
+
+def _explanation(fields: Mapping[str, object], secrets: Collection[str]) -> str:
+    """The error's texts in one line: often only the texts for users say what is wrong."""
+    said = ""
+    for name in ("message", "error_user_title", "error_user_msg"):
+        more = _one_line(redact(_text(fields, name), secrets))
+        if more.rstrip(".").lower() not in said.lower():
+            said += f"{'' if said.endswith(('.', '!', '?')) else '.'} {more}" if said else more
+    return said
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    """The field's text; empty for anything else."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _one_line(text: str) -> str:
+    """``text`` with each run of whitespace as one space: Meta breaks long messages into indented lines."""
+    return " ".join(text.split())
 
 
 def _integer(value: object) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
@@ -86,7 +86,7 @@ class Channel(Answer):
 
 
 class CalendarRow(Channel):
-    """A channel's days. ``None`` on days when it was not connected."""
+    """A channel's days. ``None`` on days without a job when none was expected."""
 
     cells: list[Cell | None]
 
@@ -131,6 +131,33 @@ class FailureGroup(Answer):
     more: int
 
 
+class LackingChannel(Channel):
+    """A channel whose latest reading lacks something."""
+
+    day: date
+    log_url: str
+
+
+class Lack(Answer):
+    """Something that stored readings lack. Some of the channels are listed."""
+
+    reason: str
+    provider: str
+    newest: date
+    integrations: list[LackingChannel]
+    #: How many more there are than are listed.
+    more: int
+
+
+class Lacking(Answer):
+    """What stored readings lack. It is no failure."""
+
+    advice: str
+    lacks: list[Lack]
+    #: How many more reasons there are than are listed.
+    more: int
+
+
 class Backfill(Answer):
     """A backfill that reads what is missing."""
 
@@ -140,19 +167,43 @@ class Backfill(Answer):
 
 
 class Attention(Answer):
-    """What failed, and the backfill for it, except for what only the channels' owners can resolve."""
+    """What failed, what else is lacking, and the backfill.
+
+    The backfill is for what failed or is missing, except for what only the channels' owners can resolve.
+    """
 
     groups: list[FailureGroup]
+    #: ``None`` if nothing is.
+    lacking: Lacking | None
     backfill: Backfill | None
+
+
+class ChannelChange(Answer):
+    """A day on which another number of channels reported a metric than on the day before."""
+
+    day: date
+    before: int
+    after: int
+
+
+class LikeForLike(Answer):
+    """A metric's totals in two periods, over the channels that reported every day of both."""
+
+    channels: int
+    total: Number | None
+    previous: Number | None
+    change: float | None
 
 
 class Trend(Answer):
     """A metric's values day by day.
 
     ``complete`` says of each day whether every channel reported the metric or has no data.
+    ``reported`` of ``expected`` channels are in each day's value.
     ``total`` is the sum of the known values, or a gauge's last value. ``total_is_complete`` says
     whether all days in it are complete. ``previous`` is the total of the period before, if that is complete.
-    ``change`` compares two complete totals.
+    ``change`` compares two complete totals. ``like_for_like`` is ``None`` if no channel reported every
+    day, or if the totals are already those of the same channels.
     """
 
     name: str
@@ -163,21 +214,23 @@ class Trend(Answer):
     complete: list[bool]
     reported: list[int]
     expected: list[int]
+    channel_changes: list[ChannelChange]
     total: Number | None
     total_is_complete: bool
     previous: Number | None
     change: float | None
+    like_for_like: LikeForLike | None
 
 
 class Post(Answer):
-    """A post with its latest totals by metric."""
+    """A post with its latest totals by metric. ``published_on`` is the provider's day."""
 
     integration_id: str
     integration_name: str
     message: str | None
     permalink: str | None
     kind: str
-    published_at: datetime
+    published_on: date
     figures: dict[str, Number | None]
 
 

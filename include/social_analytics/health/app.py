@@ -7,8 +7,9 @@ Airflow's API in the user's name.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import AwareDatetime, StringConstraints
 
 from include.social_analytics import connectors
+from include.social_analytics.airflow_compat import ended_runs
 from include.social_analytics.connectors.base import Provider
 from include.social_analytics.dag_ids import DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.databases import open_analytics_to_read
@@ -39,7 +41,7 @@ from include.social_analytics.health.calendar import counted_days, days_of, page
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.spreadsheet import csv_file
 from include.social_analytics.health.trends import best_posts, trends
-from include.social_analytics.settings import Settings
+from include.social_analytics.settings import SettingError, Settings
 
 STATIC = Path(__file__).parent / "static"
 
@@ -79,6 +81,11 @@ async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Re
 @app.exception_handler(JobError)
 async def _unusable(request: Request, error: JobError) -> JSONResponse:
     return JSONResponse({"detail": f"{error.reason} {error.code.advice}"}, status_code=503)
+
+
+@app.exception_handler(SettingError)
+async def _badly_set(request: Request, error: SettingError) -> JSONResponse:
+    return JSONResponse({"detail": f"{error} Correct it, and restart Airflow."}, status_code=503)
 
 
 @app.exception_handler(RequestValidationError)
@@ -159,13 +166,14 @@ def overview(last: Last) -> Overview:
         latest_due_day=last,
         newest_complete_day=max((one.day for one in days if one.is_complete), default=None),
         latest=days[-1].totals if days else None,
-        next_step=f"No run has listed a channel yet. Unpause the DAG {DAILY_DAG}, or trigger it. "
+        next_step="No run of this version has listed a channel yet. "
+        f"Unpause the DAG {DAILY_DAG}, or trigger it. "
         "When its first task has ended, this page shows the channels."
         if empty
         else None,
         organizations=organizations,
         providers=[Choice(id=one.name, label=one.title) for one in connectors.providers().values()],
-        states=[Choice.of(state) for state in State],
+        states=[Choice(id=state, label=state.label) for state in State],
     )
 
 
@@ -242,31 +250,48 @@ def _words(cell: Cell | None) -> str:
     return f"{cell.state}: {cell.error_code}" if cell.state is State.FAILED else cell.state
 
 
+def airflow_tells() -> Callable[[Collection[str]], Collection[str]]:
+    """A function that asks Airflow which of some runs have ended."""
+    return partial(ended_runs, DAILY_DAG)
+
+
+Ended = Annotated[Callable[[Collection[str]], Collection[str]], Depends(airflow_tells)]
+
+
 @app.get("/api/attention")
-def attention(which: Which, last: Last) -> Attention:
+def attention(which: Which, last: Last, ended: Ended) -> Attention:
     """What needs attention, and the backfill for the gap."""
     with open_analytics_to_read() as analytics:
-        return needs_attention(analytics, last, which)
+        return needs_attention(analytics, last, which, ended)
 
 
 @app.get("/attention.csv")
-def attention_file(which: Which, last: Last) -> Response:
-    """What needs attention, one row for each channel that is listed."""
+def attention_file(which: Which, last: Last, ended: Ended) -> Response:
+    """What needs attention, one row for each channel that is listed. Without an error code: no failure."""
     header = [
         "error_code", "error_class", "resolved_by", "advice", "integration_id", "name", "organization_id",
         "organization_name", "provider", "since", "days", "reason", "trace_id", "run_id",
     ]  # fmt: skip
     with open_analytics_to_read() as analytics:
-        groups = needs_attention(analytics, last, which).groups
-    rows = [
+        found = needs_attention(analytics, last, which, ended)
+    rows: list[list[object]] = [
         [
             group.error_code, group.error_class, group.resolved_by, group.advice, one.id, one.name,
             one.organization_id, one.organization_name, one.provider, one.since,
             " ".join(day.isoformat() for day in one.days), one.reason, one.trace_id, one.run_id,
         ]
-        for group in groups
+        for group in found.groups
         for one in group.integrations
     ]  # fmt: skip
+    if found.lacking is not None:
+        rows += [
+            [
+                "", "", "", found.lacking.advice, one.id, one.name, one.organization_id,
+                one.organization_name, one.provider, one.day, one.day, lack.reason, "", "",
+            ]
+            for lack in found.lacking.lacks
+            for one in lack.integrations
+        ]  # fmt: skip
     return csv_file("attention", last, header, rows)
 
 

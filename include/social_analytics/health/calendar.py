@@ -52,7 +52,8 @@ def _counted(day: date, counts: Sequence[queries.DayCount]) -> CountedDay:
     for one in counts:
         if one.status is not None:
             by_state[State.of(one.status)] += one.jobs
-    by_state[State.MISSING] = max(0, counts[0].known - by_state.total())
+    # A channel that has moved to another organization still has its earlier jobs in the first one.
+    by_state[State.MISSING] = max(0, counts[0].expected - sum(one.expected_jobs for one in counts))
     return CountedDay(day, by_state, sum(one.jobs for one in counts if one.is_complete))
 
 
@@ -87,7 +88,7 @@ def page_of_calendar(
             provider=one.provider,
             cells=[
                 cells.get((one.id, day))
-                or (Cell(state=State.MISSING) if one.first_day <= day <= one.last_day else None)
+                or (Cell(state=State.MISSING) if one.expected_from <= day <= one.last_day else None)
                 for day in days
             ],
         )

@@ -20,6 +20,11 @@ class State(StrEnum):
     MISSING = "missing"
 
     @property
+    def label(self) -> str:
+        """For people."""
+        return "Not published yet" if self is State.PENDING else self.replace("_", " ").capitalize()
+
+    @property
     def statuses(self) -> tuple[JobStatus, ...]:
         """The statuses of a job that are shown as this state."""
         return _STATUSES[self]

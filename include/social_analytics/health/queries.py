@@ -6,7 +6,7 @@ Every function takes a database that was opened for reading, and whose rows are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -32,7 +32,11 @@ Row = TypeVar("Row")
 
 @cache
 def _question(name: str) -> sql.Composed:
-    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(is_complete=sql.SQL(ledger.IS_COMPLETE))
+    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(
+        is_complete=sql.SQL(ledger.IS_COMPLETE),
+        common_failures=sql.SQL(ledger.COMMON_FAILURES),
+        is_common=sql.SQL(ledger.IS_COMMON),
+    )
 
 
 def _ask(analytics: Database, name: str, row: Callable[..., Row], **parameters: object) -> list[Row]:
@@ -57,15 +61,17 @@ def organizations(analytics: Database) -> list[Choice]:
 
 @dataclass(frozen=True)
 class DayCount:
-    """How many of a day's jobs have the same status and error. ``known`` integrations should have a job.
+    """How many of a day's jobs have the same status and error.
 
-    A day without jobs has one count, without a status.
+    ``expected`` integrations should have a job on the day; ``expected_jobs`` of these jobs are theirs. A day
+    without jobs has one count, without a status.
     """
 
     day: date
-    known: int
+    expected: int
     status: JobStatus | None
     jobs: int
+    expected_jobs: int
     is_complete: bool
 
 
@@ -92,7 +98,7 @@ class ListedIntegration:
     organization_id: str
     organization_name: str
     provider: str
-    first_day: date
+    expected_from: date
     last_day: date
 
 
@@ -182,9 +188,13 @@ def progress(
 
 @dataclass(frozen=True)
 class Failure:
-    """An integration's latest failure, and the counts of all failures with its provider and error."""
+    """An integration's latest failure, and the counts of all failures with its provider and error.
+
+    ``is_common``: it is one of ``ledger.COMMON_FAILURES``.
+    """
 
     error_code: str
+    is_common: bool
     provider: str
     integrations: int
     oldest: date
@@ -201,11 +211,29 @@ class Failure:
     map_index: int | None
 
 
+def open_runs(analytics: Database, days: Sequence[date]) -> list[str]:
+    """The ids of the runs to which these days' jobs belong that have not ended."""
+    found = _ask(analytics, "open_runs", dict[str, str], days=list(days), open=list(ledger.OPEN))
+    return [one["run_id"] for one in found]
+
+
 def failures(
-    analytics: Database, first: date, last: date, which: Filter, works_again: str, most: int
+    analytics: Database,
+    first: date,
+    last: date,
+    which: Filter,
+    *,
+    open_days: Sequence[date],
+    ended_runs: Collection[str],
+    run_ended: str,
+    works_again: str,
+    most: int,
 ) -> list[Failure]:
     """The integrations with failed days. The one that has failed longest comes first.
 
+    :param open_days: days with jobs that have not ended.
+    :param ended_runs: runs that have ended. Their open jobs are failures.
+    :param run_ended: the code of such a failure.
     :param works_again: replaces the error's code if a later day is stored.
     :param most: the most integrations for one provider and error.
     """
@@ -217,10 +245,57 @@ def failures(
         last=last,
         organization=which.organization,
         provider=which.provider,
-        settled_well=list(ledger.SETTLED_WELL),
+        open_days=list(open_days),
+        open=list(ledger.OPEN),
+        ended_runs=list(ended_runs),
+        run_ended=run_ended,
         works_again=works_again,
         unexpected=ErrorCode.UNEXPECTED,
+        not_published=ErrorCode.NOT_PUBLISHED,
         most=most,
+        **ledger.COMPLETE,
+    )
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What an integration's latest reading lacks, and the counts of all with its provider and reason.
+
+    ``newest`` is the newest day of these. ``reasons`` counts the different reasons of all providers.
+    """
+
+    provider: str
+    reason: str
+    integrations: int
+    newest: date
+    id: str
+    name: str
+    organization_id: str
+    organization_name: str
+    date: date
+    run_id: str
+    map_index: int | None
+    reasons: int
+
+
+def lacking(
+    analytics: Database, first: date, last: date, which: Filter, *, most: int, named: int
+) -> list[Lack]:
+    """What stored readings lack, and whose. The reasons of the most integrations come first.
+
+    :param most: the most reasons.
+    :param named: the most integrations for one provider and reason.
+    """
+    return _ask(
+        analytics,
+        "lacking",
+        Lack,
+        first=first,
+        last=last,
+        organization=which.organization,
+        provider=which.provider,
+        most=most,
+        named=named,
     )
 
 
@@ -246,27 +321,70 @@ def figures(
 
 
 @dataclass(frozen=True)
-class NoDataDay:
-    """How many jobs of a day have no data."""
+class WithoutFigure:
+    """How many channels have no figure of a metric on a day: no data; or, without a metric, no job."""
 
     date: date
-    jobs: int
+    metric: str | None
+    channels: int
 
 
-def no_data_days(
-    analytics: Database, organization: str, provider: str, first: date, last: date
-) -> dict[date, int]:
-    """How many of an organization's integrations have no data, on the days when there are any."""
+def without_figure(
+    analytics: Database, organization: str, provider: str, metrics: Sequence[str], first: date, last: date
+) -> dict[tuple[str | None, date], int]:
+    """How many of an organization's channels have no data and no figure of a metric, by metric and day.
+
+    Under ``None``: how many should have a job on the day and have none.
+    """
     found = _ask(
         analytics,
-        "no_data_days",
-        NoDataDay,
+        "without_figure",
+        WithoutFigure,
         organization=organization,
         provider=provider,
+        metrics=list(metrics),
         first=first,
         last=last,
     )
-    return {one.date: one.jobs for one in found}
+    return {(one.metric, one.date): one.channels for one in found}
+
+
+@dataclass(frozen=True)
+class LikeForLike:
+    """A metric's totals in two periods, over the channels that reported every day of both."""
+
+    metric: str
+    channels: int
+    total: Decimal
+    previous: Decimal
+
+
+def like_for_like(
+    analytics: Database,
+    organization: str,
+    provider: str,
+    are_gauges: Mapping[str, bool],
+    *,
+    first: date,
+    last: date,
+) -> dict[str, LikeForLike]:
+    """An organization's totals from ``first`` to ``last`` and in as many days before, by metric.
+
+    :param are_gauges: metric -> whether only the last day of a period counts.
+    """
+    found = _ask(
+        analytics,
+        "like_for_like",
+        LikeForLike,
+        organization=organization,
+        provider=provider,
+        metrics=list(are_gauges),
+        are_gauges=list(are_gauges.values()),
+        first=first,
+        last=last,
+        days=(last - first).days + 1,
+    )
+    return {one.metric: one for one in found}
 
 
 @dataclass(frozen=True)

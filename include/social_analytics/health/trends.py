@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from include.social_analytics.connectors.base import Provider
 from include.social_analytics.databases import Database
 from include.social_analytics.health import queries
-from include.social_analytics.health.answers import BestPosts, Choice, Number, Post, Trend
+from include.social_analytics.health.answers import (
+    BestPosts,
+    ChannelChange,
+    Choice,
+    LikeForLike,
+    Number,
+    Post,
+    Trend,
+)
 from include.social_analytics.health.calendar import days_of
 from include.social_analytics.health.queries import Figure
 from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS, Kind, Metric
@@ -25,18 +35,29 @@ def trends(
     """The provider's daily metrics, each compared with the same number of days before ``first``."""
     days = days_of(first, last)
     before = days_of(first - timedelta(days=len(days)), first - timedelta(days=1))
-    figures = queries.figures(analytics, organization, provider.name, before[0], last)
-    no_data = queries.no_data_days(analytics, organization, provider.name, before[0], last)
+    metrics = [metric for metric in DAILY_METRICS.values() if metric.name in provider.metrics]
+    of = organization, provider.name
+    figures = queries.figures(analytics, *of, before[0], last)
+    may_have_none = [metric.name for metric in metrics if not _is_counted_from_posts(metric)]
+    without = queries.without_figure(analytics, *of, may_have_none, before[0], last)
+    gauges = {metric.name: metric.kind is Kind.GAUGE for metric in metrics}
+    alike = queries.like_for_like(analytics, *of, gauges, first=first, last=last)
     return [
         _trend(
             metric,
-            {day: figures.get((metric.organization_name, day)) for day in before + days},
-            {} if _is_counted_from_posts(metric) else no_data,
+            {
+                day: _Day(
+                    figures.get((metric.organization_name, day)),
+                    without.get((metric.name, day), 0),
+                    without.get((None, day), 0),
+                )
+                for day in before + days
+            },
             before,
             days,
+            alike.get(metric.name),
         )
-        for metric in DAILY_METRICS.values()
-        if metric.name in provider.metrics
+        for metric in metrics
     ]
 
 
@@ -45,51 +66,96 @@ def _is_counted_from_posts(metric: Metric) -> bool:
     return metric.unit == "posts"
 
 
+@dataclass(frozen=True)
+class _Day:
+    """An organization's metric on a day.
+
+    ``no_data`` channels need not report it. ``missing`` channels have no job, and the figure does not know
+    of them.
+    """
+
+    figure: Figure | None
+    no_data: int
+    missing: int
+
+    @property
+    def value(self) -> Decimal | None:
+        return self.figure.value if self.figure else None
+
+    @property
+    def reported(self) -> int:
+        return self.figure.reported if self.figure else 0
+
+    @property
+    def expected(self) -> int:
+        return (self.figure.expected if self.figure else 0) + self.missing
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every channel reported the metric or has no data."""
+        return self.value is not None and self.reported + self.no_data >= self.expected
+
+
 def _trend(
     metric: Metric,
-    figures: Mapping[date, Figure | None],
-    excused: Mapping[date, int],
+    by_day: Mapping[date, _Day],
     before: Sequence[date],
     days: Sequence[date],
+    alike: queries.LikeForLike | None,
 ) -> Trend:
-    """
-    :param excused: day -> how many channels need not report the metric.
-    """
-    complete = {
-        day: figure is not None
-        and figure.value is not None
-        and figure.reported + excused.get(day, 0) >= figure.expected
-        for day, figure in figures.items()
-    }
-    total, is_complete = _total(metric.kind, figures, complete, days)
-    previous, was_complete = _total(metric.kind, figures, complete, before)
-    shown = [figures[day] for day in days]
+    counted, counted_before = (
+        period[-1:] if metric.kind is Kind.GAUGE else period for period in (days, before)
+    )
+    total, is_complete = _total([by_day[day] for day in counted])
+    previous, was_complete = _total([by_day[day] for day in counted_before])
+    # If all channels are alike, the comparison of the totals is the same.
+    differs = {by_day[day].reported for day in (*counted_before, *counted)} != {alike and alike.channels}
+    shown = [by_day[day] for day in days]
     return Trend(
         name=metric.organization_name,
         label=Choice.of(metric.organization_name).label,
         unit=metric.unit,
         kind=metric.kind,
-        values=[_number(figure.value) if figure else None for figure in shown],
-        complete=[complete[day] for day in days],
-        reported=[figure.reported if figure else 0 for figure in shown],
-        expected=[figure.expected if figure else 0 for figure in shown],
-        total=total,
+        values=[_number(one.value) for one in shown],
+        complete=[one.is_complete for one in shown],
+        reported=[one.reported for one in shown],
+        expected=[one.expected for one in shown],
+        channel_changes=_channel_changes(by_day, days[0]),
+        total=_number(total),
         total_is_complete=is_complete,
-        previous=previous if was_complete else None,
-        change=(total - previous) / previous
-        if is_complete and was_complete and total is not None and previous
-        else None,
+        previous=_number(previous) if was_complete else None,
+        change=_change(total, previous) if is_complete and was_complete else None,
+        like_for_like=_like_for_like(alike) if alike and differs else None,
     )
 
 
-def _total(
-    kind: Kind, figures: Mapping[date, Figure | None], complete: Mapping[date, bool], period: Sequence[date]
-) -> tuple[Number | None, bool]:
-    """A period's sum, or a gauge's value on its last day; and whether every day of it is complete."""
-    counted = period[-1:] if kind is Kind.GAUGE else period
-    values = [figure.value for day in counted if (figure := figures[day]) and figure.value is not None]
-    total = sum(values, start=Decimal()) if values else None
-    return _number(total), all(complete[day] for day in counted)
+def _total(period: Sequence[_Day]) -> tuple[Decimal | None, bool]:
+    """The sum of the days, and whether every one of them is complete."""
+    values = [one.value for one in period if one.value is not None]
+    return sum(values, start=Decimal()) if values else None, all(one.is_complete for one in period)
+
+
+def _change(total: Decimal | None, previous: Decimal | None) -> float | None:
+    return None if total is None or not previous else float((total - previous) / previous)
+
+
+def _channel_changes(by_day: Mapping[date, _Day], first: date) -> list[ChannelChange]:
+    """The days from ``first`` on when not as many channels reported as on the day with figures before."""
+    with_figures = [(day, one.reported) for day, one in sorted(by_day.items()) if one.figure]
+    return [
+        ChannelChange(day=day, before=before, after=after)
+        for (_, before), (day, after) in pairwise(with_figures)
+        if day >= first and before != after
+    ]
+
+
+def _like_for_like(alike: queries.LikeForLike) -> LikeForLike:
+    return LikeForLike(
+        channels=alike.channels,
+        total=_number(alike.total),
+        previous=_number(alike.previous),
+        change=_change(alike.total, alike.previous),
+    )
 
 
 def _number(value: Decimal | None) -> Number | None:
@@ -132,7 +198,7 @@ def best_posts(
                 message=one.message,
                 permalink=one.permalink,
                 kind=one.kind,
-                published_at=one.published_at,
+                published_on=one.published_at.astimezone(provider.timezone).date(),
                 figures={name: one.figures.get(name) for name in metrics},
             )
             for one in posts

@@ -52,12 +52,15 @@ class Quota(StrEnum):
 class ApiAnswer:
     """What an API answered: ``headers`` by case-insensitive name, the parsed ``body``.
 
-    ``body`` is None when the API sent no JSON, or too much of it.
+    ``body`` is None when the API sent no JSON, or too much of it. ``path`` and ``params`` are what was asked;
+    the path is quoted.
     """
 
     http_status: int
     headers: Mapping[str, str]
     body: object
+    path: str
+    params: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -217,12 +220,14 @@ class ApiClient:
                 body = read_body(response, deadline=deadline, limit=MAX_BODY_BYTES)
         except _FAILURES as error:
             return None, connection_failure(error, self._api.host)
-        status, headers = response.status_code, response.headers
+        self.bytes_received += len(body or b"")
+        parsed = None if body is None else _json(body)
+        asked = parts.get("params") or {}
+        answer = ApiAnswer(response.status_code, response.headers, parsed, path, asked)
         if body is None:
             reason = f"The answer is larger than {MAX_BODY_BYTES} bytes."
-            return ApiAnswer(status, headers, None), TooMuchData(ErrorCode.RESPONSE_INVALID, reason)
-        self.bytes_received += len(body)
-        return ApiAnswer(status, headers, _json(body)), None
+            return answer, TooMuchData(ErrorCode.RESPONSE_INVALID, reason)
+        return answer, None
 
     def _heed_cooldowns(self, path: str) -> None:
         words = {Quota.APP: "app", Quota.ACCOUNT: self._api.account}

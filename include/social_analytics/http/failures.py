@@ -24,6 +24,14 @@ _NAMED_SECRET = re.compile(
 _OPAQUE_SECRET = re.compile(r"EAA[\w-]{12,}|(?=[\w|-]*[A-Z])(?=[\w|-]*\d)[\w|-]{40,}")
 
 
+#: What a status means in an error whose own code says nothing.
+_BY_STATUS = {
+    401: ErrorCode.TOKEN_INVALID,
+    403: ErrorCode.PERMISSION_MISSING,
+    404: ErrorCode.OBJECT_NOT_FOUND,
+}
+
+
 class TooMuchData(JobError):
     """The answer is too large. The same request would fail again; a request for less may work."""
 
@@ -53,6 +61,19 @@ def connection_failure(error: Exception, host: str) -> JobError:
     ):
         return JobError(ErrorCode.NETWORK, f"{host} did not answer in time ({type(cause).__name__}).")
     return JobError(ErrorCode.NETWORK, f"The connection to {host} failed ({type(cause).__name__}).")
+
+
+def meaning_of_status(http_status: int, *, in_own_format: bool) -> ErrorCode:
+    """What an answer means if no code in it is known.
+
+    :param in_own_format: whether the body is the provider's own kind of error. A proxy, a firewall or a wrong
+        host answers 401, 403 and 404, too, and that says nothing about the account.
+    """
+    if http_status == 429:
+        return ErrorCode.RATE_LIMITED
+    if http_status >= 500:
+        return ErrorCode.API_UNAVAILABLE
+    return _BY_STATUS.get(http_status, ErrorCode.UNEXPECTED) if in_own_format else ErrorCode.RESPONSE_INVALID
 
 
 def without_explanation(http_status: int, body: object) -> str:

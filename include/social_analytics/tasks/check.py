@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import structlog
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.social_analytics import alerts, telemetry
-from include.social_analytics.airflow_compat import current_context, is_last_try, task_states
+from include.social_analytics.airflow_compat import current_context, has_ended, is_last_try, task_states
 from include.social_analytics.batches import integrations_of
-from include.social_analytics.connectors import lookback_days, providers
-from include.social_analytics.coverage import Coverage, assess, never_read
-from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, INGEST_TASK, LIST_TASK
+from include.social_analytics.connectors import providers
+from include.social_analytics.coverage import Coverage, Failure, assess, never_published, never_read
+from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.databases import Database, open_analytics
 from include.social_analytics.days import day_ended_at, latest_due_day
 from include.social_analytics.errors import JobError
@@ -77,31 +77,68 @@ def _judge(
     """
     integrations = [one for batch in batches for one in batch]
     with open_analytics() as analytics:
-        ledger.settle(analytics, run.day - timedelta(lookback_days(settings)), run.day, run.run_id)
+        others = [each for each in ledger.open_runs(analytics) if each != run.run_id]
+        ledger.settle(analytics, run.run_id, [each for each in others if has_ended(DAILY_DAG, each)])
+        lost, complaints = _give_up(analytics, run, integrations, settings)
         rows = ledger.states(analytics, [job.job_id for job in run.jobs(integrations)])
         unread = never_read(failed, rows, run.run_id, context["dag_run"].run_after)
-        coverage = assess(integrations, rows, run.run_id, unread)
-        complaints = coverage.complaints(settings.min_coverage)
+        alike = ledger.failed_alike(analytics, run.day)
+        coverage = assess(integrations, rows, run.run_id, unread, alike)
+        complaints = coverage.complaints(settings.min_coverage) + complaints
         if _is_news(run, settings):
             for provider in providers():
                 of_provider = [one for one in integrations if one.provider == provider]
-                _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread))
+                _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread, alike))
             if settings.notifier is not None:
-                alert = alerts.alert_of(run, coverage, complaints)
+                alert = alerts.alert_of(run, coverage, complaints, lost)
                 # Don't send the all-clear while another run is still reading this day.
                 if alert.fingerprint or not coverage.taken_over:
                     alerts.tell_of_changes(analytics, settings.notifier, alert, context)
     return coverage, complaints
 
 
+def _give_up(
+    analytics: Database, run: Run, integrations: Sequence[Integration], settings: Settings
+) -> tuple[list[Failure], list[str]]:
+    """Fail the pending days that no later run reads again.
+
+    :returns: all such failures of the last four weeks, one for each channel; and why the run is red: of the
+        day that its look-back is the first not to reach, too little was ever published.
+    """
+    lookback = {name: provider.lookback_days(settings) for name, provider in providers().items()}
+    for provider, count in ledger.give_up(analytics, run.day, lookback).items():
+        telemetry.days_given_up(provider, count)
+    days = ledger.given_up(analytics, [one.id for one in integrations], run.day)
+    lost = never_published(integrations, days)
+    for failure in lost:
+        log.warning("not published, and no longer read again", integration=str(failure))
+    complaints = []
+    for provider in lookback if run.is_whole else ():
+        left = run.day - timedelta(lookback[provider] + 1)
+        channels = [one for one in integrations if one.provider == provider]
+        missing = sum(left in days.get(one.id, ()) for one in channels)
+        if missing and 1 - missing / len(channels) < settings.min_coverage:
+            complaints.append(
+                f"{provider} did not publish {left} for {missing} of {len(channels)} channels: "
+                "backfill the day."
+            )
+    return lost, complaints
+
+
 def _emit_gauges(analytics: Database, run: Run, provider: str, coverage: Coverage) -> None:
     """Send a provider's gauges. A provider without channels is complete: it must not alarm for ever."""
-    complete = ledger.newest_complete_day(analytics, provider, run.day) if coverage.jobs else run.day
+    declared = providers()[provider]
+    complete: date | None = run.day
+    on_time: date | None = run.day
+    if coverage.jobs:
+        complete = ledger.newest_complete_day(analytics, provider, run.day)
+        on_time = ledger.on_time_until(analytics, provider, run.day, declared.final_after_days)
     telemetry.day_checked(
         provider,
         ratio=coverage.ratio,
         failed_for_owner=len(coverage.for_owner),
-        day_end=day_ended_at(complete, providers()[provider].timezone) if complete else None,
+        day_end=day_ended_at(complete, declared.timezone) if complete else None,
+        on_time_until=day_ended_at(on_time or run.day, declared.timezone),
     )
 
 

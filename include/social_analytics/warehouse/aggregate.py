@@ -8,7 +8,7 @@ from pathlib import Path
 from include.social_analytics.connectors import providers
 from include.social_analytics.databases import Database
 from include.social_analytics.metrics import DAILY_METRICS
-from include.social_analytics.warehouse.ledger import SETTLED_WELL
+from include.social_analytics.warehouse.ledger import COMPLETE_STATUSES
 
 _AGGREGATE = (Path(__file__).parent / "aggregate.sql").read_text()
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' || %s, 0))"
@@ -37,7 +37,7 @@ def aggregate_day(analytics: Database, day: date) -> int:
             _AGGREGATE,
             {
                 "day": day,
-                "well": list(SETTLED_WELL),
+                "complete": list(COMPLETE_STATUSES),
                 "providers": [provider for provider, _, _ in catalogue],
                 "metrics": [metric for _, metric, _ in catalogue],
                 "organization_names": [name for _, _, name in catalogue],

@@ -8,8 +8,8 @@ SELECT organization_id, provider, organization_name, %(day)s, sum(value),
        count(*), count(value), statement_timestamp()
 FROM (
     -- An account that was removed in Postiz and connected again is a new integration. Both may have jobs for
-    -- the same day. The account counts once: first choice is a row with a figure, then the job that ended
-    -- well, then the latest reading.
+    -- the same day. The account counts once: first choice is a row with a figure, then the job that is
+    -- complete, then the latest reading.
     SELECT DISTINCT ON (job.organization_id, job.provider, catalogue.organization_name,
                         coalesce(job.account_id, job.integration_id))
            job.organization_id, job.provider, catalogue.organization_name, figure.value
@@ -22,6 +22,6 @@ FROM (
     WHERE job.date = %(day)s
     ORDER BY job.organization_id, job.provider, catalogue.organization_name,
              coalesce(job.account_id, job.integration_id), figure.value IS NULL,
-             job.status = ANY (%(well)s) DESC, job.observed_at DESC, job.integration_id DESC
+             job.status = ANY (%(complete)s) DESC, job.observed_at DESC, job.integration_id DESC
 ) AS account
 GROUP BY organization_id, provider, organization_name

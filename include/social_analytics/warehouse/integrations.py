@@ -11,10 +11,14 @@ from include.social_analytics.jobs import Integration
 #: Longer names are cut.
 NAME_MAX_LENGTH = 300
 
-# In a fixed order, so that two listings cannot deadlock.
+# In a fixed order, so that two listings cannot deadlock. expected_from stays what the first listing said: a
+# later run for an earlier day tells nothing about the days between.
 _REMEMBER = """
 INSERT INTO analytics.integration AS known
-SELECT integration_id, organization_id, provider, name, %(day)s, %(day)s, true, clock_timestamp()
+    (integration_id, organization_id, provider, name, first_day, last_day, is_active, listed_at,
+     expected_from)
+SELECT integration_id, organization_id, provider, name, %(day)s, %(day)s, true, clock_timestamp(),
+       %(expected_from)s
 FROM unnest(%(ids)s::text[], %(organizations)s::text[], %(providers)s::text[], %(names)s::text[])
      AS listed (integration_id, organization_id, provider, name)
 ORDER BY integration_id
@@ -48,15 +52,18 @@ def remember(
     listed: Sequence[Integration],
     organizations: Mapping[str, str],
     day: date,
+    expected_from: date,
 ) -> None:
     """Store what was listed for ``day``.
 
     :param organizations: id -> name; one without a name is shown by its id.
+    :param expected_from: from this day on, an integration that is new should have a job for each day.
     """
     analytics.execute(
         _REMEMBER,
         {
             "day": day,
+            "expected_from": expected_from,
             "ids": [one.id for one in listed],
             "organizations": [one.organization_id for one in listed],
             "providers": [one.provider for one in listed],

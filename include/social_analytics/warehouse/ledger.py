@@ -6,7 +6,8 @@ The states of a job, and what moves it from one to the next::
                   ▲  ▲                │ │
                   │  └─wait_for_quota─┘ └──fail──▶ failed
                   │
-    any state ──claim      failed, pending ──recover──▶ recovered      queued, running ──settle──▶ failed
+    any state ──claim      failed, pending, no_data ──recover──▶ recovered      pending ──give_up──▶ failed
+                           succeeded, recovered ──withdraw──▶ pending    queued, running ──settle──▶ failed
 
 - ``register``: the listing found the integration. A job that has ended stays as it is.
 - ``claim``: a task takes all jobs of its batch before anything else. A job that ended becomes queued again.
@@ -14,7 +15,11 @@ The states of a job, and what moves it from one to the next::
 - ``wait_for_quota``: throttled is not failed. The job is queued again until it is due.
 - ``finish``, ``fail``: the reading has ended.
 - ``recover``: the look-back of a later day has brought the figures in.
+- ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
+- ``withdraw``: the look-back of a later day has found the day no longer published. Its figures are cleared.
 - ``settle``: the task ended without a result.
+- ``give_up``: the first run of a later day whose look-back does not reach the day any more. The code is
+  ``not_published``. A backfilled day is no exception: the next daily run gives it up.
 
 **Who owns a row.** ``claimed_by`` names the task that claimed it, by its run and the first try since the task
 was last cleared. ``attempts`` counts the starts. A reading may end a job only while both are what they were
@@ -24,7 +29,8 @@ changes nothing in the ledger. ``observed_at`` only orders figures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -54,15 +60,19 @@ class JobStatus(StrEnum):
 
     @property
     def is_settled_well(self) -> bool:
-        """Whether the day is as complete as the provider lets it be."""
+        """Whether the reading was good: nobody has to act. The day may still be missing."""
         return self in SETTLED_WELL
 
 
 #: The statuses of a job that has not ended.
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 
-#: The statuses of a day that is as complete as the provider lets it be.
-SETTLED_WELL = (JobStatus.SUCCEEDED, JobStatus.RECOVERED, JobStatus.NO_DATA, JobStatus.PENDING)
+#: The statuses of a day that misses nothing: its figures are stored, or the provider has none.
+COMPLETE_STATUSES = (JobStatus.SUCCEEDED, JobStatus.RECOVERED, JobStatus.NO_DATA)
+
+#: The statuses after a good reading: the run has nothing more to do, and they count for its coverage. Among
+#: them is pending, which is not complete: a later day's run reads the day again.
+SETTLED_WELL = (*COMPLETE_STATUSES, JobStatus.PENDING)
 
 
 @dataclass(frozen=True)
@@ -108,10 +118,10 @@ class JobState:
     observed_at: datetime | None
 
 
-_NO_ERROR: LiteralString = """
-error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, reason = NULL,
-trace_id = NULL
+_NO_CODE: LiteralString = """
+error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = NULL, trace_id = NULL
 """
+_NO_ERROR: LiteralString = f"{_NO_CODE}, reason = NULL"
 
 # In a fixed order, so that two runs that queue the same jobs cannot deadlock.
 _QUEUED: LiteralString = """
@@ -139,6 +149,22 @@ WHERE job.status IN ('queued', 'running')
 _CLAIM: LiteralString = f"""
 {_QUEUED}, claimed_by = excluded.claimed_by, started_at = NULL, {_NO_ERROR}
 WHERE %(force)s OR job.claimed_by IS DISTINCT FROM excluded.claimed_by
+"""
+
+# Two runs of a day that both wait for quota take turns. Each start would begin the wait anew, and neither run
+# would end: after the first start of either, the wait goes on.
+_TAKE_OVER_WAIT: LiteralString = """
+UPDATE analytics.ingest_job AS job
+SET claimed_by = %(claimed_by)s, dag_run_id = %(dag_run_id)s
+FROM (
+    SELECT job_id
+    FROM analytics.ingest_job
+    WHERE job_id = ANY (%(job_ids)s) AND status = 'queued' AND error_code = 'rate_limited'
+    -- In the order in which jobs are queued, so that no deadlock is possible.
+    ORDER BY integration_id, date
+    FOR UPDATE
+) AS waiting
+WHERE job.job_id = waiting.job_id
 """
 
 _START: LiteralString = f"""
@@ -172,16 +198,29 @@ SET status = %(status)s, error_class = %(error_class)s, error_code = %(error_cod
 _FINISH: LiteralString = f"""
 UPDATE analytics.ingest_job
 SET status = %(status)s, http_calls = %(http_calls)s, metric_rows = %(metric_rows)s,
-    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_ERROR}
+    content_rows = %(content_rows)s, finished_at = clock_timestamp(), {_NO_CODE}, reason = %(reason)s
 {_OWNED}
+"""
+
+_FILL: LiteralString = """
+UPDATE analytics.ingest_job
+SET reason = NULL
+WHERE job_id = ANY (%(job_ids)s) AND status = 'succeeded' AND reason IS NOT NULL
+  AND observed_at <= %(observed_at)s
 """
 
 _RECOVER: LiteralString = f"""
 UPDATE analytics.ingest_job
 SET status = 'recovered', observed_at = %(observed_at)s, {_NO_ERROR}
-WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending')
+WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending', 'no_data')
   -- Null in a job that never started.
   AND coalesce(observed_at <= %(observed_at)s, true)
+"""
+
+_WITHDRAW: LiteralString = """
+UPDATE analytics.ingest_job
+SET status = 'pending', observed_at = %(observed_at)s
+WHERE job_id = ANY (%(job_ids)s) AND status IN ('succeeded', 'recovered') AND observed_at <= %(observed_at)s
 """
 
 _ENDED: LiteralString = """
@@ -189,17 +228,31 @@ SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
 """
 
+_OPEN_RUNS: LiteralString = """
+SELECT DISTINCT dag_run_id
+FROM analytics.ingest_job
+-- By the index on waiting jobs. The planner uses it only for literals.
+WHERE status IN ('queued', 'running')
+"""
+
+#: Why a job failed whose run was marked as ended by hand, or was deleted.
+RUN_ENDED = "Its run ended, or was deleted, before it read this channel: run the day again."
+
 # A killed task and a deleted run leave jobs that are running or queued. Every task has ended within a day.
 # A job that waited for quota keeps that reason.
 _SETTLE: LiteralString = """
 UPDATE analytics.ingest_job AS job
 SET status = 'failed', finished_at = clock_timestamp(), error_class = coalesce(error_class, %(error_class)s),
-    error_code = coalesce(error_code, %(error_code)s), reason = coalesce(reason, %(reason)s)
+    error_code = coalesce(error_code, %(error_code)s),
+    reason = coalesce(
+        reason, CASE WHEN dag_run_id = ANY (%(ended_runs)s) THEN %(run_ended)s ELSE %(reason)s END
+    )
 FROM (
     SELECT job_id
     FROM analytics.ingest_job
-    WHERE date BETWEEN %(first)s AND %(last)s AND status IN ('queued', 'running')
-      AND (dag_run_id = %(dag_run_id)s
+    -- By the index on waiting jobs. The planner uses it only for literals.
+    WHERE status IN ('queued', 'running')
+      AND (dag_run_id = %(dag_run_id)s OR dag_run_id = ANY (%(ended_runs)s)
            OR greatest(queued_at, observed_at) < clock_timestamp() - interval '1 day')
     -- In the order in which jobs are queued, so that no deadlock is possible.
     ORDER BY integration_id, date
@@ -208,26 +261,129 @@ FROM (
 WHERE job.job_id = open.job_id
 """
 
-#: A day is complete when this is true of all its jobs. This is the only definition. Its parameters are
-#: :data:`COMPLETE`.
+#: Why a job fails that was pending for too long.
+NEVER_PUBLISHED = JobError(
+    ErrorCode.NOT_PUBLISHED, "The provider has not published the day, and no later run reads it again."
+)
+
+_GIVE_UP: LiteralString = """
+UPDATE analytics.ingest_job AS job
+SET status = 'failed', error_class = %(error_class)s, error_code = %(error_code)s, reason = %(reason)s,
+    finished_at = clock_timestamp()
+FROM (
+    SELECT job_id
+    FROM analytics.ingest_job
+    LEFT JOIN unnest(%(providers)s::text[], %(lookback_days)s::integer[]) AS declared (provider, lookback)
+        USING (provider)
+    -- By the index on waiting jobs. The planner uses it only for literals.
+    WHERE status = 'pending' AND date < %(day)s::date - coalesce(lookback, 0)
+    -- A reading that is being stored may bring the day in. It holds its rows in another order.
+    FOR UPDATE OF ingest_job SKIP LOCKED
+) AS pending
+WHERE job.job_id = pending.job_id
+RETURNING job.provider
+"""
+
+_GIVEN_UP: LiteralString = """
+SELECT integration_id, array_agg(date ORDER BY date)
+FROM analytics.ingest_job
+-- By the index on failures. The planner uses it only for exactly this literal.
+WHERE status = 'failed' AND error_code = %(error_code)s AND date BETWEEN %(last)s::date - 27 AND %(last)s
+  AND integration_id = ANY (%(integration_ids)s)
+GROUP BY integration_id
+ORDER BY integration_id
+"""
+
+#: Owners' failures that are too many to be the owners' doing: at least three channels of a provider, and at
+#: least half of those that were read, failed with the same code. This is the only definition. It looks at
+#: each run of a day, and at the day as a whole (then ``dag_run_id`` is null). Its parameters are ``first``,
+#: ``last`` and :data:`COMPLETE`.
+COMMON_FAILURES: LiteralString = """
+SELECT alike.*
+FROM (
+    SELECT provider, date, error_code, dag_run_id, count(*) AS failed
+    FROM analytics.ingest_job
+    -- By the index on failures. The planner uses it only for exactly this literal.
+    WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
+      AND error_code = ANY (%(owners_codes)s) AND started_at IS NOT NULL
+    GROUP BY GROUPING SETS ((provider, date, error_code), (provider, date, error_code, dag_run_id))
+    HAVING count(*) >= 3
+) AS alike, LATERAL (
+    SELECT count(*) AS jobs
+    FROM (
+        SELECT
+        -- By the index on date. No further than it takes to know: where few fail, a few rows.
+        FROM analytics.ingest_job AS job
+        WHERE job.date = alike.date AND job.provider = alike.provider
+          AND job.dag_run_id = coalesce(alike.dag_run_id, job.dag_run_id)
+          AND job.status NOT IN ('queued', 'running') AND job.started_at IS NOT NULL
+        LIMIT 2 * alike.failed + 1
+    ) AS counted
+) AS read
+WHERE read.jobs <= 2 * alike.failed
+"""
+
+#: Whether a row of ``ingest_job AS job`` is one of ``common``, a query on :data:`COMMON_FAILURES`.
+IS_COMMON: LiteralString = """
+(job.status = 'failed' AND EXISTS (
+    SELECT FROM common
+    WHERE common.provider = job.provider AND common.date = job.date AND common.error_code = job.error_code
+      AND coalesce(common.dag_run_id, job.dag_run_id) = job.dag_run_id
+))
+"""
+
+#: A day is complete when this is true of all its jobs. This is the only definition. Beside the columns of
+#: ``ingest_job`` it needs ``is_common`` (:data:`IS_COMMON`). Its parameters are :data:`COMPLETE`.
 IS_COMPLETE: LiteralString = """
-(status = ANY (%(settled_well)s) OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s)))
+(status = ANY (%(complete_statuses)s)
+ OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s) AND NOT is_common))
 """
 COMPLETE = {
-    "settled_well": [status.value for status in SETTLED_WELL],
+    "complete_statuses": [status.value for status in COMPLETE_STATUSES],
     "owners_codes": [code.value for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER],
 }
 
 _NEWEST_COMPLETE: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
 SELECT max(date)
 FROM (
     SELECT date
-    -- By the index on date.
-    FROM analytics.ingest_job
-    WHERE date BETWEEN %(last)s::date - 27 AND %(last)s AND provider = %(provider)s
+    FROM (
+        SELECT date, status, error_code, {IS_COMMON} AS is_common
+        -- By the index on date.
+        FROM analytics.ingest_job AS job
+        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
+    ) AS job
     GROUP BY date
     HAVING bool_and({IS_COMPLETE})
 ) AS complete
+"""
+
+_COMMON: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
+SELECT integration_id
+-- By the index on failures. The planner uses it only for exactly this literal.
+FROM analytics.ingest_job AS job
+WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s AND {IS_COMMON}
+"""
+
+_ON_TIME_UNTIL: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
+SELECT least(
+    coalesce(max(date) FILTER (WHERE is_settled_well), min(date) - 1),
+    coalesce(max(date) FILTER (WHERE is_complete), min(date) - 1) + %(final_after_days)s::integer
+)
+FROM (
+    SELECT date, bool_and({IS_COMPLETE}) AS is_complete,
+        bool_and({IS_COMPLETE} OR status = 'pending') AS is_settled_well
+    FROM (
+        SELECT date, status, error_code, {IS_COMMON} AS is_common
+        -- By the index on date.
+        FROM analytics.ingest_job AS job
+        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
+    ) AS job
+    GROUP BY date
+) AS day
 """
 
 _BY_STATUS: LiteralString = """
@@ -237,6 +393,18 @@ FROM analytics.ingest_job
 WHERE date = %s
 GROUP BY status
 ORDER BY status
+"""
+
+# A channel without a job that has ended has no run. An integration that is not active any more has no say.
+_RUNS: LiteralString = """
+SELECT DISTINCT job.dag_run_id
+FROM analytics.integration LEFT JOIN (
+    SELECT integration_id, dag_run_id
+    -- By the index on date.
+    FROM analytics.ingest_job
+    WHERE date = %(day)s AND status NOT IN ('queued', 'running')
+) AS job USING (integration_id)
+WHERE is_active AND first_day <= %(day)s
 """
 
 _STATES: LiteralString = """
@@ -259,7 +427,10 @@ def claim(analytics: Database, jobs: Sequence[IngestJob], claim: Claim, *, force
 
     :param force: claim all jobs: the task starts for the first time in the run or since it was cleared.
     """
-    analytics.execute(_CLAIM, _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force})
+    claimed = _to_queue(jobs, claim.dag_run_id) | {"claimed_by": str(claim), "force": force}
+    if not force:
+        analytics.execute(_TAKE_OVER_WAIT, claimed)
+    analytics.execute(_CLAIM, claimed)
 
 
 def _to_queue(jobs: Sequence[IngestJob], dag_run_id: str) -> dict[str, object]:
@@ -353,8 +524,12 @@ def finish(
     http_calls: int,
     metric_rows: int,
     content_rows: int,
+    reason: str | None = None,
 ) -> None:
-    """Record that a reading was stored. Part of the transaction that stores it."""
+    """Record that a reading was stored. Part of the transaction that stores it.
+
+    :param reason: what the reading lacks although the day is stored.
+    """
     analytics.execute(
         _FINISH,
         _owner(start)
@@ -363,7 +538,16 @@ def finish(
             "http_calls": http_calls,
             "metric_rows": metric_rows,
             "content_rows": content_rows,
+            "reason": reason,
         },
+    )
+
+
+def fill(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Clear what readings of earlier days lacked: a full reading has brought these days in again."""
+    analytics.execute(
+        _FILL,
+        {"observed_at": start.observed_at, "job_ids": [start.job.on(day).job_id for day in days]},
     )
 
 
@@ -372,11 +556,17 @@ def _owner(start: Start) -> dict[str, object]:
 
 
 def recover(analytics: Database, start: Start, days: Sequence[date]) -> None:
-    """Make the integration's failed and pending jobs of earlier days ``recovered``: they have figures now."""
-    analytics.execute(
-        _RECOVER,
-        {"observed_at": start.observed_at, "job_ids": [start.job.on(day).job_id for day in days]},
-    )
+    """Make the integration's jobs of earlier days ``recovered`` if they had no figures: now they have."""
+    analytics.execute(_RECOVER, _earlier(start, days))
+
+
+def withdraw(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Make the integration's stored jobs of earlier days ``pending``: the provider omits the days now."""
+    analytics.execute(_WITHDRAW, _earlier(start, days))
+
+
+def _earlier(start: Start, days: Sequence[date]) -> dict[str, object]:
+    return {"observed_at": start.observed_at, "job_ids": [start.job.on(day).job_id for day in days]}
 
 
 def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set[date]:
@@ -384,10 +574,16 @@ def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
-def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int:
-    """Fail jobs of these days that have not ended although their task has; returns how many.
+def open_runs(analytics: Database) -> list[str]:
+    """The ids of the runs to which jobs belong that have not ended."""
+    return [run_id for (run_id,) in analytics.execute(_OPEN_RUNS)]
+
+
+def settle(analytics: Database, dag_run_id: str, ended_runs: Sequence[str] = ()) -> int:
+    """Fail jobs that have not ended although their task has, whatever their day; returns how many.
 
     :param dag_run_id: a run whose ingest tasks have all ended.
+    :param ended_runs: other runs that have ended: marked so by hand, or deleted.
     """
     error = JobError(
         ErrorCode.UNEXPECTED,
@@ -395,26 +591,85 @@ def settle(analytics: Database, first: date, last: date, dag_run_id: str) -> int
     )
     return analytics.execute(
         _SETTLE,
-        {
-            "first": first,
-            "last": last,
-            "dag_run_id": dag_run_id,
-            "error_class": error.error_class,
-            "error_code": error.code,
-            "reason": error.reason,
-        },
+        {"dag_run_id": dag_run_id, "ended_runs": list(ended_runs), "run_ended": RUN_ENDED} | _error(error),
     ).rowcount
+
+
+def give_up(analytics: Database, day: date, lookback_days: Mapping[str, int]) -> dict[str, int]:
+    """Fail jobs that are pending and that the look-back of a run for ``day`` does not reach any more.
+
+    If a run for an earlier day is late and still brings such a day in, the job becomes ``recovered``.
+
+    :param lookback_days: of each provider. A provider that is not in it is read no more.
+    :returns: how many, by provider.
+    """
+    parameters = {
+        "day": day,
+        "providers": list(lookback_days),
+        "lookback_days": list(lookback_days.values()),
+    }
+    rows = analytics.execute(_GIVE_UP, parameters | _error(NEVER_PUBLISHED))
+    return Counter(provider for (provider,) in rows)
+
+
+def _error(error: JobError) -> dict[str, object]:
+    return {"error_class": error.error_class, "error_code": error.code, "reason": error.reason}
+
+
+def given_up(analytics: Database, integration_ids: Sequence[str], last: date) -> dict[str, list[date]]:
+    """Each integration's days that were given up (:func:`give_up`), of the four weeks up to ``last``."""
+    rows = analytics.execute(
+        _GIVEN_UP,
+        {"error_code": ErrorCode.NOT_PUBLISHED, "integration_ids": list(integration_ids), "last": last},
+    )
+    return dict(rows.fetchall())
 
 
 def newest_complete_day(analytics: Database, provider: str, last: date) -> date | None:
     """A provider's newest complete day in the four weeks up to ``last`` (:data:`IS_COMPLETE`)."""
-    row = analytics.execute(_NEWEST_COMPLETE, {"last": last, "provider": provider} | COMPLETE).fetchone()
+    row = analytics.execute(
+        _NEWEST_COMPLETE,
+        {"first": last - timedelta(days=27), "last": last, "provider": provider} | COMPLETE,
+    ).fetchone()
+    return row[0] if row else None
+
+
+def failed_alike(analytics: Database, day: date) -> set[str]:
+    """The integrations whose failure of the day is one of :data:`COMMON_FAILURES`, by id."""
+    return {id_ for (id_,) in analytics.execute(_COMMON, {"first": day, "last": day} | COMPLETE)}
+
+
+def on_time_until(analytics: Database, provider: str, last: date, final_after_days: int) -> date | None:
+    """The newest day that is complete or may still be pending, in the four weeks up to ``last``.
+
+    A day may be pending while it is at most ``final_after_days`` later than the newest complete one. Before
+    there is a complete one, the day before the first counts in its place. ``None`` without jobs.
+    """
+    row = analytics.execute(
+        _ON_TIME_UNTIL,
+        {
+            "first": last - timedelta(days=27),
+            "last": last,
+            "provider": provider,
+            "final_after_days": final_after_days,
+        }
+        | COMPLETE,
+    ).fetchone()
     return row[0] if row else None
 
 
 def by_status(analytics: Database, day: date) -> dict[str, int]:
     """How many of a day's jobs have each status."""
     return dict(analytics.execute(_BY_STATUS, [day]).fetchall())
+
+
+def runs_that_covered(analytics: Database, day: date) -> set[str]:
+    """The runs in which the day's jobs have ended, by id. Empty if an active integration has no such job.
+
+    It knows the integrations that any run has listed.
+    """
+    found = {run_id for (run_id,) in analytics.execute(_RUNS, {"day": day})}
+    return set() if None in found else found
 
 
 def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:

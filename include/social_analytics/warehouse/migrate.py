@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import Any
-
-import psycopg
 
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 
 #: The newest revision in ``migrations/versions``. It tells without Alembic whether a migration is missing.
-HEAD = "0007"
+HEAD = "0009"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
+_IS_THERE = """
+SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = 'analytics' AND relname = 'alembic_version'
+"""
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate', 0))"
 
 
@@ -36,23 +39,25 @@ def migrate(analytics: Database) -> None:
 
 def _revision(analytics: Database) -> str | None:
     with analytics.transaction():
-        found = analytics.execute("SELECT to_regclass('analytics.alembic_version') IS NOT NULL").fetchone()
-        if not found or not found[0]:
+        if analytics.execute(_IS_THERE).fetchone() is None:
             return None
         row = analytics.execute("SELECT version_num FROM analytics.alembic_version").fetchone()
         return row[0] if row else None
 
 
 def _upgrade(analytics: Database, current: str | None) -> None:
+    """Run the missing migrations on the caller's connection, in its transaction.
+
+    Alembic writes them as SQL and connects to nothing: behind a pool, a second connection may never come
+    while this one holds the lock.
+    """
     # Imported here: few processes need it, and the import takes half a second.
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.pool import NullPool
 
-    config = Config()
+    written = io.StringIO()
+    config = Config(output_buffer=written)
     config.set_main_option("script_location", str(_MIGRATIONS))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
@@ -60,16 +65,9 @@ def _upgrade(analytics: Database, current: str | None) -> None:
             ErrorCode.CONFIG_INVALID,
             f"The schema analytics is at revision {current}, newer than this package: upgrade the package.",
         )
-    # A separate connection to the same database, because SQLAlchemy ends transactions itself.
-    info = analytics.connection.info
-    parameters: dict[str, Any] = {**info.get_parameters(), "password": info.password or None}
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(**parameters), poolclass=NullPool
-    )
-    try:
-        with engine.begin() as sqlalchemy_connection:
-            config.attributes["connection"] = sqlalchemy_connection
-            command.upgrade(config, "head")
-    except DBAPIError as error:
-        # Raise psycopg's own error: the caller knows nothing of SQLAlchemy.
-        raise (error.orig or error) from None
+    command.upgrade(config, f"{current or 'base'}:head", sql=True)
+    # CREATE SCHEMA IF NOT EXISTS needs the right to create even if the schema exists. So check first.
+    there = analytics.execute("SELECT to_regnamespace('analytics') IS NOT NULL").fetchone()
+    if not there or not there[0]:
+        analytics.execute("CREATE SCHEMA analytics")
+    analytics.execute(written.getvalue())

@@ -15,7 +15,7 @@ from include.social_analytics.connectors.reading import Content, DayStatus, Read
 from include.social_analytics.databases import Database
 from include.social_analytics.days import is_on_time
 from include.social_analytics.jobs import IngestJob
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import ledger, unsupported
 from include.social_analytics.warehouse.snapshots import ensure_month
 
 
@@ -75,6 +75,15 @@ WHERE stored.integration_id = %(integration_id)s AND stored.metric = gone.metric
   AND stored.observed_at <= %(observed_at)s
 """
 
+# An empty answer about an account that had figures lately is a fault of the API, or a delay.
+_HAS_FIGURES = """
+SELECT EXISTS (
+    SELECT FROM analytics.integration_metric_daily
+    WHERE integration_id = %(integration_id)s AND metric = ANY (%(metrics)s)
+      AND date BETWEEN %(day)s::date - 28 AND %(day)s AND value IS NOT NULL
+)
+"""
+
 # Arrays of text go in binary ("b"): psycopg packs them faster than it quotes them.
 # postiz_post_id stays, even if Postiz has deleted the post since.
 _CONTENT = """
@@ -94,6 +103,21 @@ SET organization_id = excluded.organization_id, provider = excluded.provider,
 WHERE stored.updated_at <= excluded.updated_at
 """
 
+# A Postiz post is one post of the integration: the one with the release id as its own id, else the earliest
+# that has it as another id. A later one is a re-post: it loses a name that it was once given.
+_TAKE_BACK = """
+UPDATE analytics.content AS later
+SET postiz_post_id = NULL
+FROM (
+    SELECT DISTINCT ON (postiz_post_id) postiz_post_id, content_id
+    FROM analytics.content
+    WHERE integration_id = %(integration_id)s AND postiz_post_id = ANY (%(shared)s)
+    ORDER BY postiz_post_id, content_id = ANY (%(own_ids)s) DESC, published_at, content_id
+) AS origin
+WHERE later.integration_id = %(integration_id)s AND later.postiz_post_id = origin.postiz_post_id
+  AND later.content_id <> origin.content_id
+"""
+
 _SNAPSHOTS = """
 INSERT INTO analytics.content_metric_snapshot AS stored
     (integration_id, content_id, metric, snapshot_date, value, observed_at)
@@ -103,20 +127,6 @@ FROM unnest(%(content_ids)b::text[], %(metrics)b::text[], %(values)s::numeric[])
 ON CONFLICT (integration_id, content_id, metric, snapshot_date) DO UPDATE
 SET value = excluded.value, observed_at = excluded.observed_at
 WHERE stored.observed_at <= excluded.observed_at
-"""
-
-# In a fixed order against deadlocks, because all integrations of a provider share these rows.
-_UNSUPPORTED = """
-INSERT INTO analytics.unsupported_metric AS known
-    (provider, api_version, metric, first_seen_at, last_seen_at, reason)
-SELECT DISTINCT ON (api_version, metric)
-       %(provider)s, api_version, metric, %(observed_at)s, %(observed_at)s, reason
-FROM unnest(%(api_versions)s::text[], %(metrics)s::text[], %(reasons)s::text[])
-     AS new (api_version, metric, reason)
-ORDER BY api_version, metric
-ON CONFLICT (provider, api_version, metric) DO UPDATE
-SET last_seen_at = excluded.last_seen_at, reason = excluded.reason
-WHERE known.last_seen_at <= excluded.last_seen_at
 """
 
 
@@ -150,12 +160,15 @@ def store(
 ) -> Stored:
     """Store a complete reading and the job's status in one short transaction.
 
+    A job without data is ``pending`` if the account has had figures for the day or the 28 days before it.
+
     Transactions on the same integration follow one another. What several integrations share is
     written last, so that a transaction that holds such a row waits for no other.
 
     :param start: of the reading, from :func:`ledger.start`.
     :param http_calls: requests that the reading took.
-    :param postiz_posts: content id -> id of the Postiz post that it was published from.
+    :param postiz_posts: release id -> id of the Postiz post. A release id is a content's own id or one of
+        its other ids.
     """
     job = start.job
     provider = provider_named(job.integration.provider)
@@ -170,34 +183,43 @@ def store(
     ensure_month(analytics, snapshot_date)
     with analytics.transaction():
         analytics.execute(_LOCK, [job.integration.id])
+        status = _status(analytics, common, provider, job, reading)
         ended = ledger.ended_days(analytics, job, reading.window.days)
         writable = [day for day in reading.window.days if day == job.date or day in ended]
         metric_rows = _store_metrics(analytics, common, job, _metric_rows(start, provider, reading, writable))
         content_rows = _store_content(
             analytics, common | {"snapshot_date": snapshot_date}, reading.content, postiz_posts
         )
-        recovered = [day for day in ended if day != job.date and reading.days[day] is DayStatus.SUCCEEDED]
-        if recovered:
+        earlier = ended - {job.date}
+        if recovered := [day for day in earlier if reading.days[day] is DayStatus.SUCCEEDED]:
             ledger.recover(analytics, start, recovered)
+            if not reading.missing:
+                ledger.fill(analytics, start, recovered)
+        if withdrawn := [day for day in earlier if reading.days[day] is DayStatus.PENDING]:
+            ledger.withdraw(analytics, start, withdrawn)
         ledger.finish(
             analytics,
             start,
-            reading.status,
+            status,
             http_calls=http_calls,
             metric_rows=metric_rows,
             content_rows=content_rows,
+            reason=reading.reason,
         )
-        if reading.unsupported:
-            analytics.execute(
-                _UNSUPPORTED,
-                common
-                | {
-                    "api_versions": [one.api_version for one in reading.unsupported],
-                    "metrics": [one.source_metric for one in reading.unsupported],
-                    "reasons": [one.reason for one in reading.unsupported],
-                },
-            )
-    return Stored(reading.status, metric_rows, content_rows)
+        unsupported.record(analytics, provider.name, reading.unsupported, start.observed_at)
+    return Stored(status, metric_rows, content_rows)
+
+
+def _status(
+    analytics: Database, common: dict[str, Any], provider: Provider, job: IngestJob, reading: Reading
+) -> DayStatus:
+    """The job's status. Only the stored figures tell whether an account without an answer has no data."""
+    if reading.status is not DayStatus.NO_DATA:
+        return reading.status
+    # Posts are counted here, and values as of now are known of every account: neither is a sign of figures.
+    signs = set(provider.metrics) - {"posts_published", *reading.now}
+    row = analytics.execute(_HAS_FIGURES, common | {"metrics": list(signs), "day": job.date}).fetchone()
+    return DayStatus.PENDING if row and row[0] else DayStatus.NO_DATA
 
 
 def _metric_rows(
@@ -258,6 +280,7 @@ def _store_content(
 ) -> int:
     if not content:
         return 0
+    origins = _origins(content, postiz_posts)
     written = analytics.execute(
         _CONTENT,
         common
@@ -267,10 +290,15 @@ def _store_content(
             "kinds": [one.kind for one in content],
             "messages": [one.message for one in content],
             "permalinks": [one.permalink for one in content],
-            "postiz_post_ids": [postiz_posts.get(one.content_id) for one in content],
+            "postiz_post_ids": [origins.get(one.content_id) for one in content],
         },
     )
     rows = written.rowcount
+    if shared := {
+        postiz_posts[name] for one in content for name in one.also_known_as if name in postiz_posts
+    }:
+        own_ids = [one.content_id for one in content if one.content_id in postiz_posts]
+        analytics.execute(_TAKE_BACK, common | {"shared": sorted(shared), "own_ids": own_ids})
     snapshots = [(one.content_id, metric, value) for one in content for metric, value in one.metrics.items()]
     analytics.execute(
         _SNAPSHOTS,
@@ -282,3 +310,21 @@ def _store_content(
         },
     )
     return rows
+
+
+def _origins(content: Sequence[Content], postiz_posts: Mapping[str, str]) -> dict[str, str]:
+    """Content id -> id of the Postiz post that it was published from.
+
+    A content's own id comes before its other ids. Of several with the same other id, the earliest has it.
+    """
+    origins = {
+        one.content_id: postiz_posts[one.content_id] for one in content if one.content_id in postiz_posts
+    }
+    given = set(origins.values())
+    for one in sorted(content, key=lambda one: (one.published_at, one.content_id)):
+        for name in one.also_known_as:
+            post_id = postiz_posts.get(name)
+            if post_id is not None and one.content_id not in origins and post_id not in given:
+                origins[one.content_id] = post_id
+                given.add(post_id)
+    return origins

@@ -11,6 +11,7 @@ from tests.connectors.case import Arranged, Case, Impossible, Situation, fault
 class Chatter(Case):
     provider = "chatter"
     calls_a_day = 3
+    retired = "engagements"
     situations: ClassVar = {
         Situation.QUIET: Arranged(lambda case: case.world.restate(case.account.id, case.day, 0)),
         Situation.PENDING: fault("late"),
@@ -26,6 +27,10 @@ class Chatter(Case):
         Situation.DOWN: fault("down", "backendError"),
         Situation.PAGED: fault("short_pages"),
         Situation.HOSTILE_NEXT: fault("foreign_next"),
+        Situation.POSTS_REFUSED: fault("messages_refused"),
+        Situation.POSTS_DOWN: fault("messages_down"),
+        Situation.LOST_PAGE: fault("lost_page"),
+        Situation.RETIRED: fault("no_interactions"),
     }
 
     def __init__(self, now: datetime, day: date) -> None:

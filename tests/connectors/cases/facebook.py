@@ -14,6 +14,7 @@ from tests.connectors.case import Arranged, Case, Situation, fault
 class Facebook(Case):
     provider = "facebook"
     calls_a_day = 2
+    retired = "page_views"
     situations: ClassVar = {
         Situation.QUIET: Arranged(lambda case: case.world.restate(case.account.id, case.day, 0)),
         Situation.PENDING: fault("not_published"),
@@ -29,6 +30,10 @@ class Facebook(Case):
         Situation.DOWN: fault("down", "2"),
         Situation.PAGED: fault("reduce_data", limit=25),
         Situation.HOSTILE_NEXT: fault("foreign_next"),
+        Situation.POSTS_REFUSED: fault("posts_refused"),
+        Situation.POSTS_DOWN: fault("posts_down"),
+        Situation.LOST_PAGE: fault("lost_page", limit=5),
+        Situation.RETIRED: fault("invalid_metric", metric="page_views_total"),
     }
 
     def __init__(self, now: datetime, day: date) -> None:

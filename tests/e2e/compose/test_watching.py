@@ -152,7 +152,8 @@ def test_the_backfill_button_fills_the_gap_that_a_narrowed_backfill_left(stage, 
     health = from_navigation(ui())
     health.get_by_role("tab", name="Needs attention").click()
     choose(health, organization_id)
-    command = f"--from-date {DAY} --to-date {DAY} --reprocess-behavior completed --dag-run-conf '{{}}'"
+    days = f"--from-date {DAY}T00:00+00:00 --to-date {DAY}T00:00+00:00"
+    command = f"{days} --reprocess-behavior completed --dag-run-conf '{{}}'"
     expect(health.get_by_text(command)).to_be_visible()
     health.get_by_role("button", name="Start this backfill").click()
     health.get_by_role("button", name="Really start it?").click()

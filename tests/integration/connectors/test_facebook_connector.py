@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,18 +18,25 @@ from include.social_analytics.connectors.base import Account, Reader
 from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.connectors.facebook.insights import SOURCES
 from include.social_analytics.connectors.facebook.posts import SOURCES as POST_SOURCES
-from include.social_analytics.connectors.reading import Content, DayStatus, Reading, Window
+from include.social_analytics.connectors.reading import (
+    Content,
+    DayStatus,
+    Reading,
+    UnsupportedMetric,
+    Window,
+)
 from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.metrics import CONTENT_METRICS
 from include.social_analytics.settings import Settings
-from tests.support.scripted_http import Answer, Request, ScriptedServer, Step, scripted_server
+from tests.support.scripted_http import Answer, Request, Reset, ScriptedServer, Step, scripted_server
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 DAY = date(2026, 11, 20)
 WINDOW = Window(DAY, lookback_days=3, post_window_days=28)
 INVALID_METRIC = "(#100) The value must be a valid insights metric"
+TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
 NO_INSIGHTS = "(#100) Tried accessing nonexisting field (insights) on node type (Video)"
 
 Answering = Callable[[Request], Step]
@@ -70,6 +78,11 @@ def post(post_id: str = "1001_1", created: str = "2026-11-20T20:00:00+0000", **f
 
 def post_insights(value: Any = 9, names: Any = tuple(POST_SOURCES)) -> dict[str, Any]:
     return {"data": [{"name": name, "period": "lifetime", "values": [{"value": value}]} for name in names]}
+
+
+def page(items: list[Any], after: str) -> dict[str, Any]:
+    """A page of a listing that has a next one."""
+    return {"data": items, "paging": {"cursors": {"after": after}, "next": "https://graph.facebook.com/n"}}
 
 
 def posts(*items: Any) -> Answering:
@@ -277,17 +290,302 @@ def test_a_request_without_a_valid_metric_is_invalid() -> None:
     assert calls == 8
 
 
-@pytest.mark.parametrize("code", [190, 10, 200, 803, 368, 4, 80001])
+def test_a_metric_that_was_lately_refused_for_every_page_is_not_asked_for() -> None:
+    refused = (
+        UnsupportedMetric("v25.0", "page_views_total", INVALID_METRIC),
+        UnsupportedMetric("v25.0", "page_follows", "(#100) Not for this page"),
+        UnsupportedMetric("v24.0", "page_media_view", INVALID_METRIC),
+        UnsupportedMetric("v25.0", "post_clicks", INVALID_METRIC),
+    )
+    with graph(posts=posts(post(insights=post_insights()))) as (server, reader):
+        reading = reader.read(replace(WINDOW, refused=refused))
+    asked = server.requests[0].query["metric"].split(",")
+    assert set(SOURCES) - set(asked) == {"page_views_total"}
+    assert "post_clicks" not in server.requests[1].query["fields"]
+    assert len(server.requests) == 2
+    assert "page_views" not in reading.series
+    assert "clicks" not in reading.content[0].metrics
+    # A refusal that was not seen again must not look newer.
+    assert reading.unsupported == ()
+    assert reading.reason == f"The API refuses page_views_total, post_clicks: {INVALID_METRIC}."
+    assert reading.status is DayStatus.SUCCEEDED
+
+
+def test_all_metrics_are_asked_for_when_all_were_lately_refused() -> None:
+    refused = tuple(UnsupportedMetric("v25.0", source, INVALID_METRIC) for source in SOURCES)
+    with graph() as (_, reader):
+        reading = reader.read(replace(WINDOW, refused=refused))
+    assert set(reading.series) == {*SOURCES.values(), "posts_published"}
+    assert reading.missing == ()
+
+
+@pytest.mark.parametrize("most", [14, 4, 1])
+def test_insights_that_are_too_much_at_once_are_asked_for_in_parts(most: int) -> None:
+    values = {day: day.day for day in WINDOW.days}
+
+    def answer(request: Request) -> Step:
+        names = request.query["metric"].split(",")
+        first, last = (
+            datetime.fromtimestamp(int(request.query[name]), PACIFIC).date() for name in ("since", "until")
+        )
+        days = (last - first).days - 1
+        if len(names) * days > most:
+            return graph_error(1, TOO_MUCH, 500)
+        given = {day: n for day, n in values.items() if first <= day <= last}
+        return Answer({"data": [metric(name, given) for name in names]})
+
+    reading = read(insights=answer)
+    for name in SOURCES.values():
+        assert reading.series[name] == {day: Decimal(n) for day, n in values.items()}
+    assert set(reading.days.values()) == {DayStatus.SUCCEEDED}
+    assert reading.missing == ()
+
+
+def test_one_metric_of_one_day_that_is_too_much_fails_the_read() -> None:
+    assert failure(insights=graph_error(1, TOO_MUCH, 500))[0].code is ErrorCode.API_UNAVAILABLE
+
+
+@pytest.mark.parametrize("code", [190, 10, 200, 803, 368, 4, 80001, 5, 12, 15, 33, 101, 506, 3001])
 def test_an_error_about_the_whole_page_stops_it_at_the_first_request(code: int) -> None:
     caught, calls = failure(insights=graph_error(code))
     assert caught.provider_code == str(code)
     assert calls == 1
 
 
-@pytest.mark.parametrize(("code", "calls"), [(190, 2), (32, 2), (2, 4), (10, 3), (3, 3)])
-def test_a_refused_listing_of_posts_fails_the_read(code: int, calls: int) -> None:
+def test_an_answer_in_another_version_is_named_beside_what_is_missing() -> None:
+    reading = read(posts=Answer({"data": []}, headers={"facebook-api-version": "v27.0"}))
+    assert reading.reason == (
+        "The API answered in version v27.0 instead of v25.0: "
+        "set api_version in the extra of its Airflow connection."
+    )
+    assert reading.status is DayStatus.SUCCEEDED
+
+
+def test_a_channel_that_is_a_person_and_no_page_costs_one_request() -> None:
+    message = "(#100) Tried accessing nonexisting field (insights) on node type (User)"
+    caught, calls = failure(insights=graph_error(100, message))
+    assert (caught.code, calls) == (ErrorCode.OBJECT_NOT_FOUND, 1)
+
+
+def test_each_request_asks_for_messages_in_english() -> None:
+    with graph(posts=without_nesting(post()), post=Answer(post_insights())) as (server, reader):
+        reader.read(WINDOW)
+    assert len(server.requests) == 4
+    assert {request.query.get("locale") for request in server.requests} == {"en_US"}
+
+
+@pytest.mark.parametrize(("code", "calls"), [(190, 2), (32, 2), (368, 2), (4, 2)])
+def test_a_listing_that_fails_for_the_whole_page_fails_the_read(code: int, calls: int) -> None:
     caught, made = failure(posts=graph_error(code))
     assert (caught.provider_code, made) == (str(code), calls)
+
+
+@pytest.mark.parametrize(
+    ("answer", "calls"),
+    [
+        (graph_error(2, "Try again.", 503), 4),
+        (graph_error(10, "(#10) Not for you."), 4),
+        (graph_error(3, "(#3) No."), 3),
+        (graph_error(1, "An unknown error occurred", 500), 16),
+        (graph_error(1, TOO_MUCH, 500), 10),
+        (Reset(), 4),
+        (Answer("<html>", 503), 4),
+        (Answer({"error": {}}, 403), 4),
+    ],
+    ids=["down", "permission", "refused", "unknown", "too much", "network", "html", "403"],
+)
+def test_a_listing_of_posts_that_fails_costs_only_the_posts(answer: Step, calls: int) -> None:
+    with graph(posts=answer) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls == calls
+    assert set(reading.series) == set(SOURCES.values())
+    assert set(reading.days.values()) == {DayStatus.SUCCEEDED}
+    assert (reading.content, reading.unsupported) == ((), ())
+    [sentence] = reading.missing
+    assert sentence.startswith("No posts could be listed: ")
+    if isinstance(answer, Answer) and isinstance(answer.body, dict) and answer.body["error"]:
+        assert answer.body["error"]["message"] in sentence
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        graph_error(100, "Object does not exist", error_subcode=33),
+        graph_error(10),
+        graph_error(2, status=500),
+    ],
+    ids=["gone", "permission", "down"],
+)
+def test_a_listing_that_breaks_off_keeps_the_posts_before(second: Step) -> None:
+    def answer(request: Request) -> Step:
+        if "after" in request.query:
+            return second
+        return Answer(page([post(insights=post_insights(9))], after="1"))
+
+    with graph(posts=answer) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls <= 5
+    assert set(reading.series) == set(SOURCES.values())
+    assert reading.content[0].metrics["views"] == 9
+    [sentence] = reading.missing
+    assert sentence.startswith("Only some posts could be listed: ")
+
+
+UNKNOWN = graph_error(1, "An unknown error occurred", 500)
+ITEMS = [
+    # Three posts a day, the newest first.
+    post(f"1001_{n}", (datetime(2026, 11, 21, 7, tzinfo=UTC) - timedelta(hours=8 * n)).isoformat())
+    for n in range(84)
+]
+
+
+def listing(*items: dict[str, Any], fails: Callable[[Request, list[str]], Step | None]) -> Answering:
+    """A listing with cursors, limits and ranges. ``fails`` may answer instead, knowing the shown ids."""
+
+    def answer(request: Request) -> Step:
+        since, until = int(request.query["since"]), int(request.query["until"])
+        found = [
+            item
+            for item in items
+            if since <= datetime.fromisoformat(item["created_time"]).timestamp() < until
+        ]
+        start = int(request.query.get("after", "0"))
+        shown = found[start : start + int(request.query["limit"])]
+        failed = fails(request, [item["id"] for item in shown])
+        if failed:
+            return failed
+        sources = request.query["fields"].partition("insights.metric(")[2].rstrip(")").split(",")
+        shown = [
+            item | {"insights": post_insights(9, sources)} if sources != [""] else item for item in shown
+        ]
+        end = start + len(shown)
+        return Answer(page(shown, after=str(end)) if end < len(found) else {"data": shown})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("error", "most_calls"),
+    [(UNKNOWN, 22), (graph_error(12, "(#12) singular statuses API is deprecated"), 22),
+     (graph_error(1, TOO_MUCH, 500), 22)],
+    ids=["unknown", "deprecated", "too much"],
+)  # fmt: skip
+@pytest.mark.parametrize("position", [0, 17, 83])
+def test_a_post_whose_fields_fail_every_listing_costs_itself(
+    error: Answer, most_calls: int, position: int
+) -> None:
+    broken = ITEMS[position]["id"]
+
+    def fails(request: Request, shown: list[str]) -> Step | None:
+        return error if broken in shown and request.query["fields"] != "id,created_time" else None
+
+    with graph(posts=listing(*ITEMS, fails=fails)) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls <= most_calls
+    assert {one.content_id for one in reading.content} == {item["id"] for item in ITEMS} - {broken}
+    assert all(one.metrics["views"] == 9 for one in reading.content)
+    assert reading.series["posts_published"] == dict.fromkeys(WINDOW.days, 3)
+    assert reading.missing == ("Posts that the API fails to give in full: 1.",)
+
+
+@pytest.mark.parametrize("position", [0, 17, 18, 62])
+def test_a_post_that_no_listing_passes_costs_only_the_posts_of_about_its_day(position: int) -> None:
+    broken = ITEMS[position]["id"]
+
+    def fails(request: Request, shown: list[str]) -> Step | None:
+        return UNKNOWN if broken in shown else None
+
+    with graph(posts=listing(*ITEMS, fails=fails)) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls <= 40
+    read_ids = {one.content_id for one in reading.content}
+    assert len(read_ids) >= len(ITEMS) - 3
+    assert broken not in read_ids
+    assert set(reading.series) == set(SOURCES.values())
+    assert reading.missing == ("Only some posts could be listed: An unknown error occurred.",)
+
+
+def test_posts_whose_fields_all_fail_are_still_listed() -> None:
+    def fails(request: Request, shown: list[str]) -> Step | None:
+        return UNKNOWN if "insights" in request.query["fields"] else None
+
+    with graph(posts=listing(*ITEMS, fails=fails), post=graph_error(1, "Unknown", 500)) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls <= 60
+    assert len(reading.content) == len(ITEMS)
+    assert reading.series["posts_published"] == dict.fromkeys(WINDOW.days, 3)
+    assert reading.missing == (f"Posts whose insights could not be read: {len(ITEMS)}. The first: Unknown.",)
+
+
+NOT_PERMITTED = (
+    "(#10) This endpoint requires the 'pages_read_user_content' permission or the 'Page Public Content "
+    "Access' feature."
+)
+COUNTED = post(
+    comments={"summary": {"total_count": 3}}, reactions={"summary": {"total_count": 8}}, shares={"count": 4}
+)
+
+
+def not_permitted(*names: str) -> Answering:
+    """A listing that is refused when it asks for one of these counts, and gives only what it is asked for."""
+
+    def answer(request: Request) -> Step:
+        fields = request.query["fields"]
+        if any(f"{name}." in fields for name in names):
+            return graph_error(10, NOT_PERMITTED)
+        return Answer({"data": [{name: value for name, value in COUNTED.items() if name in fields}]})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("refused", "lately", "calls"),
+    [
+        (("comments", "reactions"), (), 5),
+        (("comments", "reactions"), ("comments", "reactions"), 3),
+        (("comments", "reactions"), ("comments",), 6),
+        (("comments",), (), 5),
+        (("comments",), ("comments",), 3),
+        (("reactions",), (), 4),
+        (("reactions",), ("comments",), 5),
+    ],
+)
+def test_a_refused_count_is_left_out_and_named(
+    refused: tuple[str, ...], lately: tuple[str, ...], calls: int
+) -> None:
+    window = replace(
+        WINDOW, refused=tuple(UnsupportedMetric("v25.0", name, NOT_PERMITTED) for name in lately)
+    )
+    with graph(posts=not_permitted(*refused)) as (_, reader):
+        reading = reader.read(window)
+        assert reader.http_calls == calls
+    given = {"comments": Decimal(3), "reactions": Decimal(8), "shares": Decimal(4)}
+    assert reading.content[0].metrics == {name: n for name, n in given.items() if name not in refused}
+    assert reading.series["posts_published"][DAY] == 1
+    assert [(one.source_metric, one.reason) for one in reading.unsupported] == [
+        (name, NOT_PERMITTED) for name in refused
+    ]
+    assert reading.reason == f"The API refuses {', '.join(refused)}: {NOT_PERMITTED}"
+
+
+def test_a_count_that_another_page_was_refused_is_asked_for() -> None:
+    window = replace(WINDOW, refused=(UnsupportedMetric("v25.0", "comments", NOT_PERMITTED),))
+    with graph(posts=not_permitted()) as (_, reader):
+        reading = reader.read(window)
+        assert reader.http_calls == 2
+    assert reading.content[0].metrics["comments"] == 3
+    assert reading.missing == ()
+
+
+def test_a_refused_count_beside_a_post_without_insights_costs_only_itself() -> None:
+    counted = not_permitted("comments", "reactions")
+
+    def answer(request: Request) -> Step:
+        return graph_error(100, NO_INSIGHTS) if "insights" in request.query["fields"] else counted(request)
+
+    reading = read(posts=answer)
+    assert reading.content[0].metrics == {"shares": 4}
+    assert [one.source_metric for one in reading.unsupported] == ["comments", "reactions"]
 
 
 def test_a_post_without_insights_does_not_affect_other_posts() -> None:
@@ -311,24 +609,75 @@ def test_a_post_without_insights_does_not_affect_other_posts() -> None:
         assert metrics["comments"] == n
 
 
+@pytest.mark.parametrize("retired", [("post_clicks",), ("post_clicks", "post_media_view")])
+def test_a_retired_post_metric_costs_a_few_calls_and_not_one_for_each_post(retired: tuple[str, ...]) -> None:
+    def fails(request: Request, _: list[str]) -> Step | None:
+        named = any(name in request.query["fields"] for name in retired)
+        return graph_error(100, INVALID_METRIC) if named else None
+
+    with graph(posts=listing(*ITEMS, fails=fails)) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls == 1 + 1 + 4 + 1
+    others = {name for source, name in POST_SOURCES.items() if source not in retired}
+    for one in reading.content:
+        assert {name: one.metrics[name] for name in others} == dict.fromkeys(others, 9)
+        assert "clicks" not in one.metrics
+    assert len(reading.content) == len(ITEMS)
+    assert {refused.source_metric for refused in reading.unsupported} == set(retired)
+    assert reading.series["posts_published"] == dict.fromkeys(WINDOW.days, 3)
+
+
 def test_a_retired_post_metric_is_detected_once_and_not_for_each_post() -> None:
     def single(request: Request) -> Step:
         asked = request.query["metric"].split(",")
         return graph_error(100, INVALID_METRIC) if "post_clicks" in asked else Answer(post_insights(6, asked))
 
-    listing = without_nesting(*(post(f"1001_{n}") for n in range(5)), error=graph_error(100, INVALID_METRIC))
-    with graph(posts=listing, post=single) as (_, reader):
+    # Whatever is asked for with the posts is refused: the posts themselves tell which metric it is.
+    refusing = without_nesting(*(post(f"1001_{n}") for n in range(5)), error=graph_error(100, INVALID_METRIC))
+    with graph(posts=refusing, post=single) as (_, reader):
         reading = reader.read(WINDOW)
-        assert reader.http_calls == 1 + 2 + (1 + 4) + 4
+        assert reader.http_calls == 1 + (1 + 4 + 1) + (1 + 4) + 4
     assert all(c.metrics["views"] == 6 and "clicks" not in c.metrics for c in reading.content)
     assert [refused.source_metric for refused in reading.unsupported] == ["post_clicks"]
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"), [(190, "token_invalid"), (32, "rate_limited"), (2, "api_unavailable")]
-)
+@pytest.mark.parametrize(("code", "expected"), [(190, "token_invalid"), (32, "rate_limited")])
 def test_an_error_that_is_not_about_one_post_fails_the_read(code: int, expected: str) -> None:
     assert failure(posts=without_nesting(post()), post=graph_error(code))[0].code == expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        graph_error(1, "Unknown", 500),
+        graph_error(2, "Unknown", 500),
+        graph_error(1, TOO_MUCH, 500),
+        graph_error(12, "(#12) Deprecated"),
+        Answer("<html>", 500),
+        Reset(),
+    ],
+    ids=["1", "2", "too much", "12", "html", "network"],
+)
+def test_one_post_whose_insights_fail_costs_its_own_totals(error: Step) -> None:
+    def single(request: Request) -> Step:
+        return error if request.path == "/v25.0/1001_2/insights" else Answer(post_insights(6))
+
+    items = [post(f"1001_{n}", comments={"summary": {"total_count": n}}) for n in range(1, 5)]
+    reading = read(posts=without_nesting(*items), post=single)
+    views = {one.content_id: one.metrics.get("views") for one in reading.content}
+    assert views == {"1001_1": 6, "1001_2": None, "1001_3": 6, "1001_4": 6}
+    assert "views" not in reading.content[1].metrics
+    assert reading.content[1].metrics["comments"] == 2
+    assert reading.status is DayStatus.SUCCEEDED
+
+
+def test_posts_are_no_longer_asked_for_their_insights_after_three_failures_in_a_row() -> None:
+    items = [post(f"1001_{n}") for n in range(9)]
+    with graph(posts=without_nesting(*items), post=graph_error(2, "Down", 500)) as (_, reader):
+        reading = reader.read(WINDOW)
+        assert reader.http_calls == 1 + 2 + 3 * 3
+    assert len(reading.content) == 9
+    assert reading.missing == ("Posts whose insights could not be read: 9. The first: Down.",)
 
 
 def test_absent_shares_are_zero_and_other_absent_totals_are_unknown() -> None:
@@ -442,16 +791,18 @@ def test_a_look_back_longer_than_the_post_window_still_counts_all_its_posts() ->
 
 
 def test_an_incomplete_listing_counts_no_posts_but_keeps_those_it_read() -> None:
-    endless = Answer({"data": [post()], "paging": {"cursors": {"after": "same"}, "next": "x"}})
-    reading = read(posts=endless)
+    reading = read(posts=Answer(page([post()], after="same")))
     assert "posts_published" not in reading.series
     assert len(reading.content) == 1
+    assert reading.missing == (
+        "Only some posts could be listed: The listing has no cursor for its next page, or one seen before.",
+    )
 
 
 def test_too_many_posts_at_once_are_requested_in_smaller_pages() -> None:
     def answer(request: Request) -> Step:
         if int(request.query["limit"]) > 25:
-            return graph_error(1, "Please reduce the amount of data you're asking for", 500)
+            return graph_error(1, TOO_MUCH, 500)
         return Answer({"data": [post()]})
 
     with graph(posts=answer) as (server, reader):

@@ -37,8 +37,12 @@ def client(base_url: str, **options: Any) -> GraphClient:
 
 
 def failure(graph: GraphClient, *path: str) -> JobError:
+    return failure_of(graph, *(path or ("1001", "insights")))
+
+
+def failure_of(graph: GraphClient, *path: str, **params: str | int) -> JobError:
     with pytest.raises(JobError) as caught:
-        graph.get(*(path or ("1001", "insights")))
+        graph.get(*path, **params)
     return caught.value
 
 
@@ -55,7 +59,7 @@ def test_the_token_travels_in_the_header_only() -> None:
         assert client(server.base_url).get("1001", "insights", metric="a,b", since=5) == {"data": [1]}
     request = server.requests[0]
     assert request.path == "/v25.0/1001/insights"
-    assert request.query == {"metric": "a,b", "since": "5"}
+    assert request.query == {"metric": "a,b", "since": "5", "locale": "en_US"}
     assert request.headers["Authorization"] == f"Bearer {TOKEN}"
     assert "gzip" in request.headers["Accept-Encoding"]
 
@@ -63,7 +67,7 @@ def test_the_token_travels_in_the_header_only() -> None:
 def test_the_app_secret_is_proved_and_not_sent() -> None:
     with scripted_server(FINE) as server:
         client(server.base_url, app_secret=APP_SECRET).get("1001")
-    assert server.requests[0].query == {"appsecret_proof": PROOF}
+    assert server.requests[0].query == {"appsecret_proof": PROOF, "locale": "en_US"}
     assert APP_SECRET not in str(server.requests[0])
 
 
@@ -75,7 +79,7 @@ def test_an_id_with_special_characters_stays_one_segment_of_the_path(page_id: st
     assert path.startswith("/v25.0/")
     assert path.endswith("/insights")
     assert path.count("/") == 3
-    assert not server.requests[0].query
+    assert server.requests[0].query == {"locale": "en_US"}
 
 
 @pytest.mark.parametrize("page_id", ["", ".", ".."])
@@ -122,12 +126,154 @@ def test_a_transient_error_that_passes_is_not_seen_by_the_caller() -> None:
     assert graph.http_calls == 3
 
 
-@pytest.mark.parametrize("code", [190, 10, 100, 368, 803, 4, 17, 32, 80001])
+@pytest.mark.parametrize(
+    "code", [190, 10, 100, 368, 803, 4, 17, 32, 80001, 5, 12, 15, 33, 101, 104, 506, 2500, 3001]
+)
 def test_permanent_errors_and_throttles_are_not_retried(code: int) -> None:
     with scripted_server(graph_error(code)) as server:
         graph = client(server.base_url)
         assert failure(graph).provider_code == str(code)
     assert graph.http_calls == len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"code": 1, "is_transient": False, "message": "Invalid parameter"}, ErrorCode.REQUEST_INVALID),
+        ({"code": 200, "error_subcode": 2069030}, ErrorCode.REQUEST_INVALID),
+        (
+            {"code": 1, "message": "You must use https:// when passing an access token"},
+            ErrorCode.CONFIG_INVALID,
+        ),
+        ({"code": 190, "message": "Error validating application."}, ErrorCode.CONFIG_INVALID),
+        ({"code": 200, "message": "(#200) Provide valid app ID"}, ErrorCode.CONFIG_INVALID),
+    ],
+)
+def test_an_error_that_its_text_makes_permanent_is_not_retried(
+    fields: dict[str, Any], expected: ErrorCode
+) -> None:
+    with scripted_server(Answer({"error": {"message": "No.", **fields}}, 500)) as server:
+        assert failure(client(server.base_url)).code is expected
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Answer("<html>Access denied by policy</html>", 403, {"Content-Type": "text/html"}),
+        Answer({"detail": "Not Found"}, 404),
+        Answer("", 401),
+    ],
+    ids=str,
+)
+def test_a_proxys_refusal_is_tried_again_and_blamed_on_no_owner(step: Step) -> None:
+    with scripted_server(step) as server:
+        assert failure(client(server.base_url)).code is ErrorCode.RESPONSE_INVALID
+    assert len(server.requests) == TRIES
+
+
+GONE = graph_error(100, error_subcode=33)
+REFUSED = graph_error(10)
+
+
+def test_an_account_that_is_gone_after_it_answered_is_asked_again() -> None:
+    with scripted_server(FINE, GONE) as server:
+        graph = client(server.base_url)
+        graph.get("1001", "insights")
+        caught = failure(graph, "1001", "published_posts")
+    assert (caught.code, caught.provider_code, caught.provider_subcode) == (
+        ErrorCode.API_UNAVAILABLE,
+        "100",
+        "33",
+    )
+    assert caught.reason == "The API contradicts what it answered about the page before: No."
+    assert len(server.requests) == 1 + TRIES
+
+
+def test_an_account_that_was_gone_for_a_moment_is_read_on() -> None:
+    with scripted_server(FINE, GONE, FINE) as server:
+        graph = client(server.base_url)
+        graph.get("1001", "published_posts", limit=100)
+        assert graph.get("1001", "published_posts", limit=100, after="x") == {"data": [1]}
+    assert len(server.requests) == 3
+
+
+def test_an_account_that_is_gone_at_first_stays_gone_for_its_own_client_only() -> None:
+    def script(request: Request) -> Step:
+        return FINE if request.path.startswith("/v25.0/1001/") else GONE
+
+    with scripted_server(script) as server:
+        shared = api(server.base_url)
+        shared.client("1001", TOKEN).get("1001", "insights")
+        assert failure(shared.client("2002", TOKEN), "2002", "insights").code is ErrorCode.OBJECT_NOT_FOUND
+    assert len(server.requests) == 2
+
+
+def test_a_post_that_is_gone_says_nothing_about_its_page() -> None:
+    with scripted_server(FINE, GONE) as server:
+        graph = client(server.base_url)
+        graph.get("1001", "published_posts")
+        assert failure(graph, "1001_7", "insights").code is ErrorCode.OBJECT_NOT_FOUND
+    assert len(server.requests) == 2
+
+
+def test_a_permission_that_was_there_for_the_page_before_is_asked_for_again() -> None:
+    with scripted_server(FINE, REFUSED) as server:
+        graph = client(server.base_url)
+        graph.get("1001", "published_posts", fields="id", limit=100)
+        caught = failure_of(graph, "1001", "published_posts", fields="id", limit=50, after="x")
+    assert (caught.code, caught.provider_code) == (ErrorCode.API_UNAVAILABLE, "10")
+    assert len(server.requests) == 1 + TRIES
+
+
+@pytest.mark.parametrize(
+    ("path", "params"), [("published_posts", {"fields": "id"}), ("insights", {"metric": "b"})]
+)
+def test_a_permission_for_something_else_is_missing_for_good(path: str, params: dict[str, str]) -> None:
+    with scripted_server(FINE, REFUSED) as server:
+        graph = client(server.base_url)
+        graph.get("1001", "insights", metric="a")
+        assert failure_of(graph, "1001", path, **params).code is ErrorCode.PERMISSION_MISSING
+    assert len(server.requests) == 2
+
+
+def test_a_token_that_is_revoked_between_two_calls_is_final() -> None:
+    with scripted_server(FINE, graph_error(190)) as server:
+        graph = client(server.base_url)
+        graph.get("1001", "insights")
+        assert failure(graph, "1001", "insights").code is ErrorCode.TOKEN_INVALID
+    assert len(server.requests) == 2
+
+
+def versioned(version: str) -> Answer:
+    return Answer({}, headers={"facebook-api-version": version})
+
+
+def test_an_answer_in_another_version_is_logged_once_for_all_accounts_and_noted() -> None:
+    with scripted_server(versioned("v27.0")) as server, capture_logs() as lines:
+        shared = api(server.base_url)
+        clients = [shared.client(account, TOKEN) for account in ("1001", "2002")]
+        for graph in clients:
+            assert graph.get("1001") == {}
+            graph.get("1001")
+    warnings = [line for line in lines if line["event"] == "api answers in another version"]
+    assert [(line["log_level"], line["asked"], line["answered"]) for line in warnings] == [
+        ("warning", "v25.0", "v27.0")
+    ]
+    for graph in clients:
+        assert graph.notes == (
+            "The API answered in version v27.0 instead of v25.0: "
+            "set api_version in the extra of its Airflow connection.",
+        )
+
+
+@pytest.mark.parametrize("version", ["v25.0", "", "newest", "v27.0 EAAtoken0123456789abcdefghij"])
+def test_the_same_version_or_none_is_no_news(version: str) -> None:
+    with scripted_server(versioned(version)) as server, capture_logs() as lines:
+        graph = client(server.base_url)
+        graph.get("1001")
+    assert [line["event"] for line in lines] == ["api request"]
+    assert graph.notes == ()
 
 
 def test_an_error_inside_a_200_is_an_error() -> None:

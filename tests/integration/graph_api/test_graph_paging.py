@@ -11,7 +11,7 @@ from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import GraphApi, GraphClient
-from include.social_analytics.graph_api.paging import Listing, read_listing
+from include.social_analytics.graph_api.paging import MAX_BARE_ITEMS, Listing, read_listing
 from tests.support.scripted_http import Answer, Request, Script, Step, scripted_server
 
 TOO_MUCH = Answer(
@@ -97,9 +97,51 @@ def test_a_huge_listing_stops_before_it_fills_the_memory() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {"a": 1}}])
 def test_a_list_without_data_is_an_invalid_answer(body: object) -> None:
+    listing, _ = read(Answer(body))
+    assert listing == Listing((), complete=False)
+    assert listing.error is not None
+    assert listing.error.code is ErrorCode.RESPONSE_INVALID
+
+
+@pytest.mark.parametrize(("code", "requests"), [(100, 2), (10, 4), (2, 4)])
+def test_a_failing_page_keeps_the_pages_before(code: int, requests: int) -> None:
+    failed = Answer({"error": {"code": code, "message": "No."}}, 400)
+    listing, made = read(page([1], "a"), failed)
+    assert listing == Listing((1,), complete=False)
+    assert listing.error is not None
+    assert listing.error.provider_code == str(code)
+    assert len(made) == requests
+
+
+@pytest.mark.parametrize("code", [190, 4, 32, 368, 101])
+def test_a_failure_of_the_whole_account_is_raised_on_any_page(code: int) -> None:
     with pytest.raises(JobError) as caught:
-        read(Answer(body))
-    assert caught.value.code is ErrorCode.RESPONSE_INVALID
+        read(page([1], "a"), Answer({"error": {"code": code, "message": "No."}}, 400))
+    assert caught.value.provider_code == str(code)
+
+
+def test_a_page_that_fails_is_asked_for_in_tenths_and_at_last_with_few_fields() -> None:
+    def script(request: Request) -> Step:
+        start, limit = int(request.query.get("after", "0")), int(request.query["limit"])
+        if start <= 12 < start + limit and request.query["fields"] == "id":
+            return Answer({"error": {"code": 1, "message": "An unknown error occurred"}}, 500)
+        end = min(start + limit, 30)
+        items = list(range(start, end))
+        return page(items, str(end)) if end < 30 else last_page(items)
+
+    listing, requests = read(script, bare_fields="name")
+    assert listing == Listing(tuple(n for n in range(30) if n != 12), complete=True, bare=(12,))
+    asked = dict.fromkeys((r.query["limit"], r.query.get("after"), r.query["fields"]) for r in requests)
+    assert list(asked) == [
+        ("100", None, "id"),
+        ("10", None, "id"),
+        ("10", "10", "id"),
+        ("1", "10", "id"),
+        ("1", "11", "id"),
+        ("1", "12", "id"),
+        ("1", "12", "name"),
+        ("100", "13", "id"),
+    ]
 
 
 def test_too_much_data_halves_the_page_and_continues_from_the_same_place() -> None:
@@ -115,7 +157,19 @@ def test_too_much_data_halves_the_page_and_continues_from_the_same_place() -> No
 
 
 def test_too_much_data_in_a_single_item_fails_as_unavailable() -> None:
-    with scripted_server(TOO_MUCH) as server, pytest.raises(JobError) as caught:
-        read_listing(client(server.base_url), ("1", "posts"))
-    assert caught.value.code is ErrorCode.API_UNAVAILABLE
-    assert [request.query["limit"] for request in server.requests] == ["100", "50", "25", "12", "6", "3", "1"]
+    listing, requests = read(TOO_MUCH)
+    assert listing == Listing((), complete=False)
+    assert listing.error is not None
+    assert listing.error.code is ErrorCode.API_UNAVAILABLE
+    assert [request.query["limit"] for request in requests] == ["100", "50", "25", "12", "6", "3", "1"]
+
+
+def test_a_listing_in_which_every_item_fails_is_broken_off() -> None:
+    def script(request: Request) -> Step:
+        if request.query["fields"] == "id":
+            return TOO_MUCH
+        return page(["bare"], request.query.get("after", "") + "x")
+
+    listing, requests = read(script, bare_fields="name")
+    assert listing == Listing((), complete=False, bare=("bare",) * MAX_BARE_ITEMS)
+    assert len(requests) == MAX_BARE_ITEMS * 8 + 7

@@ -13,17 +13,27 @@ from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.connectors import providers
 from include.social_analytics.connectors.base import Provider
 from include.social_analytics.errors import ErrorCode
-from include.social_analytics.health.app import app, may_look
+from include.social_analytics.health.app import airflow_tells, app, may_look
 from tests.support.history import History
 from tests.support.readings import Warehouse
 
 
 @pytest.fixture
+def ended_runs() -> set[str]:
+    """The ids of the runs that Airflow says have ended."""
+    return set()
+
+
+@pytest.fixture
 def ask(
-    postgres: EmbeddedPostgres, analytics_database: str, monkeypatch: pytest.MonkeyPatch
+    postgres: EmbeddedPostgres,
+    analytics_database: str,
+    ended_runs: set[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[TestClient]:
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", postgres.airflow_connection(analytics_database))
     app.dependency_overrides[may_look] = lambda: None
+    app.dependency_overrides[airflow_tells] = lambda: ended_runs.intersection
     yield TestClient(app)
     app.dependency_overrides.clear()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 
 from include.social_analytics import connectors
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.health import attention
+from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY
 from tests.support.history import ago
 from tests.support.readings import DOWN, reading
@@ -68,6 +71,54 @@ def test_a_later_day_without_figures_counts_as_working_again(history, values):
     history.warehouse.store(history.listed("page", ago(1)), reading(values, day=ago(1), posts=None))
     [group] = history.get("/api/attention")["groups"]
     assert (group["error_code"], group["heading"]) == (attention.WORKS_AGAIN, "Working again")
+
+
+def test_a_job_that_did_not_end_with_its_run_needs_attention(history, ended_runs):
+    history.warehouse.start(history.listed("running", ago(2)), "by hand", map_index=4)
+    ledger.register(history.warehouse.connection, [history.listed("queued", DAY)], "by hand")
+    ledger.register(history.warehouse.connection, [history.listed("other", DAY)], "under way")
+    assert history.get("/api/attention")["groups"] == []
+    ended_runs.add("by hand")
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["heading"], group["resolved_by"]) == ("The run ended early", "operator")
+    assert [(one["id"], one["map_index"]) for one in group["integrations"]] == [
+        ("running", 4),
+        ("queued", None),
+    ]
+    assert answer["backfill"]["first"] == ago(2).isoformat()
+
+
+def test_a_channel_that_failed_before_its_run_ended_is_listed_once(history, ended_runs):
+    history.failed("page", ago(1))
+    history.warehouse.start(history.listed("page", DAY), "by hand")
+    ended_runs.add("by hand")
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], group["integrations"][0]["days"]) == (
+        attention.RUN_ENDED,
+        [ago(1).isoformat(), DAY.isoformat()],
+    )
+
+
+def test_the_page_says_which_setting_is_invalid(history, monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_RUN_AT", "2 am")
+    answer = history.ask.get("/api/overview")
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("SOCIAL_ANALYTICS_RUN_AT must be a time of day such as 02:00")
+
+
+def test_a_day_that_was_never_published_needs_a_backfill_and_no_pending_day_makes_up_for_it(history):
+    for days in (5, 1):
+        history.warehouse.store(history.listed("page", ago(days)), reading({}, day=ago(days)))
+    ledger.give_up(history.warehouse.connection, DAY, {"facebook": 3})
+    answer = history.get("/api/attention")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"]) == ("not_published", "time")
+    assert group["integrations"][0]["days"] == [ago(5).isoformat()]
+    assert answer["backfill"]["first"] == ago(5).isoformat()
+    history.stored("page", DAY)
+    [group] = history.get("/api/attention")["groups"]
+    assert group["error_code"] == attention.WORKS_AGAIN
 
 
 def test_an_earlier_or_unfinished_day_does_not_count_as_working_again(history):
@@ -140,7 +191,7 @@ def test_the_backfill_covers_what_an_operator_can_resolve_and_no_owners_failure(
 
 def test_nothing_to_backfill_when_nothing_needs_attention(history):
     history.stored("page", DAY)
-    assert history.get("/api/attention") == {"groups": [], "backfill": None}
+    assert history.get("/api/attention") == {"groups": [], "lacking": None, "backfill": None}
 
 
 def test_failures_that_only_owners_can_resolve_need_no_backfill(history):
@@ -165,6 +216,81 @@ def test_an_error_code_of_a_later_version_is_shown_too(history):
     assert (group["error_code"], group["resolved_by"]) == ("brand_new", "operator")
 
 
+def test_what_a_stored_day_lacks_is_told_apart_from_failures(history):
+    history.stored("page", ago(1))
+    history.stored("page", DAY, name="Café")
+    history.lacks("page", ago(1), "The posts could not be read.")
+    history.lacks("page", DAY, "Refused by the API: comments.")
+    answer = history.get("/api/attention")
+    assert (answer["groups"], answer["backfill"]) == ([], None)
+    [lack] = answer["lacking"]["lacks"]
+    assert (lack["reason"], lack["newest"]) == ("Refused by the API: comments.", DAY.isoformat())
+    [channel] = lack["integrations"]
+    assert (channel["name"], channel["organization_name"], channel["day"]) == (
+        "Café",
+        "ACME",
+        DAY.isoformat(),
+    )
+    assert channel["log_url"].startswith("dags/social_analytics_daily/runs/")
+    assert "no failures" in answer["lacking"]["advice"]
+    # It colours nothing.
+    overview = history.get("/api/overview")
+    assert overview["newest_complete_day"] == DAY.isoformat()
+    assert (overview["latest"]["by_state"]["stored"], overview["latest"]["by_state"]["failed"]) == (1, 0)
+
+
+def test_an_entry_about_something_lacking_goes_when_a_later_day_has_everything(history):
+    history.stored("page", ago(2))
+    history.lacks("page", ago(2), "The posts could not be read.")
+    history.failed("page", ago(1))
+    assert history.get("/api/attention")["lacking"]["lacks"][0]["newest"] == ago(2).isoformat()
+    history.stored("page", DAY)
+    assert history.get("/api/attention")["lacking"] is None
+
+
+def test_a_job_that_waits_for_quota_is_not_called_stored(history):
+    job = history.listed("page", DAY)
+    quota = JobError(ErrorCode.RATE_LIMITED, "(#4) Application request limit reached")
+    ledger.wait_for_quota(
+        history.warehouse.connection, history.warehouse.start(job), quota, timedelta(minutes=1), 1
+    )
+    assert history.get("/api/attention")["lacking"] is None
+
+
+def test_a_reason_of_many_channels_names_some_and_counts_the_rest(history, without_views, monkeypatch):
+    monkeypatch.setattr(attention, "MOST_NAMED", 2)
+    monkeypatch.setattr(attention, "MOST_LISTED", 3)
+    other_version = "The API answered in version v22.0 instead of v20.0."
+    for number in range(4):
+        history.stored(f"page-{number}", DAY)
+        history.lacks(f"page-{number}", DAY, other_version)
+        history.stored(f"channel-{number}", DAY, provider="quiet", organization="other")
+        history.lacks(f"channel-{number}", DAY, f"Refused by the API: {number}.")
+    lacking = history.get("/api/attention")["lacking"]
+    assert [
+        (one["reason"], one["provider"], [channel["id"] for channel in one["integrations"]], one["more"])
+        for one in lacking["lacks"]
+    ] == [
+        (other_version, "facebook", ["page-0", "page-1"], 2),
+        ("Refused by the API: 0.", "quiet", ["channel-0"], 0),
+        ("Refused by the API: 1.", "quiet", ["channel-1"], 0),
+    ]
+    assert lacking["more"] == 2
+    narrowed = history.get("/api/attention", organization="acme", provider="facebook")["lacking"]
+    assert (len(narrowed["lacks"]), narrowed["more"]) == (1, 0)
+
+
+def test_the_csv_file_has_what_is_lacking_without_an_error_code(history):
+    history.stored("page", DAY)
+    history.lacks("page", DAY, "=Refused by the API: comments.")
+    [row] = csv.DictReader(StringIO(history.ask.get("/attention.csv").content.decode("utf-8-sig")))
+    assert (row["error_code"], row["integration_id"], row["reason"]) == (
+        "",
+        "page",
+        "'=Refused by the API: comments.",
+    )
+
+
 def test_the_filter_narrows_to_an_organization(history):
     history.failed("mine", DAY)
     history.failed("theirs", DAY, organization="other")
@@ -177,3 +303,26 @@ def test_the_csv_file_escapes_formulas(history):
     text = history.ask.get("/attention.csv").text
     assert "'@SUM(A1)" in text
     assert "'+1" in text
+
+
+def test_owners_failures_that_are_too_many_are_the_operators_and_have_a_backfill(history):
+    for number in range(3):
+        history.failed(f"page-{number}", DAY)
+    answer = history.get("/api/attention", organization="acme")
+    [group] = answer["groups"]
+    assert (group["error_code"], group["resolved_by"], group["resolver"]) == (
+        "token_invalid",
+        "operator",
+        "The Airflow operator",
+    )
+    assert group["advice"].startswith("So many channels failed alike that the cause is not their owners")
+    assert answer["backfill"]["first"] == DAY.isoformat()
+    assert history.get("/api/overview")["newest_complete_day"] is None
+
+
+def test_channels_that_work_again_are_one_group_whatever_failed(history):
+    for number in range(4):
+        history.failed(f"page-{number}", ago(2 if number else 3))
+        history.stored(f"page-{number}", DAY)
+    [group] = history.get("/api/attention")["groups"]
+    assert (group["error_code"], len(group["integrations"]), group["more"]) == (attention.WORKS_AGAIN, 4, 0)

@@ -12,6 +12,7 @@ from include.social_analytics.dag_ids import DAILY_DAG, FLOW, INGEST_TASK, LIST_
 from include.social_analytics.health import queries
 from include.social_analytics.health.filters import State
 from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.ledger import JobStatus
 from tests.support.bench import DAY
 from tests.support.history import ago
@@ -30,8 +31,12 @@ def test_an_empty_database_shows_what_to_do_next(history):
     assert "Unpause the DAG social_analytics_daily" in overview["next_step"]
 
 
-def test_a_database_without_our_schema_has_no_latest_day(history):
-    history.warehouse.connection.execute("DROP SCHEMA analytics CASCADE")
+@pytest.mark.parametrize(
+    "change", ["DROP SCHEMA analytics CASCADE", "ALTER TABLE analytics.integration DROP COLUMN expected_from"]
+)
+def test_a_database_that_no_run_has_migrated_has_no_latest_day(history, change):
+    history.stored("page", DAY)
+    history.warehouse.connection.execute(change)
     assert history.get("/api/overview")["latest"] is None
 
 
@@ -70,6 +75,50 @@ def test_a_channel_that_is_no_longer_active_has_no_missing_days(history):
     answer = history.get("/api/coverage", days=3)
     assert cells(answer) == {"gone": ["stored", None, None], "page": ["stored", "missing", "missing"]}
     assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 1, 1]
+
+
+def test_a_backfill_of_one_early_day_makes_no_later_day_missing(history):
+    history.stored("page", ago(20), expected_from=ago(2))
+    for days in (2, 1, 0):
+        history.stored("page", ago(days))
+    history.stored("page", ago(5), expected_from=DAY)
+    answer = history.get("/api/coverage", days=28)
+    [states] = cells(answer).values()
+    assert [state for state in states if state] == ["stored"] * 5
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0] * 28
+    assert cells(history.get("/api/coverage", days=28, state="missing")) == {}
+    assert history.get("/api/attention")["backfill"] is None
+
+
+def test_days_on_which_the_scheduler_was_down_are_missing_and_offered_for_backfill(history):
+    history.stored("page", ago(20), expected_from=ago(6))
+    for days in (6, 5, 1, 0):
+        history.stored("page", ago(days))
+    answer = history.get("/api/coverage", days=8)
+    down = [None, "stored", "stored", "missing", "missing", "missing", "stored", "stored"]
+    assert cells(answer) == {"page": down}
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 0, 0, 1, 1, 1, 0, 0]
+    backfill = history.get("/api/attention")["backfill"]
+    assert (backfill["first"], backfill["last"]) == (ago(4).isoformat(), ago(2).isoformat())
+
+
+def test_a_backfilled_day_of_one_channel_hides_no_missing_day_of_another(history):
+    history.stored("known", ago(2))
+    history.stored("known", DAY)
+    history.stored("new", ago(1), expected_from=DAY)
+    answer = history.get("/api/coverage", days=3)
+    assert cells(answer) == {"known": ["stored", "missing", "stored"], "new": [None, "stored", "missing"]}
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 1, 1]
+    assert list(cells(history.get("/api/coverage", days=3, state="missing"))) == ["known", "new"]
+
+
+def test_a_channel_that_was_gone_before_it_was_expected_lowers_no_count(history):
+    connection = history.warehouse.connection
+    history.stored("gone", ago(5), expected_from=ago(1))
+    integrations.retire(connection, integrations.clock(connection))
+    history.stored("page", ago(5))
+    answer = history.get("/api/coverage", days=6)
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +194,33 @@ def test_the_csv_file_has_every_row_that_matches_the_filter(history, monkeypatch
     assert len(lines) == 6
 
 
+def test_days_that_are_not_published_yet_are_counted_by_that_name(history):
+    for number in range(10):
+        pending = history.listed(f"page-{number}", DAY)
+        history.warehouse.store(pending, reading({}, day=DAY))
+    overview = history.get("/api/overview")
+    assert (overview["latest"]["by_state"]["pending"], overview["latest"]["by_state"]["stored"]) == (10, 0)
+    [label] = [state["label"] for state in overview["states"] if state["id"] == "pending"]
+    assert label == "Not published yet"
+
+
+def test_an_error_code_of_a_later_version_breaks_no_view(history):
+    """As after a rollback of the package."""
+    history.failed("page", DAY)
+    history.warehouse.connection.execute("UPDATE analytics.ingest_job SET error_code = 'brand_new'")
+    overview = history.get("/api/overview")
+    assert (overview["newest_complete_day"], overview["latest"]["by_state"]["failed"]) == (None, 1)
+    [row] = history.get("/api/coverage", days=1)["integrations"]
+    assert row["cells"][0]["error_code"] == "brand_new"
+    assert "failed: brand_new" in history.ask.get("/coverage.csv", params={"days": 1}).text
+    [group] = history.get("/api/attention")["groups"]
+    assert group["error_code"] == "brand_new"
+    assert "brand_new" in history.ask.get("/attention.csv").text
+    aggregate_day(history.warehouse.connection, DAY)
+    trends = history.get("/api/trends", days=1, organization="acme", provider="facebook")
+    assert [one["complete"] for one in trends["metrics"]] == [[False]] * len(trends["metrics"])
+
+
 def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(history):
     history.stored("page", ago(1))
     history.failed("revoked", ago(1))
@@ -167,12 +243,16 @@ def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(h
         (["no_data"], True),
         (["succeeded", "token_invalid"], True),
         (["token_invalid"], True),
+        (["succeeded"] * 4 + ["token_invalid"] * 3, True),
+        (["succeeded"] * 3 + ["token_invalid"] * 3, False),
         (["succeeded", "network"], False),
         (["succeeded", "config_invalid"], False),
         (["succeeded", "of_a_later_version"], False),
         (["succeeded", "queued"], False),
         (["succeeded", "running"], False),
-        (["pending"], JobStatus.PENDING in ledger.COMPLETE["settled_well"]),
+        (["pending"], False),
+        (["succeeded", "pending"], False),
+        (["succeeded", "not_published"], False),
     ],
     ids=lambda jobs: "+".join(jobs) or "none" if isinstance(jobs, list) else None,
 )
@@ -183,7 +263,8 @@ def test_the_health_page_and_the_ledger_agree_on_complete_days(history, jobs, is
         ledger.register(connection, [listed], "run")
         is_status = became in tuple(JobStatus)
         connection.execute(
-            "UPDATE analytics.ingest_job SET status = %s, error_code = %s WHERE job_id = %s",
+            "UPDATE analytics.ingest_job SET status = %s, error_code = %s, started_at = now()"
+            " WHERE job_id = %s",
             [became if is_status else "failed", None if is_status else became, listed.job_id],
         )
     complete = DAY if is_complete else None

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from include.social_analytics.health import trends
+from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.bench import DAY
 from tests.support.history import ago
-from tests.support.readings import post, reading
+from tests.support.readings import DOWN, post, reading
 
 ACME = {"organization": "acme", "provider": "facebook"}
 
@@ -47,6 +48,35 @@ def test_a_metric_has_its_days_their_sum_and_the_change_from_the_days_before(his
     assert metric(answer, "reach_summed")["label"] == "Reach summed"
 
 
+def test_a_day_that_a_channel_with_figures_lately_does_not_answer_for_is_incomplete(history):
+    for days in (1, 0):
+        history.stored("small", ago(days), 10)
+    history.stored("large", ago(1), 1_000_000)
+    history.warehouse.store(history.listed("large", DAY), reading(day=DAY))
+    aggregate(history, 2)
+    answer = history.get("/api/trends", days=2, **ACME)
+    views = metric(answer, "views")
+    assert (views["values"], views["complete"]) == ([1_000_010, 10], [True, False])
+    posts = metric(answer, "posts_published")
+    assert (posts["values"], posts["complete"]) == ([0, 0], [True, True])
+
+
+def test_a_day_without_data_that_came_later_does_not_make_up_for_another_channels_failure(history):
+    for page in ("a", "b"):
+        history.stored(page, ago(1))
+    history.warehouse.store(history.listed("c", ago(1)), reading(day=ago(1)))
+    history.failed("b", ago(1), DOWN)
+    history.warehouse.connection.execute(
+        "DELETE FROM analytics.integration_metric_daily WHERE integration_id = 'b'"
+    )
+    history.warehouse.store(history.listed("c", DAY), reading({ago(1): 7, DAY: 7}, day=DAY))
+    aggregate(history, 2)
+    views = metric(history.get("/api/trends", days=2, **ACME), "views")
+    assert (views["values"][0], views["reported"][0], views["expected"][0]) == (14, 2, 3)
+    assert views["complete"][0] is False
+    assert history.get("/api/overview")["newest_complete_day"] is None
+
+
 def test_a_day_with_a_failure_is_incomplete_and_has_no_change(history):
     for days in range(4):
         history.stored("page", ago(days))
@@ -73,6 +103,115 @@ def test_a_channel_without_insights_does_not_hide_a_missing_count_of_posts(histo
     aggregate(history, 1)
     posts = metric(history.get("/api/trends", days=1, **ACME), "posts_published")
     assert (posts["reported"], posts["expected"], posts["complete"]) == ([1], [2], [False])
+
+
+def test_a_channel_whose_figures_came_back_excuses_no_other(history):
+    """A job that stays without data although a look-back brought its figures hides no failure."""
+    history.stored("quiet", DAY)
+    history.stored("page", DAY)
+    history.failed("another", DAY)
+    history.warehouse.connection.execute(
+        "UPDATE analytics.ingest_job SET status = 'no_data' WHERE integration_id = 'quiet'"
+    )
+    aggregate(history, 1)
+    views = metric(history.get("/api/trends", days=1, **ACME), "views")
+    assert (views["reported"], views["expected"], views["complete"]) == ([2], [3], [False])
+
+
+def test_an_account_without_data_that_was_connected_again_excuses_no_other(history):
+    history.warehouse.store(history.listed("old", DAY), reading(day=DAY))
+    history.stored("new", DAY)
+    history.warehouse.connection.execute("UPDATE analytics.ingest_job SET account_id = 'account'")
+    history.failed("another", DAY)
+    aggregate(history, 1)
+    views = metric(history.get("/api/trends", days=1, **ACME), "views")
+    assert (views["reported"], views["expected"], views["complete"]) == ([1], [2], [False])
+
+
+@pytest.mark.parametrize("became", ["pending", "queued", "no job"])
+def test_a_day_that_a_channel_has_not_reported_is_incomplete(history, became):
+    for days in (1, 0):
+        history.stored("page", ago(days), 10)
+    history.stored("large", ago(1), 1_000_000)
+    if became == "pending":
+        history.warehouse.store(history.listed("large", DAY), reading({}, day=DAY, lookback=0))
+    elif became == "queued":
+        ledger.register(history.warehouse.connection, [history.listed("large", DAY)], "run")
+    aggregate(history, 2)
+    views = metric(history.get("/api/trends", days=1, **ACME), "views")
+    assert (views["values"], views["reported"], views["expected"]) == ([10], [1], [2])
+    assert (views["complete"], views["change"], views["previous"]) == ([False], None, 1_000_010)
+
+
+def test_a_channel_that_connected_later_makes_no_earlier_day_incomplete(history):
+    history.stored("page", ago(1))
+    history.stored("page", DAY)
+    history.stored("new", DAY)
+    aggregate(history, 2)
+    views = metric(history.get("/api/trends", days=2, **ACME), "views")
+    assert (views["reported"], views["expected"], views["complete"]) == ([1, 2], [1, 2], [True, True])
+
+
+def grown(history, channels: int = 4) -> None:
+    """Two channels, and more on the last two of four days; each has 10 a day, and 1 more on each next day."""
+    for days in (3, 2, 1, 0):
+        for number in range(channels if days < 2 else 2):
+            history.stored(f"page-{number}", ago(days), 13 - days)
+    aggregate(history, 4)
+
+
+def test_a_day_on_which_the_number_of_reporting_channels_changes_is_marked(history):
+    grown(history)
+    views = metric(history.get("/api/trends", days=3, **ACME), "views")
+    assert (views["reported"], views["expected"]) == ([2, 4, 4], [2, 4, 4])
+    assert views["channel_changes"] == [{"day": ago(1).isoformat(), "before": 2, "after": 4}]
+    # The first day of a period is compared, too.
+    views = metric(history.get("/api/trends", days=2, **ACME), "views")
+    assert views["channel_changes"] == [{"day": ago(1).isoformat(), "before": 2, "after": 4}]
+    assert metric(history.get("/api/trends", days=1, **ACME), "views")["channel_changes"] == []
+
+
+def test_growth_by_new_channels_is_told_apart_from_growth_of_the_same_channels(history):
+    grown(history)
+    answer = history.get("/api/trends", days=2, **ACME)
+    views = metric(answer, "views")
+    assert (views["previous"], views["total"]) == (42, 100)
+    alike = views["like_for_like"]
+    assert (alike["channels"], alike["previous"], alike["total"]) == (2, 42, 50)
+    assert alike["change"] == pytest.approx(8 / 42)
+    # A gauge is compared at the ends of the periods.
+    followers = metric(answer, "followers")["like_for_like"]
+    assert (followers["channels"], followers["previous"], followers["total"]) == (2, 22, 26)
+
+
+def test_channels_that_miss_a_day_of_either_period_are_not_compared(history):
+    for days in (3, 2, 1, 0):
+        history.stored("page", ago(days), 10)
+        history.stored("late", ago(days)) if days < 3 else None
+        history.stored("failing", ago(days)) if days else history.failed("failing", DAY)
+        history.stored("theirs", ago(days), organization="other")
+    aggregate(history, 4)
+    views = metric(history.get("/api/trends", days=2, **ACME), "views")
+    assert views["change"] is None
+    assert views["like_for_like"] == {"channels": 1, "total": 20, "previous": 20, "change": 0.0}
+
+
+def test_the_same_channels_are_not_compared_twice(history):
+    for days in (1, 0):
+        history.stored("page", ago(days))
+        history.warehouse.store(history.listed("small", ago(days)), reading(day=ago(days)))
+    aggregate(history, 2)
+    views = metric(history.get("/api/trends", days=1, **ACME), "views")
+    assert (views["change"], views["like_for_like"]) == (0.0, None)
+
+
+def test_channels_that_take_anothers_place_are_not_called_the_same(history):
+    history.stored("old", ago(1))
+    history.stored("page", ago(1))
+    history.stored("page", DAY)
+    history.stored("new", DAY)
+    aggregate(history, 2)
+    assert metric(history.get("/api/trends", days=1, **ACME), "views")["like_for_like"]["channels"] == 1
 
 
 def test_days_without_any_figure_are_gaps_and_not_zero(history):
@@ -134,7 +273,10 @@ def test_only_posts_of_the_period_in_the_providers_zone_are_shown(history):
         )
     )
     history.stored("page", DAY, content=posts)
-    assert viewed(history.get("/api/trends", days=2, **ACME)) == [2, 1]
+    answer = history.get("/api/trends", days=2, **ACME)
+    assert viewed(answer) == [2, 1]
+    published = [one["published_on"] for one in answer["best_posts"]["posts"]]
+    assert published == [DAY.isoformat(), ago(1).isoformat()]
 
 
 def test_a_provider_without_views_and_posts_published_shows_its_other_metrics(history, without_views):

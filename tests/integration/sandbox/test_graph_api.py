@@ -457,7 +457,9 @@ def test_a_flood_is_larger_than_the_client_accepts(sandbox: GraphApi) -> None:
         assert any(total > 20 * 2**20 for total in accumulate(sizes))
 
 
-@pytest.mark.parametrize(("kind", "status"), [("html_503", 503), ("empty_body", 200), ("truncated", 200)])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("html_503", 503), ("html_403", 403), ("empty_body", 200), ("truncated", 200)]
+)
 def test_a_fault_can_send_a_body_that_is_not_json(
     sandbox: GraphApi, get: Get, kind: str, status: int
 ) -> None:
@@ -466,6 +468,12 @@ def test_a_fault_can_send_a_body_that_is_not_json(
     assert response.status_code == status
     with pytest.raises(requests.JSONDecodeError):
         response.json()
+
+
+def test_a_fault_can_let_another_server_answer(sandbox: GraphApi, get: Get) -> None:
+    sandbox.world.faults.set(PAGE.id, Fault("json_404"))
+    response = get(PAGE.id)
+    assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
 
 
 def test_a_fault_can_retire_a_metric(sandbox: GraphApi, get: Get) -> None:
@@ -490,6 +498,47 @@ def test_one_bad_post_fails_the_listing_that_asks_for_insights(sandbox: GraphApi
     error = error_of(get(f"{bad.id}/insights", metric="post_clicks"))
     assert "nonexisting field (insights)" in error["message"]
     assert get(f"{good.id}/insights", metric="post_clicks").ok
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"), [("posts_refused", (400, 10, None)), ("posts_down", (500, 2, None))]
+)
+def test_a_fault_can_refuse_the_posts_and_not_the_insights(
+    sandbox: GraphApi, get: Get, kind: str, refused: tuple[object, ...]
+) -> None:
+    sandbox.world.faults.set(PAGE.id, Fault(kind))
+    answer = get(f"{PAGE.id}/published_posts", fields="id")
+    assert (answer.status_code, *refusal(answer)) == refused
+    assert get(f"{PAGE.id}/insights", metric="page_follows").ok
+
+
+def test_a_fault_can_refuse_the_counts_of_posts(sandbox: GraphApi, get: Get) -> None:
+    sandbox.world.faults.set(PAGE.id, Fault("counts_refused"))
+    for count in ("comments.limit(0).summary(true)", "reactions"):
+        error = error_of(get(f"{PAGE.id}/published_posts", fields=f"id,{count}"))
+        assert error["code"] == 10
+        assert "'pages_read_user_content'" in error["message"]
+    assert get(f"{PAGE.id}/published_posts", fields="id,shares,insights.metric(post_clicks)").ok
+
+
+def test_one_broken_post_fails_every_listing_that_holds_it(sandbox: GraphApi, get: Get) -> None:
+    path = f"{PAGE.id}/published_posts"
+    newest, other = [post["id"] for post in listed(get, limit=100)][:2]
+    sandbox.world.faults.set(PAGE.id, Fault("broken_post", post=newest))
+    for limit in (100, 1):
+        refused = get(path, limit=limit, fields="id", **MONTH)
+        assert (refused.status_code, *refusal(refused)) == (500, 1, None)
+    sandbox.world.faults.set(PAGE.id, Fault("broken_post", post=other))
+    assert [post["id"] for post in get(path, limit=1, **MONTH).json()["data"]] == [newest]
+    assert not get(path, limit=2, **MONTH).ok
+
+
+def test_a_fault_can_lose_the_second_page_of_a_listing(sandbox: GraphApi, get: Get) -> None:
+    path = f"{PAGE.id}/published_posts"
+    sandbox.world.faults.set(PAGE.id, Fault("lost_page", limit=5))
+    first = get(path, limit=100, **MONTH).json()
+    assert len(first["data"]) == 5
+    assert refusal(get(path, **MONTH, after=first["paging"]["cursors"]["after"])) == (100, 33)
 
 
 def test_a_fault_can_break_the_paging_of_a_listing(sandbox: GraphApi, get: Get) -> None:

@@ -64,6 +64,16 @@ def test_a_metric_that_no_integration_reported_is_null(warehouse):
     assert figures["acme", "posts_published"] == (0, 3, 2)
 
 
+def test_a_channel_whose_day_is_pending_is_expected_and_its_posts_count(warehouse):
+    for number, value in ((1, 1_000_000), (0, None)):
+        day = before(number)
+        warehouse.store(job("large", day), reading(value and {day: value}, day=day, posts=2))
+        warehouse.store(job("small", day), reading({day: 10}, day=day, posts=1))
+    assert warehouse.status(job("large")) == "pending"
+    figures = roll_up(warehouse)
+    assert (figures["acme", "views"], figures["acme", "posts_published"]) == ((10, 2, 1), (3, 2, 2))
+
+
 def test_a_zero_that_was_reported_is_zero(warehouse):
     warehouse.store(job("a"), reading({DAY: 0}))
     assert roll_up(warehouse)["acme", "views"] == (0, 1, 1)
@@ -236,7 +246,7 @@ def test_the_day_is_found_by_its_index_among_months_of_history(warehouse):
     analyze(warehouse)
     parameters = {
         "day": DAY,
-        "well": list(ledger.SETTLED_WELL),
+        "complete": list(ledger.COMPLETE_STATUSES),
         "providers": ["facebook"],
         "metrics": ["views"],
         "organization_names": ["views"],

@@ -239,6 +239,41 @@ def test_existing_snapshots_move_into_their_months(empty):
             )
 
 
+def test_days_without_data_whose_figures_came_later_are_recovered_by_a_migration(empty):
+    with psycopg.connect(empty, autocommit=True) as connection:
+        at_the_first_revision(connection)
+        migrate_to(connection, "0007")
+        figures = {
+            "came": [("views", 7), ("posts_published", 0)],
+            "zero": [("views", 0)],
+            "none": [("posts_published", 3), ("views", None)],
+            "empty": [],
+        }
+        for page, found in figures.items():
+            for day in ("2026-11-20", "2026-11-21"):
+                connection.execute(
+                    "INSERT INTO analytics.ingest_job (job_id, organization_id, integration_id, provider,"
+                    " date, status, is_backfill, dag_run_id)"
+                    " VALUES (%s, 'o', %s, 'facebook', %s, 'no_data', false, 'run')",
+                    [f"{page} {day}", page, day],
+                )
+            for metric, value in found:
+                connection.execute(
+                    "INSERT INTO analytics.integration_metric_daily VALUES"
+                    " (%s, %s, '2026-11-20', 'o', 'facebook', %s, 'x', now(), 'job')",
+                    [page, metric, value],
+                )
+        migrate(Database("analytics_db", connection))
+        rows = connection.execute(
+            "SELECT job_id FROM analytics.ingest_job WHERE status = 'recovered' ORDER BY 1"
+        ).fetchall()
+        index = connection.execute(
+            "SELECT to_regclass('analytics.ingest_job_waiting') IS NOT NULL"
+        ).fetchone()
+    assert rows == [("came 2026-11-20",), ("zero 2026-11-20",)]
+    assert index == (True,)
+
+
 def test_a_migration_keeps_a_jobs_claim_and_the_providers_codes(empty):
     with psycopg.connect(empty, autocommit=True) as connection:
         at_the_first_revision(connection)
@@ -260,3 +295,28 @@ def test_a_migration_keeps_a_jobs_claim_and_the_providers_codes(empty):
         (claimed_by, "190", "463", "failed")
         for claimed_by in (None, "scheduled__2026-11-20#1", "scheduled__2026-11-20#5")
     ]
+
+
+def test_a_migration_expects_channels_from_their_first_regular_day(empty):
+    """A backfill of a day in June made all days since then missing."""
+    with psycopg.connect(empty, autocommit=True) as connection:
+        at_the_first_revision(connection)
+        migrate_to(connection, "0007")
+        connection.execute(
+            "INSERT INTO analytics.integration VALUES"
+            " ('page', 'o', 'facebook', 'Page', '2026-06-15', '2026-11-20', true, '2026-11-21 10:00Z'),"
+            " ('new', 'o', 'facebook', 'New', '2026-06-15', '2026-06-15', true, '2026-11-21 10:00Z'),"
+            " ('old', 'o', 'facebook', 'Old', '2026-06-15', '2026-06-15', true, '-infinity')"
+        )
+        for day, is_backfill in (("2026-06-15", True), ("2026-11-19", False), ("2026-11-20", False)):
+            connection.execute(
+                "INSERT INTO analytics.ingest_job (job_id, organization_id, integration_id, provider, date,"
+                " status, is_backfill, dag_run_id)"
+                " VALUES (%s, 'o', 'page', 'facebook', %s, 'succeeded', %s, 'run')",
+                [f"analytics-ingest:page:{day}", day, is_backfill],
+            )
+        migrate(Database("analytics_db", connection))
+        rows = connection.execute(
+            "SELECT integration_id, expected_from::text FROM analytics.integration ORDER BY integration_id"
+        ).fetchall()
+    assert rows == [("new", "2026-11-20"), ("old", "2026-06-15"), ("page", "2026-11-19")]

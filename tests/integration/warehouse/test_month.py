@@ -12,13 +12,16 @@ import pytest
 
 from include.social_analytics.connectors.reading import DayStatus, Reading, Window
 from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.readings import DOWN, INSIGHTS, Warehouse, job
 
 FIRST = date(2026, 10, 20)
 DAYS = [FIRST + timedelta(n) for n in range(31)]
 LOOKBACK = 3
-PAGES = {"a": "acme", "b": "acme", "c": "globex"}
+PAGES = {"a": "acme", "b": "acme", "c": "globex", "small": "globex"}
+#: Until then the small page has no insights.
+GROWN = FIRST + timedelta(12)
 
 #: The reading of each channel and day; ``None`` if it failed.
 Month = dict[tuple[str, date], Reading | None]
@@ -26,22 +29,26 @@ Month = dict[tuple[str, date], Reading | None]
 
 def a_month(random: Random) -> Month:
     """Random readings of a month: late, corrected, with gaps, refused, or failed."""
-    return {(page, day): an_answer(random, day) for day in DAYS for page in PAGES}
+    return {
+        (page, day): an_answer(random, day, has_insights=page != "small" or day >= GROWN)
+        for day in DAYS
+        for page in PAGES
+    }
 
 
-def an_answer(random: Random, day: date) -> Reading | None:
+def an_answer(random: Random, day: date, *, has_insights: bool) -> Reading | None:
     if random.random() < 0.2:
         return None
     window = Window(day, LOOKBACK, 28)
-    late = random.random() < 0.3
+    unpublished = {on for on in window.days if random.random() < (0.3 if on == day else 0.15)}
     series = {}
-    if random.random() < 0.9:
+    if has_insights and random.random() < 0.9:
         for metric in INSIGHTS:
             if random.random() < 0.9:
                 series[metric] = {
                     on: None if random.random() < 0.1 else Decimal(random.randrange(1000))
                     for on in window.days
-                    if random.random() < 0.9 and not (late and on == day)
+                    if random.random() < 0.9 and on not in unpublished
                 }
     named = {on for values in series.values() for on in values}
     other = DayStatus.PENDING if series else DayStatus.NO_DATA
@@ -61,6 +68,17 @@ def names(one: Reading, day: date) -> bool:
     return any(day in one.series.get(metric, {}) for metric in INSIGHTS)
 
 
+def is_empty(one: Reading) -> bool:
+    return not any(metric in one.series for metric in INSIGHTS)
+
+
+def has_figures(month: Month, page: str, day: date, until: date) -> bool:
+    """Whether the day has a figure after the runs for the days before ``until``."""
+    about = [one for one in readings_of(month, page, day) if one.window.day < until]
+    words = [[one.series[metric].get(day) for one in about if metric in one.series] for metric in INSIGHTS]
+    return any(said and said[-1] is not None for said in words)
+
+
 def expected_figures(month: Month) -> Iterator[tuple[str, str, date, Decimal | int | None]]:
     """The latest value of each metric and day, for all days that any reading names."""
     for page in PAGES:
@@ -76,14 +94,26 @@ def expected_figures(month: Month) -> Iterator[tuple[str, str, date, Decimal | i
 
 
 def expected_status(month: Month, page: str, day: date) -> str:
+    """A job's status, or ``not_published`` if it failed with that code."""
     own = month[page, day]
-    if own is not None and not any(metric in own.series for metric in INSIGHTS):
-        return "no_data"
-    if own is not None and names(own, day):
-        return "succeeded"
-    if any(names(one, day) for one in readings_of(month, page, day) if one is not own):
-        return "recovered"
-    return "failed" if own is None else "pending"
+    if own is None:
+        status = "failed"
+    elif names(own, day):
+        status = "succeeded"
+    elif is_empty(own) and not any(
+        has_figures(month, page, day - timedelta(n), until=day) for n in range(1, 29)
+    ):
+        status = "no_data"
+    else:
+        status = "pending"
+    for one in readings_of(month, page, day):
+        if one is own or is_empty(one):
+            continue
+        if names(one, day):
+            status = "succeeded" if status == "succeeded" else "recovered"
+        elif status in ("succeeded", "recovered"):
+            status = "pending"
+    return "not_published" if status == "pending" and day < DAYS[-1] - timedelta(LOOKBACK) else status
 
 
 def expected_roll_up(month: Month) -> dict[tuple[str, str, date], tuple[Decimal | int | None, int, int]]:
@@ -115,14 +145,22 @@ def test_a_month_of_runs_stores_the_latest_value_of_every_day(warehouse: Warehou
                 warehouse.store(one, answer)
         for n in range(LOOKBACK + 1):
             aggregate_day(warehouse.connection, day - timedelta(n))
+        ledger.give_up(warehouse.connection, day, {"facebook": LOOKBACK})
 
     stored = warehouse.rows(
         "SELECT integration_id, metric, date, value FROM analytics.integration_metric_daily"
     )
     assert set(stored) == set(expected_figures(month))
-    statuses = {(row["integration_id"], row["date"]): row["status"] for row in warehouse.table("ingest_job")}
+    statuses = {
+        (row["integration_id"], row["date"]): "not_published"
+        if row["error_code"] == "not_published"
+        else row["status"]
+        for row in warehouse.table("ingest_job")
+    }
     assert statuses == {key: expected_status(month, *key) for key in month}
-    assert set(statuses.values()) == {"succeeded", "recovered", "pending", "failed", "no_data"}
+    assert set(statuses.values()) == {
+        "succeeded", "recovered", "pending", "failed", "not_published", "no_data",
+    }  # fmt: skip
     rolled_up = warehouse.rows("""
         SELECT organization_id, metric, date, value, integrations_expected, integrations_reported
         FROM analytics.organization_daily

@@ -84,6 +84,42 @@ def test_a_day_with_an_incomplete_listing_of_posts_has_no_count_of_posts(warehou
     assert warehouse.figures() == {}
 
 
+def test_an_empty_answer_about_an_account_that_had_figures_lately_is_pending(warehouse):
+    warehouse.store(job(day=before(1)), reading({before(1): 1_000_000}, day=before(1)))
+    assert warehouse.store(job(), reading(posts=3)).status == "pending"
+    assert warehouse.status(job()) == "pending"
+    # The posts were listed to their end, so their number is known.
+    assert warehouse.figures() == {"posts_published": 3}
+
+
+@pytest.mark.parametrize(
+    ("days", "values", "status"),
+    [
+        (1, 0, "pending"),
+        (28, 5, "pending"),
+        (29, 5, "no_data"),
+        (1, None, "no_data"),
+        (-1, 5, "no_data"),
+    ],
+    ids=["zero", "28 days ago", "29 days ago", "null", "the next day"],
+)
+def test_an_account_has_no_data_only_without_a_figure_in_the_28_days_before(warehouse, days, values, status):
+    warehouse.store(job(day=before(days)), reading({before(days): values}, day=before(days), lookback=0))
+    warehouse.store(job("another", before(1)), reading({before(1): 5}, day=before(1)))
+    warehouse.store(job(), reading())
+    assert warehouse.status(job()) == status
+
+
+def test_posts_and_values_as_of_now_are_no_sign_of_an_account_with_figures(warehouse):
+    for number in (1, 0):
+        one = job(day=before(number))
+        answer = reading(day=before(number), posts=4)
+        now = replace(answer, now={"followers": Decimal(100)})
+        warehouse.store(one, now, on_time(warehouse.start(one), 1))
+        assert warehouse.figures(before(number)) == {"followers": 100, "posts_published": 4}
+        assert warehouse.status(one) == "no_data"
+
+
 # Look-back
 
 
@@ -115,13 +151,14 @@ def test_a_row_names_the_job_of_its_own_date(warehouse):
     }
 
 
-def test_look_back_recovers_failed_and_pending_days_but_keeps_no_data(warehouse):
+def test_look_back_recovers_days_that_failed_were_pending_or_had_no_data(warehouse):
     warehouse.fail(job(day=before(3)))
     warehouse.store(job(day=before(2)), reading({before(4): 1}, day=before(2)))
     warehouse.store(job(day=before(1)), reading(day=before(1)))
+    assert [warehouse.status(job(day=before(n))) for n in (3, 2, 1)] == ["failed", "pending", "no_data"]
     warehouse.store(job(), reading({before(n): 7 for n in range(4)}))
     statuses = [warehouse.status(job(day=before(n))) for n in (3, 2, 1, 0)]
-    assert statuses == ["recovered", "recovered", "no_data", "succeeded"]
+    assert statuses == ["recovered", "recovered", "recovered", "succeeded"]
     recovered = warehouse.ledger_row(job(day=before(3)))
     assert {recovered[column] for column in ERROR_COLUMNS} == {None}
     assert all(warehouse.figures(before(n))["views"] == 7 for n in (3, 2, 1))
@@ -152,6 +189,25 @@ def test_an_incomplete_listing_of_posts_keeps_the_stored_counts(warehouse):
     assert warehouse.figures(before(2))["posts_published"] == 3
 
 
+def test_a_day_that_the_look_back_no_longer_has_is_pending_again(warehouse):
+    warehouse.store(job(day=before(1)), reading({before(1): 5}, day=before(1)))
+    warehouse.store(job(), reading({DAY: 7}))
+    assert warehouse.figures(before(1)) == {**dict.fromkeys(INSIGHTS), "posts_published": 0}
+    assert warehouse.status(job(day=before(1))) == "pending"
+    tomorrow = DAY + timedelta(1)
+    warehouse.store(job(day=tomorrow), reading({before(1): 6, DAY: 7, tomorrow: 8}, day=tomorrow))
+    assert warehouse.figures(before(1))["views"] == 6
+    assert warehouse.status(job(day=before(1))) == "recovered"
+
+
+def test_an_older_look_back_withdraws_nothing(warehouse):
+    older = warehouse.start(job())
+    warehouse.store(job(day=before(1)), reading({before(1): 5}, day=before(1)))
+    warehouse.store(job(), reading({DAY: 7}), older)
+    assert warehouse.figures(before(1))["views"] == 5
+    assert warehouse.status(job(day=before(1))) == "succeeded"
+
+
 # Reading a day again
 
 
@@ -159,7 +215,7 @@ def test_an_empty_answer_keeps_the_stored_figures(warehouse):
     warehouse.store(job(), reading({DAY: 5}, posts=2))
     warehouse.store(job(), reading(posts=None))
     assert warehouse.figures() == {**dict.fromkeys(INSIGHTS, 5), "posts_published": 2}
-    assert warehouse.status(job()) == "no_data"
+    assert warehouse.status(job()) == "pending"
 
 
 def test_a_failed_or_absent_metric_keeps_its_stored_value(warehouse):
@@ -600,3 +656,60 @@ def test_storing_works_without_the_right_to_make_temporary_tables(warehouse):
     warehouse.connection.execute(f"""
         RESET ROLE; DROP OWNED BY "plain {database}"; DROP ROLE "plain {database}";
     """)
+
+
+def video_post(content_id: str, day: int, *names: str) -> Content:
+    """A post of November that shows what ``names`` are the ids of."""
+    at = datetime(2026, 11, day, 12, tzinfo=UTC)
+    return Content(content_id, at, "video", None, None, also_known_as=names)
+
+
+def origins(warehouse) -> dict[str, str | None]:
+    return dict(warehouse.rows("SELECT content_id, postiz_post_id FROM analytics.content"))
+
+
+def test_a_shared_name_belongs_to_the_earliest_post(warehouse):
+    repost, original = video_post("repost", 18, "video"), video_post("original", 16, "video")
+    for content in ((repost, original), (original, repost)):
+        warehouse.store(job(), reading({DAY: 5}, content=content), posts={"video": "p1"})
+        assert origins(warehouse) == {"original": "p1", "repost": None}
+
+
+def test_a_repost_gets_no_origin_when_the_original_has_left_the_window(warehouse):
+    repost, original = video_post("repost", 18, "video"), video_post("original", 16, "video")
+    warehouse.store(job(), reading({DAY: 5}, content=(repost, original)), posts={"video": "p1"})
+    warehouse.store(job(), reading({DAY: 5}, content=(repost,)), posts={"video": "p1"})
+    assert origins(warehouse) == {"original": "p1", "repost": None}
+
+
+def test_a_posts_own_id_comes_before_its_other_ids_and_before_those_of_earlier_posts(warehouse):
+    earlier = video_post("earlier", 16, "video")
+    own = video_post("video", 18, "other")
+    posts = {"video": "p1", "other": "p2"}
+    warehouse.store(job(), reading({DAY: 5}, content=(earlier, own)), posts=posts)
+    assert origins(warehouse) == {"earlier": None, "video": "p1"}
+
+
+def test_a_name_once_given_to_the_wrong_post_is_taken_back(warehouse):
+    repost, original = video_post("repost", 18, "video"), video_post("original", 16, "video")
+    warehouse.store(job(), reading({DAY: 5}, content=(repost,)), posts={"video": "p1"})
+    assert origins(warehouse) == {"repost": "p1"}
+    # A backfill, or a longer window, brings the original in.
+    warehouse.store(job(), reading({DAY: 5}, content=(repost, original)), posts={"video": "p1"})
+    assert origins(warehouse) == {"original": "p1", "repost": None}
+
+
+def test_a_name_that_an_earlier_post_has_wrongly_goes_to_the_post_with_that_id(warehouse):
+    earlier = video_post("earlier", 16, "video")
+    warehouse.store(job(), reading({DAY: 5}, content=(earlier,)), posts={"video": "p1"})
+    warehouse.store(
+        job(), reading({DAY: 5}, content=(earlier, video_post("video", 18))), posts={"video": "p1"}
+    )
+    assert origins(warehouse) == {"earlier": None, "video": "p1"}
+
+
+def test_names_are_taken_back_within_one_integration_only(warehouse):
+    for page in ("one", "other"):
+        repost = video_post(f"post of {page}", 16 if page == "one" else 18, "video")
+        warehouse.store(job(page), reading({DAY: 5}, content=(repost,)), posts={"video": "p1"})
+    assert origins(warehouse) == {"post of one": "p1", "post of other": "p1"}

@@ -54,6 +54,7 @@ def test_every_provider_connects_without_a_call_and_declares_known_metrics(name:
     provider = provider_named(name)
     assert provider.name == name
     assert provider.identifiers
+    assert set(provider.two_step_identifiers) <= set(provider.identifiers)
     assert set(provider.metrics) <= set(DAILY_METRICS)
     assert set(provider.content_metrics) <= set(CONTENT_METRICS)
     assert 0 < provider.final_after_days <= provider.history_days

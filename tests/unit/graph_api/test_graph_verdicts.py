@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from datetime import timedelta
@@ -9,10 +10,25 @@ from typing import Any
 
 import pytest
 
+from include.social_analytics.connectors import advice_on
 from include.social_analytics.errors import ErrorClass, ErrorCode
 from include.social_analytics.graph_api.verdicts import classify
 from include.social_analytics.http.failures import TooMuchData, redact
 
+#: As Meta sends it, over several indented lines.
+IMPERSONATING = (
+    "(#190) Any of the pages_read_engagement, pages_manage_metadata,\n        pages_read_user_content or "
+    "pages_show_list permission(s) must be granted before\n        impersonating a user's page."
+)
+NEEDS_PERMISSION = (
+    "(#100) Object does not exist, cannot be loaded due to missing permission or reviewable feature, or does "
+    "not support this operation. This endpoint requires the 'manage_pages' or 'pages_read_engagement' "
+    "permission or the 'Page Public Content Access' feature."
+)
+GONE = (
+    "Unsupported get request. Object with ID '1' does not exist, cannot be loaded due to missing "
+    "permissions, or does not support this operation."
+)
 TOKEN = "EAAGm0PX4ZCpsBAKZBzqYvTkq3ZCw8hV7LkZD"
 
 
@@ -57,6 +73,83 @@ def error(**fields: Any) -> dict[str, Any]:
             "config_invalid",
         ),
         (403, {"code": 200, "message": "(#200) Provide valid app ID"}, "config_invalid"),
+        (
+            400,
+            {"code": 190, "message": "Error validating application. Invalid application ID."},
+            "config_invalid",
+        ),
+        (
+            400,
+            {"code": 200, "message": "API access deactivated. To reactivate, go to the app dashboard."},
+            "config_invalid",
+        ),
+        # About a permission, though the code is one for a token or a parameter.
+        (400, {"code": 190, "message": IMPERSONATING}, "permission_missing"),
+        (
+            400,
+            {
+                "code": 190,
+                "message": "The user must be an administrator of the page in order to impersonate it.",
+            },
+            "permission_missing",
+        ),
+        (400, {"code": 100, "message": "(#100) Missing permissions"}, "permission_missing"),
+        (400, {"code": 100, "message": "(#100) Missing Permission"}, "permission_missing"),
+        (400, {"code": 100, "message": NEEDS_PERMISSION}, "permission_missing"),
+        (400, {"code": 100, "error_subcode": 33, "message": NEEDS_PERMISSION}, "permission_missing"),
+        # Meta's ordinary words for an object that is gone.
+        (400, {"code": 100, "error_subcode": 33, "message": GONE}, "object_not_found"),
+        (400, {"code": 100, "message": GONE}, "object_not_found"),
+        (400, {"code": 33, "message": "(#33) This object does not exist"}, "object_not_found"),
+        # The account is a person: no page was chosen.
+        (
+            400,
+            {
+                "code": 100,
+                "message": "(#100) Tried accessing nonexisting field (insights) on node type (User)",
+            },
+            "object_not_found",
+        ),
+        (
+            400,
+            {"code": 100, "message": "(#100) nonexisting field (insights) on node type (User)"},
+            "object_not_found",
+        ),
+        (
+            400,
+            {
+                "code": 100,
+                "message": "(#100) Tried accessing nonexisting field (insights) on node type (Video)",
+            },
+            "request_invalid",
+        ),
+        # The request itself.
+        (400, {"code": 12, "message": "(#12) singular statuses API is deprecated"}, "request_invalid"),
+        (400, {"code": 200, "error_subcode": 2069030, "message": "Permissions error"}, "request_invalid"),
+        (400, {"code": 3001, "error_subcode": 1504028}, "request_invalid"),
+        (400, {"code": 506, "message": "Duplicate status message"}, "request_invalid"),
+        (400, {"code": 1, "is_transient": False, "message": "Invalid parameter"}, "request_invalid"),
+        (
+            500,
+            {"code": 1, "is_transient": False, "message": "(#1) The parameter since is out of range"},
+            "request_invalid",
+        ),
+        # An unknown error may pass.
+        (500, {"code": 1, "message": "Invalid parameter"}, "api_unavailable"),
+        (
+            500,
+            {"code": 1, "is_transient": False, "message": "An unknown error has occurred."},
+            "api_unavailable",
+        ),
+        (
+            500,
+            {
+                "code": 1,
+                "is_transient": False,
+                "message": "Please reduce the amount of data you're asking for",
+            },
+            "api_unavailable",
+        ),
         (
             400,
             {"code": 1, "message": "You must use https:// when passing an access token"},
@@ -110,10 +203,6 @@ def test_each_row_of_the_error_table(http_status: int, fields: dict[str, Any], e
     [
         (200, "response_invalid"),
         (302, "response_invalid"),
-        (400, "response_invalid"),
-        (401, "token_invalid"),
-        (403, "permission_missing"),
-        (404, "object_not_found"),
         (429, "rate_limited"),
         (500, "api_unavailable"),
         (503, "api_unavailable"),
@@ -124,6 +213,38 @@ def test_an_answer_without_an_error_object_is_judged_by_its_status(
     http_status: int, expected: str, answer: object
 ) -> None:
     assert classify(http_status, answer).code == expected
+
+
+@pytest.mark.parametrize("http_status", [400, 401, 403, 404])
+@pytest.mark.parametrize(
+    "answer",
+    # An HTML page is None.
+    [None, [], {}, "text", 7, {"detail": "Not Found"}, {"error": "Forbidden"}],
+)
+def test_a_proxys_refusal_says_nothing_about_the_account(http_status: int, answer: object) -> None:
+    assert classify(http_status, answer).code == "response_invalid"
+
+
+@pytest.mark.parametrize(
+    ("http_status", "fields"),
+    [
+        (403, {"message": "Forbidden"}),
+        (401, {"code": 401, "message": "Unauthorized"}),
+        (403, {"code": 403, "message": "Forbidden", "status": "PERMISSION_DENIED"}),
+        (404, {"code": 404, "message": "Not found"}),
+    ],
+)
+def test_a_gateways_error_object_is_not_the_apis_own(http_status: int, fields: dict[str, Any]) -> None:
+    assert classify(http_status, {"error": fields}).code == "response_invalid"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"code": 7777}, {"error_subcode": 7}, {"message": "No.", "type": "OAuthException"}]
+)
+def test_the_status_decides_where_the_error_is_the_apis_own(fields: dict[str, Any]) -> None:
+    assert classify(401, {"error": fields}).code == "token_invalid"
+    assert classify(403, {"error": fields}).code == "permission_missing"
+    assert classify(404, {"error": fields}).code == "object_not_found"
 
 
 @pytest.mark.parametrize("value", ["oops", 7, [], [{}], {}, {"message": {}}, {"error_subcode": "x"}, False])
@@ -141,6 +262,73 @@ def test_a_number_too_large_for_a_code_is_left_out(code: object) -> None:
     failure = classify(400, error(code=code, error_subcode=code))
     assert failure.provider_code is None
     assert failure.provider_subcode is None
+
+
+def test_the_reason_keeps_the_texts_for_users_where_they_say_more() -> None:
+    said = error(
+        code=200,
+        error_subcode=2069030,
+        message="Permissions error",
+        error_user_title="New Pages Experience Is Not Supported",
+        error_user_msg="This endpoint is not supported in the new Pages experience.",
+    )
+    assert classify(400, said).reason == (
+        "Permissions error. New Pages Experience Is Not Supported. "
+        "This endpoint is not supported in the new Pages experience."
+    )
+
+
+def test_the_reason_says_nothing_twice() -> None:
+    said = error(
+        code=190,
+        message="Session expired: please log in again.",
+        error_user_title="Session expired",
+        error_user_msg="Please log in again",
+    )
+    assert classify(400, said).reason == "Session expired: please log in again."
+
+
+@pytest.mark.parametrize("value", [None, 7, [], {}, "", " \n "])
+def test_a_text_for_users_of_the_wrong_type_is_left_out(value: object) -> None:
+    said = error(code=200, error_user_title=value, error_user_msg=value)
+    assert classify(400, said).reason == "Something."
+
+
+def test_the_texts_for_users_are_redacted_and_cut() -> None:
+    said = error(code=200, error_user_title=f"Bad {TOKEN}", error_user_msg="x" * 5_000_000)
+    reason = classify(400, said, secrets=[TOKEN]).reason
+    assert TOKEN[:20] not in reason
+    assert reason.startswith("Something. Bad [redacted]. xxx")
+    assert len(reason) == 500
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "permission"),
+    [
+        (
+            10,
+            "(#10) This endpoint requires the 'pages_read_user_content' permission or the "
+            "'Page Public Content Access' feature.",
+            "pages_read_user_content",
+        ),
+        (100, NEEDS_PERMISSION, "pages_read_engagement"),
+        (190, IMPERSONATING, "pages_read_user_content"),
+    ],
+)
+def test_the_cure_is_for_the_permission_that_the_message_names(
+    code: int, message: str, permission: str
+) -> None:
+    failure = classify(400, error(code=code, message=message))
+    assert permission in failure.reason
+    assert "  " not in failure.reason
+    advice = advice_on("facebook", failure.code)
+    assert "the permission that the reason names" in advice
+    assert not re.findall(r"\w+_\w+", advice), "It names permissions that may not be missing."
+
+
+def test_the_advice_for_an_object_that_is_gone_says_every_cause() -> None:
+    advice = advice_on("facebook", classify(400, error(code=100, error_subcode=33, message=GONE)).code)
+    assert all(words in advice for words in ("gone", "may no longer read it", "no page was chosen"))
 
 
 def test_only_a_throttle_keeps_the_wait() -> None:

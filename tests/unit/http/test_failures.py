@@ -4,7 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from include.social_analytics.http.failures import identifier, redact
+from include.social_analytics.errors import ErrorCode, ResolvedBy
+from include.social_analytics.http.failures import identifier, meaning_of_status, redact
+
+
+@pytest.mark.parametrize("http_status", [200, 302, 400, 401, 403, 404, 407, 429, 451, 500, 503])
+def test_a_status_alone_is_never_the_owners_to_resolve(http_status: int) -> None:
+    meaning = meaning_of_status(http_status, in_own_format=False)
+    assert meaning.resolved_by is ResolvedBy.TIME
+
+
+@pytest.mark.parametrize(
+    ("http_status", "expected"),
+    [
+        (401, ErrorCode.TOKEN_INVALID),
+        (403, ErrorCode.PERMISSION_MISSING),
+        (404, ErrorCode.OBJECT_NOT_FOUND),
+        (429, ErrorCode.RATE_LIMITED),
+        (503, ErrorCode.API_UNAVAILABLE),
+        (400, ErrorCode.UNEXPECTED),
+    ],
+)
+def test_a_status_means_something_in_the_providers_own_error(http_status: int, expected: ErrorCode) -> None:
+    assert meaning_of_status(http_status, in_own_format=True) is expected
 
 
 def test_a_short_secret_and_a_proof_are_removed_too() -> None:

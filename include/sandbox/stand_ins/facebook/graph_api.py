@@ -121,6 +121,13 @@ _ERRORS: Mapping[str, GraphError] = {
 }  # fmt: skip
 
 
+_USER_CONTENT = GraphError(
+    "(#10) This endpoint requires the 'pages_read_user_content' permission or the 'Page Public Content "
+    "Access' feature.",
+    10,
+)
+
+
 class Call(serving.Call):
     """A request that reached the Graph API."""
 
@@ -370,15 +377,27 @@ class _Ask:
                 "Please reduce the amount of data you're asking for, then retry your request", 1, status=500
             )
         fields = self._fields("id,created_time,message", _POST_FIELDS, "Post")
+        if self._kind == "posts_refused" or (
+            self._kind == "counts_refused" and not {"comments", "reactions"}.isdisjoint(fields)
+        ):
+            raise _USER_CONTENT
+        if self._kind == "posts_down":
+            raise _ERRORS["down"]
         since, until = self._range(default_days=365)
         first, last = since.astimezone(PACIFIC).date(), until.astimezone(PACIFIC).date()
         posts = [
             post for post in self._world.posts(self._page.id, first, last) if since <= post.created_at < until
         ]
         start = self._offset()
+        if self._fault and self._kind == "lost_page":
+            limit = min(limit, self._fault.limit)
+            if start > 0:
+                raise _gone(self._page.id)
         if self._kind == "empty_page" and start == 0 and not self._query.get("after"):
             return {"data": [], "paging": self._cursors(0, 0, more=True)}
         shown = posts[start : start + limit]
+        if self._fault and self._kind == "broken_post" and self._fault.post in [post.id for post in shown]:
+            raise GraphError("An unknown error occurred", 1, status=500)
         if "insights" in fields and any(self._is_bad(post) for post in shown):
             raise _nonexisting("insights", "Story")
         answer: dict[str, Any] = {"data": [self._post_fields(post, fields) for post in shown]}

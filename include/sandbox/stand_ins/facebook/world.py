@@ -71,6 +71,11 @@ FAULT_KINDS = {
     "invalid_metric": "any call that asks for ``metric`` is refused",
     "reduce_data": "a listing of more than ``limit`` is refused: code 1, HTTP 500",
     "bad_post": "``post``, or each reel, has no insights, and fails the listing that asks for them",
+    "counts_refused": "comments and reactions of posts are refused: code 10",
+    "posts_refused": "each listing of posts is refused: code 10",
+    "posts_down": "each listing of posts fails: code 2, HTTP 500",
+    "broken_post": "each listing with ``post`` in it fails: code 1, HTTP 500",
+    "lost_page": "a listing's second page is refused: code 100, subcode 33",
     "not_published": "a day that ended in the last 26 hours is not in the insights yet",
     "no_insights": "the insights are empty",
     "repeated_cursor": "each page of a listing leads to the first",
@@ -143,7 +148,7 @@ class Fault(faults.Fault):
     :param minutes: the wait that a throttled answer names; 0 names none.
     :param limit: the largest listing that ``reduce_data`` allows.
     :param metric: the metric that ``invalid_metric`` refuses.
-    :param post: the id of the post for ``bad_post``; each reel when ``None``.
+    :param post: the id of the post for ``broken_post`` and ``bad_post``. ``None``: each reel is bad.
     """
 
     KINDS = FAULT_KINDS

@@ -17,6 +17,7 @@ PROVIDER = Provider(
     name="facebook",
     title="Facebook",
     identifiers=("facebook",),
+    two_step_identifiers=("facebook",),
     account="page",
     # Meta computes the daily figures of every page for the calendar day in this zone.
     timezone=ZoneInfo("America/Los_Angeles"),
@@ -46,10 +47,12 @@ PROVIDER = Provider(
     advice={
         ErrorCode.PERMISSION_MISSING: (
             "Reconnect the channel in Postiz as someone who manages the page, "
-            "and grant read_insights and pages_read_engagement."
+            "and grant the permission that the reason names. Postiz's own app at Meta must have it, too."
         ),
         ErrorCode.OBJECT_NOT_FOUND: (
-            "The page is gone, unpublished or merged: connect the new one in Postiz, or disable the channel."
+            "The page is gone (deleted, unpublished or merged), or the token may no longer read it, "
+            "or no page was chosen in Postiz: connect the page again in Postiz as someone who manages it, "
+            "or disable the channel."
         ),
     },
 )

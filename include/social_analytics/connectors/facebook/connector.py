@@ -10,7 +10,7 @@ from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.facebook import FACEBOOK_GRAPH, PROVIDER
 from include.social_analytics.connectors.facebook.insights import read_insights
 from include.social_analytics.connectors.facebook.posts import read_posts
-from include.social_analytics.connectors.reading import DayStatus, Reading, Window
+from include.social_analytics.connectors.reading import DayStatus, Reading, Window, refusals
 from include.social_analytics.graph_api import GraphConnection
 from include.social_analytics.graph_api.client import GraphApi
 from include.social_analytics.graph_api.connection import graph_connection
@@ -71,9 +71,9 @@ class FacebookReader:
         return self._client.http_calls
 
     def read(self, window: Window) -> Reading:
-        """The page's metrics and posts.
+        """The page's metrics and posts. The metrics decide the status; posts that fail cost only themselves.
 
-        :raises JobError: for every failure of the API or the network.
+        :raises JobError: for a failure of the metrics, or one that is about the whole account.
         """
         insights = read_insights(self._client, self._page_id, window)
         posts = read_posts(self._client, self._page_id, window)
@@ -86,6 +86,11 @@ class FacebookReader:
             series={**insights.series, **published},
             content=posts.content,
             unsupported=insights.unsupported + posts.unsupported,
+            missing=(
+                *self._client.notes,
+                *posts.missing,
+                *refusals(insights.unsupported + insights.withheld + posts.unsupported + posts.withheld),
+            ),
         )
 
 

@@ -14,22 +14,23 @@ WITH in_state AS (
     WHERE %(state)s::text NOT IN (%(failed)s, %(missing)s) AND date BETWEEN %(first)s AND %(last)s
       AND status = ANY (%(statuses)s)
     UNION
-    -- Fewer jobs than days on which the integration was known.
+    -- Fewer jobs than days on which they were expected.
     SELECT integration_id
     FROM analytics.integration
     LEFT JOIN (
         SELECT integration_id, count(*) AS days
         -- By the index on date.
-        FROM analytics.ingest_job
+        FROM analytics.ingest_job JOIN analytics.integration USING (integration_id)
         WHERE date BETWEEN %(first)s AND %(last)s
+          AND date >= expected_from AND (is_active OR date <= last_day)
         GROUP BY integration_id
     ) AS jobs USING (integration_id)
     WHERE %(state)s::text = %(missing)s
       AND coalesce(jobs.days, 0) <
           least(CASE WHEN is_active THEN %(last)s::date ELSE last_day END, %(last)s::date)
-          - greatest(first_day, %(first)s::date) + 1
+          - greatest(expected_from, %(first)s::date) + 1
 )
-SELECT integration_id AS id, integration.name, organization_id, provider, first_day,
+SELECT integration_id AS id, integration.name, organization_id, provider, expected_from,
     CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day,
     -- Looked up last, only for the page's rows.
     coalesce(

@@ -29,6 +29,7 @@ const day = (text, options) =>
 const longDay = (text) => day(text, { day: "numeric", month: "short", year: "numeric" });
 const shortDay = (text) => day(text, { day: "numeric", month: "short" });
 const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en-GB"));
+const channels = (count) => `${number(count)} ${count === 1 ? "channel" : "channels"}`;
 
 // A phone hides a list's head, so each cell has its own.
 const cell = (head, ...children) => el("td", { "data-head": head }, ...children);
@@ -156,7 +157,7 @@ async function load(view) {
 /* Coverage */
 
 function dayOf(integration, date, cell) {
-  if (!cell) return el("td", { title: `${integration.name}, ${longDay(date)}: not connected` });
+  if (!cell) return el("td", { title: `${integration.name}, ${longDay(date)}: nothing expected` });
   const label = labelOf(overview.states, cell.state).toLowerCase();
   const words = `${integration.name}, ${longDay(date)}: ${label}${cell.error_code ? `, ${cell.error_code}` : ""}`;
   const looks = { class: `cell ${cell.state}`, title: words, "aria-label": words };
@@ -295,6 +296,24 @@ function failureGroup(group) {
     group.more ? el("p", { class: "faint" }, `And ${number(group.more)} more.`) : null);
 }
 
+function lackRow(one) {
+  const names = one.integrations.flatMap((channel, index) => [index ? ", " : "",
+    el("a", { href: ROOT + channel.log_url, "data-out": "", title: `Log of ${longDay(channel.day)}` }, channel.name)]);
+  return el("tr", {},
+    cell("Reason", one.reason, el("div", { class: "faint" }, providersOf([one.provider]))),
+    cell("Channels", ...names, one.more ? ` and ${number(one.more)} more` : null),
+    cell("Latest day", longDay(one.newest)));
+}
+
+function lackingCard(lacking) {
+  const heading = "Stored, but not all of it";
+  return el("article", { class: "card" },
+    el("h2", {}, heading),
+    el("p", {}, lacking.advice),
+    listOf(heading, ["Reason", "Channels", "Latest day"].map((head) => headCell(head)), lacking.lacks.map(lackRow)),
+    lacking.more ? el("p", { class: "faint" }, `And ${number(lacking.more)} more reasons.`) : null);
+}
+
 function backfillCard(backfill) {
   return el("article", { class: "card" },
     el("h2", {}, "Fill the gap"),
@@ -309,6 +328,7 @@ async function attention() {
   const answer = await ask(`api/attention?${query()}`);
   const shown = answer.groups.map(failureGroup);
   if (answer.backfill) shown.push(backfillCard(answer.backfill));
+  if (answer.lacking) shown.push(lackingCard(answer.lacking));
   $("attention").replaceChildren(...(shown.length ? shown : [el("p", {}, "Nothing needs attention.")]));
 }
 
@@ -321,6 +341,13 @@ function svg(tag, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
+}
+
+const channelsOn = (metric, index) => `${number(metric.reported[index])} of ${channels(metric.expected[index])}`;
+
+function changeOn(metric, date) {
+  const change = metric.channel_changes.find((one) => one.day === date);
+  return change ? `, ${number(change.before)} before` : "";
 }
 
 // A line joins complete days only: an incomplete day would look like a drop.
@@ -339,10 +366,14 @@ function chart(metric, days) {
   const dots = metric.values.map((value, index) => {
     if (value === null) return null;
     const complete = metric.complete[index];
-    const note = complete ? "" : ` (${metric.reported[index]} of ${metric.expected[index]} channels)`;
     return svg("circle", { class: complete ? "day" : "part", cx: x(index), cy: y(value), r: complete ? 2 : 3.5 },
-      svg("title", {}, `${longDay(days[index])}: ${number(value)}${note}`));
+      svg("title", {}, `${longDay(days[index])}: ${number(value)} (${channelsOn(metric, index)}${changeOn(metric, days[index])})`));
   }).filter(Boolean);
+  const changes = metric.channel_changes.map((one) => {
+    const at = x(days.indexOf(one.day));
+    return svg("line", { class: "change", x1: at, x2: at, y1: TOP, y2: BOTTOM },
+      svg("title", {}, `${longDay(one.day)}: ${channels(one.after)} reported, ${number(one.before)} before`));
+  });
   const text = (where, anchor, words) => svg("text", { x: anchor === "end" ? W - LEFT : LEFT, y: where, "text-anchor": anchor }, words);
   return svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${metric.label}, ${metric.unit} a day` },
     svg("line", { class: "axis", x1: LEFT, x2: W - LEFT, y1: BOTTOM, y2: BOTTOM }),
@@ -350,25 +381,60 @@ function chart(metric, days) {
     text(TOP - 6, "start", known.length ? `${number(top)} ${metric.unit}` : "no figures"),
     text(BOTTOM - 4, "start", number(low)),
     text(H - 6, "start", shortDay(days[0])), text(H - 6, "end", shortDay(days[days.length - 1])),
-    svg("path", { class: "line", d: path }), ...dots);
+    ...changes, svg("path", { class: "line", d: path }), ...dots);
+}
+
+function percent(change) {
+  const arrow = change > 0 ? "▲ +" : change < 0 ? "▼ −" : "= ";
+  return `${arrow}${Math.abs(change * 100).toFixed(1)} %`;
 }
 
 function changeOf(metric) {
-  if (metric.change !== null) {
-    const arrow = metric.change > 0 ? "▲ +" : metric.change < 0 ? "▼ −" : "= ";
-    return `${arrow}${Math.abs(metric.change * 100).toFixed(1)} % compared with the period before (${number(metric.previous)})`;
-  }
+  if (metric.change !== null) return `${percent(metric.change)} compared with the period before (${number(metric.previous)})`;
   if (metric.total === null) return "No figures.";
   if (!metric.total_is_complete) return "Some days are incomplete, so no change is shown.";
   return metric.previous === null ? "The period before is incomplete, so no change is shown." : "It was 0 in the period before.";
+}
+
+function likeForLike(metric) {
+  const alike = metric.like_for_like;
+  if (!alike) return null;
+  const when = metric.kind === "gauge" ? "at the end of both periods" : "on every day of both periods";
+  const totals = `${number(alike.previous)} → ${number(alike.total)}`;
+  return `Only the ${channels(alike.channels)} that reported ${when}: ${alike.change === null ? totals : `${percent(alike.change)} (${totals})`}`;
+}
+
+// The latest changes are named; the table has them all.
+const NAMED_CHANGES = 3;
+function channelsOf(metric) {
+  const changes = metric.channel_changes;
+  if (!changes.length) {
+    const most = Math.max(...metric.reported);
+    return most ? `${channels(most)} reported on each day with figures.` : null;
+  }
+  const named = changes.slice(-NAMED_CHANGES).map((one) => `${number(one.before)} → ${number(one.after)} on ${shortDay(one.day)}`);
+  const rest = changes.length - named.length;
+  return `Channels that reported: ${rest ? `${number(rest)} earlier changes, ` : ""}${named.join(", ")}.`;
+}
+
+function dayByDay(metric, days) {
+  const rows = days.map((date, index) => el("tr", {},
+    el("th", { scope: "row" }, longDay(date)),
+    el("td", { "data-head": metric.label, class: "figure" }, number(metric.values[index])),
+    cell("Channels", `${number(metric.reported[index])} of ${number(metric.expected[index])}${changeOn(metric, date)}`,
+      metric.complete[index] ? null : el("div", { class: "faint" }, "incomplete"))));
+  const heads = [headCell("Day"), headCell(metric.label, { class: "figure" }), headCell("Channels")];
+  return el("details", {}, el("summary", {}, "Day by day"), listOf(`${metric.label}, day by day`, heads, rows));
 }
 
 function metricCard(metric, days) {
   const total = metric.kind === "gauge" ? "on the last day" : "in the period";
   return el("article", { class: "card" },
     el("h2", {}, metric.label),
-    el("p", {}, el("strong", {}, `${metric.total !== null && !metric.total_is_complete ? "≥ " : ""}${number(metric.total)}`), ` ${total}`, el("div", { class: "faint" }, changeOf(metric))),
-    chart(metric, days));
+    el("p", {}, el("strong", {}, `${metric.total !== null && !metric.total_is_complete ? "≥ " : ""}${number(metric.total)}`), ` ${total}`,
+      ...[changeOf(metric), likeForLike(metric), channelsOf(metric)].filter(Boolean).map((line) => el("div", { class: "faint" }, line))),
+    chart(metric, days),
+    dayByDay(metric, days));
 }
 
 function postRow(one, metrics) {
@@ -378,7 +444,7 @@ function postRow(one, metrics) {
   return el("tr", {},
     el("td", {}, safe ? el("a", link, message) : message),
     cell("Channel", one.integration_name),
-    cell("Published", longDay(one.published_at.slice(0, 10))),
+    cell("Published", longDay(one.published_on)),
     ...metrics.map((metric) => el("td", { "data-head": metric.label, class: "figure" }, number(one.figures[metric.id]))));
 }
 
@@ -396,7 +462,8 @@ function postsCard(best) {
 async function trends() {
   const answer = await ask(`api/trends?${query()}`);
   $("trends").replaceChildren(
-    el("p", { class: "faint" }, "Incomplete days are hollow marks; totals over them are shown as ≥."),
+    el("p", { class: "faint" }, "Incomplete days are hollow marks; totals over them are shown as ≥. "
+      + "A dashed line marks a day on which not as many channels reported as before."),
     el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
     ...(answer.best_posts ? [postsCard(answer.best_posts)] : []));
 }

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import requests
 from include.social_analytics.connectors.chatter import PROVIDER
 
 from include.social_analytics.airflow_compat import find_connection
 from include.social_analytics.connectors.base import Account
-from include.social_analytics.connectors.reading import Content, DayStatus, Reading, Window
+from include.social_analytics.connectors.reading import (
+    Content,
+    DayStatus,
+    Reading,
+    UnsupportedMetric,
+    Window,
+    costs_only,
+    refusals,
+)
 from include.social_analytics.cooldown import shared_cooldown
 from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.http.address import api_address
 from include.social_analytics.http.client import Api, ApiAnswer, ApiClient, Quota, Verdict
-from include.social_analytics.http.failures import identifier, redact, without_explanation
+from include.social_analytics.http.failures import (
+    identifier,
+    meaning_of_status,
+    redact,
+    without_explanation,
+)
 from include.social_analytics.json_values import amount, at, moment, objects, text
 from include.social_analytics.settings import Settings
 
 CONNECTION = "chatter_api"
+API_VERSION = "2"
 #: Our daily metrics, except the one that the API has only as of now.
 SERIES = {name: source for name, source in PROVIDER.metrics.items() if name != "followers"}
 #: A longer listing is an error of the API.
@@ -36,7 +52,7 @@ _CODES = {
 def connect(settings: Settings) -> ChatterConnector:
     """The connector, on Airflow's connection ``chatter_api``."""
     known = find_connection(CONNECTION)
-    url = known.host if known else "https://api.chatter.example"
+    url = api_address(CONNECTION, known, "api.chatter.example")
     return ChatterConnector(
         Api(
             PROVIDER.name,
@@ -93,32 +109,54 @@ class ChatterReader:
         """
         if len(self._secrets) != 2:
             raise JobError(ErrorCode.TOKEN_INVALID, "The stored token has no two parts.")
-        answered = self._days(window)
+        withheld = tuple(one for one in window.refused if one.api_version == API_VERSION)
+        known = {one.source_metric for one in withheld}
+        refused: tuple[UnsupportedMetric, ...] = ()
+        asked = {name: its for name, its in SERIES.items() if its not in known}
+        try:
+            answered = self._days(window, asked)
+        except JobError as error:
+            if error.code is not ErrorCode.REQUEST_INVALID:
+                raise
+            # Chatter names the metrics that it does not have.
+            gone = {name: its for name, its in asked.items() if its in error.reason}
+            refused = tuple(UnsupportedMetric(API_VERSION, its, error.reason) for its in gone.values())
+            asked = {name: its for name, its in asked.items() if name not in gone}
+            answered = self._days(window, asked)
+        missing: list[str] = []
+        now: dict[str, Decimal | None] = {}
+        with costs_only("The members", missing):
+            now["followers"] = amount(self._get().get(PROVIDER.metrics["followers"]))
+        messages: dict[str, Content] = {}
+        with costs_only("Messages", missing):
+            self._read_messages(window, messages)
         return Reading(
             window=window,
             days={day: DayStatus.SUCCEEDED if day in answered else DayStatus.PENDING for day in window.days},
             series={
                 name: {day: amount(figures.get(source)) for day, figures in answered.items()}
-                for name, source in SERIES.items()
+                for name, source in asked.items()
             },
-            now={"followers": amount(self._get().get(PROVIDER.metrics["followers"]))},
-            content=self._messages(window),
+            now=now,
+            content=tuple(messages.values()),
+            unsupported=refused,
+            missing=(*missing, *refusals(refused + withheld)),
         )
 
     def _get(self, *path: str, **params: str | int) -> dict[str, object]:
-        return self._client.get("2", "rooms", self._room, *path, **params)
+        return self._client.get(API_VERSION, "rooms", self._room, *path, **params)
 
-    def _days(self, window: Window) -> dict[date, dict[str, object]]:
+    def _days(self, window: Window, asked: dict[str, str]) -> dict[date, dict[str, object]]:
         body = self._get(
-            "daily", metrics=",".join(SERIES.values()), first=str(window.days[0]), last=str(window.day)
+            "daily", metrics=",".join(asked.values()), first=str(window.days[0]), last=str(window.day)
         )
         days = {str(day): day for day in window.days}
         return {
             days[key]: item for item in objects(body.get("days")) if (key := str(item.get("day"))) in days
         }
 
-    def _messages(self, window: Window) -> tuple[Content, ...]:
-        found: dict[str, Content] = {}
+    def _read_messages(self, window: Window, found: dict[str, Content]) -> None:
+        """Read the messages into ``found``, where they stay if a later page fails."""
         cursor: dict[str, str] = {}
         for _ in range(MAX_LISTING_PAGES):
             body = self._get("messages", since=str(window.first_post_day), limit=50, **cursor)
@@ -141,7 +179,6 @@ class ChatterReader:
             if after is None or cursor == {"cursor": after}:
                 break
             cursor = {"cursor": after}
-        return tuple(found.values())
 
     def _judge(self, answer: ApiAnswer) -> Verdict:
         if 200 <= answer.http_status < 300:
@@ -149,8 +186,7 @@ class ChatterReader:
         word = identifier(at(answer.body, "error", "reason"), self._secrets)
         code = _CODES.get(word or "")
         if code is None:
-            server = answer.http_status >= 500
-            code = ErrorCode.API_UNAVAILABLE if server else ErrorCode.RESPONSE_INVALID
+            code = meaning_of_status(answer.http_status, in_own_format=word is not None)
         message = text(at(answer.body, "error", "message"), 2000)
         seconds = answer.headers.get("Retry-After", "")
         wait = timedelta(seconds=int(seconds)) if seconds.isdigit() else None

@@ -64,8 +64,8 @@ class ChatterApi(serving.Api):
     def _daily(self, request: Request, room: Room, kind: str) -> Response:
         query = request.query_params
         metrics = query["metrics"].split(",")
-        if unknown := set(metrics) - set(METRICS):
-            raise ValueError(f"metrics {unknown}")
+        if unknown := set(metrics) - (set(METRICS) - {"interactions" if kind == "no_interactions" else ""}):
+            raise ValueError(f"no metric {', '.join(sorted(unknown))}")
         day, last = date.fromisoformat(query["first"]), date.fromisoformat(query["last"])
         ended = self.world.now().astimezone(UTC).date() - timedelta(days=3 if kind == "late" else 1)
         days = []
@@ -77,11 +77,17 @@ class ChatterApi(serving.Api):
 
     def _messages(self, request: Request, room: Room, kind: str) -> Response:
         query = request.query_params
-        size = 5 if kind == "short_pages" else int(query["limit"])
+        if kind == "messages_refused":
+            return _error(*_ERRORS["scope_missing"])
+        if kind == "messages_down":
+            return _error(*_ERRORS["down"])
+        size = 5 if kind in ("short_pages", "lost_page") else int(query["limit"])
         if size > 50:
             raise ValueError("limit")
         today = self.world.now().astimezone(UTC).date()
         start = int(query.get("cursor", "0"))
+        if kind == "lost_page" and start > 0:
+            return _error(*_ERRORS["gone"])
         messages = self.world.messages(room.id, date.fromisoformat(query["since"]), today)
         body: dict[str, object] = {
             "messages": [

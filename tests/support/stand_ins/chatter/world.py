@@ -25,6 +25,10 @@ class Fault(faults.Fault):
         "quota_exceeded": "quotaExceeded, HTTP 429, with Retry-After",
         "down": "backendError, HTTP 500",
         "late": "a day that ended in the last two days is not there yet",
+        "no_interactions": "a call that asks for interactions is refused: badRequest, HTTP 400",
+        "messages_refused": "each listing of messages is refused: scopeMissing, HTTP 403",
+        "messages_down": "each listing of messages fails: backendError, HTTP 500",
+        "lost_page": "a listing's second page is refused: roomNotFound, HTTP 404",
         "short_pages": "a listing shows five messages at once",
         "foreign_next": "a listing leads to another host",
     }
