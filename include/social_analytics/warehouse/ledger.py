@@ -332,9 +332,9 @@ IS_COMMON: LiteralString = """
 ))
 """
 
-#: A day is complete when this is true of all its jobs, and each channel that is expected on it has a job. This
-#: is the only definition. Beside the columns of ``ingest_job`` it needs ``is_common`` (:data:`IS_COMMON`). Its
-#: parameters are :data:`COMPLETE`.
+#: A day is complete when this is true of all its jobs, and each channel that is expected on it has a job.
+#: This is the only definition. Beside the columns of ``ingest_job`` it needs ``is_common``
+#: (:data:`IS_COMMON`). Its parameters are :data:`COMPLETE`.
 IS_COMPLETE: LiteralString = """
 (status = ANY (%(complete_statuses)s)
  OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s) AND NOT is_common))
