@@ -186,7 +186,8 @@ def test_a_transaction_that_the_server_ends_is_the_databases_trouble(postgres, m
                         pass
                     postiz.execute("SELECT 1")
 
-            with pytest.raises(JobError, match="terminating connection due to") as ended:
+            # The server may also hang up before its words are read.
+            with pytest.raises(JobError) as ended:
                 overstay()
         assert ended.value.code is ErrorCode.STORAGE_UNAVAILABLE
 

@@ -8,6 +8,7 @@ The states of a job, and what moves it from one to the next::
                   │
     any state ──claim      failed, pending, no_data ──recover──▶ recovered      pending ──give_up──▶ failed
                            succeeded, recovered ──withdraw──▶ pending    queued, running ──settle──▶ failed
+                           no_data ──doubt──▶ pending
 
 - ``register``: the listing found the integration. A job that has ended stays as it is.
 - ``claim``: a task takes all jobs of its batch before anything else. A job that ended becomes queued again.
@@ -17,6 +18,7 @@ The states of a job, and what moves it from one to the next::
 - ``recover``: the look-back of a later day has brought the figures in.
 - ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
 - ``withdraw``: the look-back of a later day has found the day no longer published. Its figures are cleared.
+- ``doubt``: a reading has brought in figures of the four weeks before, so the account does have figures.
 - ``settle``: the task ended without a result.
 - ``give_up``: the first run of a later day whose look-back does not reach the day any more. The code is
   ``not_published``. A backfilled day is no exception: the next daily run gives it up.
@@ -221,6 +223,12 @@ _WITHDRAW: LiteralString = """
 UPDATE analytics.ingest_job
 SET status = 'pending', observed_at = %(observed_at)s
 WHERE job_id = ANY (%(job_ids)s) AND status IN ('succeeded', 'recovered') AND observed_at <= %(observed_at)s
+"""
+
+_DOUBT: LiteralString = """
+UPDATE analytics.ingest_job
+SET status = 'pending'
+WHERE job_id = ANY (%(job_ids)s) AND status = 'no_data'
 """
 
 _ENDED: LiteralString = """
@@ -566,6 +574,11 @@ def recover(analytics: Database, start: Start, days: Sequence[date]) -> None:
 def withdraw(analytics: Database, start: Start, days: Sequence[date]) -> None:
     """Make the integration's stored jobs of earlier days ``pending``: the provider omits the days now."""
     analytics.execute(_WITHDRAW, _earlier(start, days))
+
+
+def doubt(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Make the integration's jobs of these days ``pending`` that have no data: the account has figures."""
+    analytics.execute(_DOUBT, {"job_ids": [start.job.on(day).job_id for day in days]})
 
 
 def _earlier(start: Start, days: Sequence[date]) -> dict[str, object]:

@@ -555,7 +555,7 @@ def killed(warehouse: Warehouse) -> None:
         ("running", ["running", "running", "running", "running", "running", "failed"]),
         ("succeeded", ["succeeded", "pending", "succeeded", "succeeded", "succeeded", "succeeded"]),
         ("recovered", ["recovered", "pending", "recovered", "recovered", "recovered", "recovered"]),
-        ("no_data", ["recovered", "no_data", "no_data", "no_data", "no_data", "no_data"]),
+        ("no_data", ["recovered", "pending", "no_data", "no_data", "no_data", "no_data"]),
         ("pending", ["recovered", "pending", "pending", "pending", "failed", "pending"]),
         ("failed", ["recovered", "failed", "failed", "failed", "failed", "failed"]),
     ],
