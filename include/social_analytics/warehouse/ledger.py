@@ -207,13 +207,13 @@ SET status = %(status)s, http_calls = %(http_calls)s, metric_rows = %(metric_row
 _FILL: LiteralString = """
 UPDATE analytics.ingest_job
 SET reason = NULL
-WHERE job_id = ANY (%(job_ids)s) AND status = 'succeeded' AND reason IS NOT NULL
+WHERE job_id = ANY (%(job_ids)s) AND status IN ('succeeded', 'recovered') AND reason IS NOT NULL
   AND observed_at <= %(observed_at)s
 """
 
 _RECOVER: LiteralString = f"""
 UPDATE analytics.ingest_job
-SET status = 'recovered', observed_at = %(observed_at)s, {_NO_ERROR}
+SET status = 'recovered', observed_at = %(observed_at)s, {_NO_CODE}, reason = %(reason)s
 WHERE job_id = ANY (%(job_ids)s) AND status IN ('failed', 'pending', 'no_data')
   -- Null in a job that never started.
   AND coalesce(observed_at <= %(observed_at)s, true)
@@ -303,18 +303,18 @@ ORDER BY integration_id
 """
 
 #: Owners' failures that are too many to be the owners' doing: at least three channels of a provider, and at
-#: least half of those that were read, failed with the same code. This is the only definition. It looks at
-#: each run of a day, and at the day as a whole (then ``dag_run_id`` is null). Its parameters are ``first``,
-#: ``last`` and :data:`COMPLETE`.
+#: least half of those that were read, failed with the same code. This is the only definition. It looks at a
+#: day as a whole, so a run of a few broken channels says nothing new. Its parameters are ``first``, ``last``
+#: and :data:`COMPLETE`.
 COMMON_FAILURES: LiteralString = """
 SELECT alike.*
 FROM (
-    SELECT provider, date, error_code, dag_run_id, count(*) AS failed
+    SELECT provider, date, error_code, count(*) AS failed
     FROM analytics.ingest_job
     -- By the index on failures. The planner uses it only for exactly this literal.
     WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
       AND error_code = ANY (%(owners_codes)s) AND started_at IS NOT NULL
-    GROUP BY GROUPING SETS ((provider, date, error_code), (provider, date, error_code, dag_run_id))
+    GROUP BY provider, date, error_code
     HAVING count(*) >= 3
 ) AS alike, LATERAL (
     SELECT count(*) AS jobs
@@ -323,7 +323,6 @@ FROM (
         -- By the index on date. No further than it takes to know: where few fail, a few rows.
         FROM analytics.ingest_job AS job
         WHERE job.date = alike.date AND job.provider = alike.provider
-          AND job.dag_run_id = coalesce(alike.dag_run_id, job.dag_run_id)
           AND job.status NOT IN ('queued', 'running') AND job.started_at IS NOT NULL
         LIMIT 2 * alike.failed + 1
     ) AS counted
@@ -336,7 +335,6 @@ IS_COMMON: LiteralString = """
 (job.status = 'failed' AND EXISTS (
     SELECT FROM common
     WHERE common.provider = job.provider AND common.date = job.date AND common.error_code = job.error_code
-      AND coalesce(common.dag_run_id, job.dag_run_id) = job.dag_run_id
 ))
 """
 
@@ -566,9 +564,12 @@ def _owner(start: Start) -> dict[str, object]:
     return {"job_id": start.job.job_id, "claimed_by": start.claimed_by, "attempts": start.attempts}
 
 
-def recover(analytics: Database, start: Start, days: Sequence[date]) -> None:
-    """Make the integration's jobs of earlier days ``recovered`` if they had no figures: now they have."""
-    analytics.execute(_RECOVER, _earlier(start, days))
+def recover(analytics: Database, start: Start, days: Sequence[date], reason: str | None = None) -> None:
+    """Make the integration's jobs of earlier days ``recovered`` if they had no figures: now they have.
+
+    :param reason: what the reading lacks, if anything.
+    """
+    analytics.execute(_RECOVER, _earlier(start, days) | {"reason": reason})
 
 
 def withdraw(analytics: Database, start: Start, days: Sequence[date]) -> None:

@@ -192,7 +192,7 @@ def store(
         )
         earlier = ended - {job.date}
         if recovered := [day for day in earlier if reading.days[day] is DayStatus.SUCCEEDED]:
-            ledger.recover(analytics, start, recovered)
+            ledger.recover(analytics, start, recovered, reading.reason)
             if not reading.missing:
                 ledger.fill(analytics, start, recovered)
         if withdrawn := [day for day in earlier if reading.days[day] is DayStatus.PENDING]:

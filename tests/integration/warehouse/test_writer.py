@@ -92,6 +92,20 @@ def test_an_empty_answer_about_an_account_that_had_figures_lately_is_pending(war
     assert warehouse.figures() == {"posts_published": 3}
 
 
+def test_a_recovered_day_says_what_the_reading_lacks_that_brought_it_in(warehouse):
+    warehouse.fail(job(day=before(1)), DOWN)
+    lacking = replace(reading({before(1): 1, DAY: 1}, posts=None), missing=("No posts could be listed.",))
+    warehouse.store(job(), lacking)
+    row = warehouse.ledger_row(job(day=before(1)))
+    assert (row["status"], row["error_code"], row["reason"]) == (
+        "recovered",
+        None,
+        "No posts could be listed.",
+    )
+    warehouse.store(job(), reading({before(1): 1, DAY: 1}))
+    assert warehouse.ledger_row(job(day=before(1)))["reason"] is None
+
+
 def test_figures_that_a_backfill_brings_in_cast_doubt_on_later_days_without_data(warehouse):
     for days in (30, 2):
         warehouse.store(job(day=before(days)), reading(day=before(days)))
