@@ -22,8 +22,8 @@ def fill_in(example: str) -> str:
 def _secret(name: str) -> str:
     if name.endswith("FERNET_KEY"):
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    # Hexadecimal needs no quoting in URLs and on command lines.
-    return secrets.token_hex(24)
+    # Hexadecimal needs no quoting in URLs and on command lines. 64 characters: Airflow's JWTs want 64 bytes.
+    return secrets.token_hex(32)
 
 
 def main() -> int:

@@ -346,8 +346,8 @@ class Deployment:
                 )
         for mount in self.config["services"][service].get("volumes") or []:
             source, target, *_ = mount.split(":")
-            if target == "/docker-entrypoint-initdb.d":
-                for script in sorted((PROJECT / source).glob("*.sh")):
+            if target == "/deploy":
+                for script in sorted((PROJECT / source / "initdb").glob("*.sh")):
                     subprocess.run(["bash", str(script)], env=shell, check=True, capture_output=True)
         temporary.send_signal(signal.SIGINT)
         temporary.wait(30)

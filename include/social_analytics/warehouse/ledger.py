@@ -8,6 +8,7 @@ The states of a job, and what moves it from one to the next::
                   │
     any state ──claim      failed, pending, no_data ──recover──▶ recovered      pending ──give_up──▶ failed
                            succeeded, recovered ──withdraw──▶ pending    queued, running ──settle──▶ failed
+                           no_data ──doubt──▶ pending
 
 - ``register``: the listing found the integration. A job that has ended stays as it is.
 - ``claim``: a task takes all jobs of its batch before anything else. A job that ended becomes queued again.
@@ -17,6 +18,7 @@ The states of a job, and what moves it from one to the next::
 - ``recover``: the look-back of a later day has brought the figures in.
 - ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
 - ``withdraw``: the look-back of a later day has found the day no longer published. Its figures are cleared.
+- ``doubt``: a reading has brought in figures of the four weeks before, so the account does have figures.
 - ``settle``: the task ended without a result.
 - ``give_up``: the first run of a later day whose look-back does not reach the day any more. The code is
   ``not_published``. A backfilled day is no exception: the next daily run gives it up.
@@ -223,6 +225,12 @@ SET status = 'pending', observed_at = %(observed_at)s
 WHERE job_id = ANY (%(job_ids)s) AND status IN ('succeeded', 'recovered') AND observed_at <= %(observed_at)s
 """
 
+_DOUBT: LiteralString = """
+UPDATE analytics.ingest_job
+SET status = 'pending'
+WHERE job_id = ANY (%(job_ids)s) AND status = 'no_data'
+"""
+
 _ENDED: LiteralString = """
 SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
@@ -332,8 +340,9 @@ IS_COMMON: LiteralString = """
 ))
 """
 
-#: A day is complete when this is true of all its jobs. This is the only definition. Beside the columns of
-#: ``ingest_job`` it needs ``is_common`` (:data:`IS_COMMON`). Its parameters are :data:`COMPLETE`.
+#: A day is complete when this is true of all its jobs, and each channel that is expected on it has a job.
+#: This is the only definition. Beside the columns of ``ingest_job`` it needs ``is_common``
+#: (:data:`IS_COMMON`). Its parameters are :data:`COMPLETE`.
 IS_COMPLETE: LiteralString = """
 (status = ANY (%(complete_statuses)s)
  OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s) AND NOT is_common))
@@ -343,20 +352,32 @@ COMPLETE = {
     "owners_codes": [code.value for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER],
 }
 
-_NEWEST_COMPLETE: LiteralString = f"""
-WITH common AS MATERIALIZED ({COMMON_FAILURES})
-SELECT max(date)
+# A run that was narrowed, or whose listing failed, leaves channels without a job: their day is not complete.
+_DAYS: LiteralString = f"""
+SELECT date, is_read AND is_complete AS is_complete, is_read AND is_settled_well AS is_settled_well
 FROM (
-    SELECT date
+    SELECT date, bool_and({IS_COMPLETE}) AS is_complete,
+        bool_and({IS_COMPLETE} OR status = 'pending') AS is_settled_well,
+        count(*) FILTER (WHERE is_expected) >= (
+            SELECT count(*)
+            FROM analytics.integration
+            WHERE provider = %(provider)s AND expected_from <= date AND (is_active OR last_day >= date)
+        ) AS is_read
     FROM (
-        SELECT date, status, error_code, {IS_COMMON} AS is_common
+        SELECT date, status, error_code, {IS_COMMON} AS is_common,
+            date >= expected_from AND (is_active OR last_day >= date) AS is_expected
         -- By the index on date.
-        FROM analytics.ingest_job AS job
-        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
+        FROM analytics.ingest_job AS job LEFT JOIN analytics.integration USING (integration_id)
+        WHERE date BETWEEN %(first)s AND %(last)s AND job.provider = %(provider)s
     ) AS job
     GROUP BY date
-    HAVING bool_and({IS_COMPLETE})
-) AS complete
+) AS day
+"""
+
+_NEWEST_COMPLETE: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
+SELECT max(date) FILTER (WHERE is_complete)
+FROM ({_DAYS}) AS day
 """
 
 _COMMON: LiteralString = f"""
@@ -373,17 +394,7 @@ SELECT least(
     coalesce(max(date) FILTER (WHERE is_settled_well), min(date) - 1),
     coalesce(max(date) FILTER (WHERE is_complete), min(date) - 1) + %(final_after_days)s::integer
 )
-FROM (
-    SELECT date, bool_and({IS_COMPLETE}) AS is_complete,
-        bool_and({IS_COMPLETE} OR status = 'pending') AS is_settled_well
-    FROM (
-        SELECT date, status, error_code, {IS_COMMON} AS is_common
-        -- By the index on date.
-        FROM analytics.ingest_job AS job
-        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
-    ) AS job
-    GROUP BY date
-) AS day
+FROM ({_DAYS}) AS day
 """
 
 _BY_STATUS: LiteralString = """
@@ -563,6 +574,11 @@ def recover(analytics: Database, start: Start, days: Sequence[date]) -> None:
 def withdraw(analytics: Database, start: Start, days: Sequence[date]) -> None:
     """Make the integration's stored jobs of earlier days ``pending``: the provider omits the days now."""
     analytics.execute(_WITHDRAW, _earlier(start, days))
+
+
+def doubt(analytics: Database, start: Start, days: Sequence[date]) -> None:
+    """Make the integration's jobs of these days ``pending`` that have no data: the account has figures."""
+    analytics.execute(_DOUBT, {"job_ids": [start.job.on(day).job_id for day in days]})
 
 
 def _earlier(start: Start, days: Sequence[date]) -> dict[str, object]:

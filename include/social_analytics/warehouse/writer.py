@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -197,6 +197,8 @@ def store(
                 ledger.fill(analytics, start, recovered)
         if withdrawn := [day for day in earlier if reading.days[day] is DayStatus.PENDING]:
             ledger.withdraw(analytics, start, withdrawn)
+        if doubtful := _doubtful_days(reading, snapshot_date):
+            ledger.doubt(analytics, start, doubtful)
         ledger.finish(
             analytics,
             start,
@@ -220,6 +222,14 @@ def _status(
     signs = set(provider.metrics) - {"posts_published", *reading.now}
     row = analytics.execute(_HAS_FIGURES, common | {"metrics": list(signs), "day": job.date}).fetchone()
     return DayStatus.PENDING if row and row[0] else DayStatus.NO_DATA
+
+
+def _doubtful_days(reading: Reading, today: date) -> list[date]:
+    """The days that cannot be without data, because the reading has figures of the 28 days before them."""
+    series = [days for metric, days in reading.series.items() if metric != "posts_published"]
+    answered = {day for days in series for day, value in days.items() if value is not None}
+    later = {day + timedelta(days=n) for day in answered for n in range(1, 29)}
+    return sorted(day for day in later - answered - {reading.window.day} if day < today)
 
 
 def _metric_rows(

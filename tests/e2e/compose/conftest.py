@@ -21,8 +21,7 @@ from tests.support.deployment import Deployment, resolve
 from tests.support.hostile import hostile_world
 
 SERVICES = {
-    "postgres", "demo-postiz", "redis", "init",
-    "api-server", "scheduler", "dag-processor", "triggerer", "worker",
+    "postgres", "demo-postiz", "redis", "init", "api-server", "scheduler", "dag-processor", "worker",
 }  # fmt: skip
 
 #: Shorter intervals, so that tests take seconds instead of minutes. All else is as in the file.

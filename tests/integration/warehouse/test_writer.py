@@ -92,6 +92,14 @@ def test_an_empty_answer_about_an_account_that_had_figures_lately_is_pending(war
     assert warehouse.figures() == {"posts_published": 3}
 
 
+def test_figures_that_a_backfill_brings_in_cast_doubt_on_later_days_without_data(warehouse):
+    for days in (30, 2):
+        warehouse.store(job(day=before(days)), reading(day=before(days)))
+    assert warehouse.status(job(day=before(2))) == "no_data"
+    warehouse.store(job(day=before(5)), reading({before(5): 1}, day=before(5)))
+    assert [warehouse.status(job(day=before(days))) for days in (30, 2)] == ["no_data", "pending"]
+
+
 @pytest.mark.parametrize(
     ("days", "values", "status"),
     [

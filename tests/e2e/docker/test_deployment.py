@@ -1,0 +1,153 @@
+"""docker-compose.yaml from `make env` on. Each test continues where the one before ended."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import timedelta
+
+import requests
+
+from include.social_analytics.dag_ids import DAILY_DAG
+from tests.e2e.docker.conftest import DockerStage
+from tests.support.stage import DAY
+
+CHANNEL = "demo-facebook-01"
+SCHEDULED = f"scheduled__{DAY}"
+
+
+def log_in(url: str, password: str) -> requests.Response:
+    """Log in through the form, to which the UI sends a browser; returns where that leads."""
+    session = requests.Session()
+    form = session.get(f"{url}/api/v2/auth/login", timeout=30)
+    assert form.url.startswith(f"{url}/auth/login"), form.url
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.text)[1]
+    answer = session.post(
+        form.url, data={"username": "admin", "password": password, "csrf_token": token}, timeout=30
+    )
+    answer.raise_for_status()
+    return answer
+
+
+def logs(stage: DockerStage, run_id: str) -> dict[tuple[str, int], str]:
+    """The log of each task's last try, as the UI shows it."""
+    return {
+        (one["task_id"], one["map_index"]): str(
+            stage.airflow.api(
+                "GET",
+                f"dags/{DAILY_DAG}/dagRuns/{run_id}/taskInstances/{one['task_id']}/logs/{one['try_number']}",
+                map_index=one["map_index"],
+            )["content"]
+        )
+        for one in stage.airflow.task_instances(run_id)
+    }
+
+
+def test_everything_is_healthy_and_nothing_was_compiled_again(stage):
+    for service in ("scheduler", "worker"):
+        [container] = stage.composed.containers(service)
+        changed = stage.composed.engine.docker("diff", container["Id"])
+        assert [line for line in changed.splitlines() if line.endswith(".pyc")] == []
+
+
+def test_the_user_of_the_env_file_logs_in(stage):
+    assert log_in(stage.airflow.url, stage.airflow.password).url.rstrip("/") == stage.airflow.url
+
+
+def test_an_idle_deployment_takes_at_most_a_tenth_of_a_core(stage, report):
+    stage.wait_for(stage.airflow.knows_the_dag, 60)
+    before, start = stage.composed.processor_seconds(), time.monotonic()
+    time.sleep(45)
+    cores = (stage.composed.processor_seconds() - before) / (time.monotonic() - start)
+    report.append(f"idle: {cores:.3f} cores")
+    assert cores <= 0.1
+
+
+def test_an_unpaused_dag_runs_its_day(stage):
+    stage.composed.airflow("dags", "unpause", DAILY_DAG)
+    stage.wait_for(lambda: stage.airflow.run_state(SCHEDULED), 60)
+    run = stage.ended(SCHEDULED)
+    assert run.state == "success"
+    states = stage.composed.rows(
+        "SELECT status, count(*) FROM analytics.ingest_job WHERE date = %s GROUP BY status", DAY
+    )
+    counts = {row["status"]: row["count"] for row in states}
+    assert sum(counts.values()) == len(run.of("analytics_ingest")) >= 24
+    # The demo's three owners must act.
+    assert counts["failed"] == 3
+    assert set(counts) == {"succeeded", "no_data", "pending", "failed"}
+
+
+def test_each_log_is_readable_when_its_worker_is_gone(stage):
+    before = {one["Id"] for one in stage.composed.containers("worker")}
+    stage.composed.compose("rm", "--stop", "--force", "worker")
+    stage.composed.up("--scale", "worker=3")
+    workers = stage.composed.containers("worker")
+    assert len(workers) == 3
+    assert before.isdisjoint(one["Id"] for one in workers)
+    found = logs(stage, SCHEDULED)
+    assert len(found) >= 27
+    for task, text in found.items():
+        assert "Could not read" not in text, task
+        assert "task_id" in text or "jobId" in text or "Task" in text, (task, text)
+
+
+def test_one_channel_can_be_cleared(stage):
+    [index] = [
+        one["map_index"]
+        for one in stage.airflow.task_instances(SCHEDULED)
+        if one["rendered_map_index"] == "Northwind Bakery"
+    ]
+    attempts, values = stage.job(CHANNEL)["attempts"], stage.stored()
+    how = {
+        "only_failed": False, "dry_run": False, "include_downstream": True, "dag_run_id": SCHEDULED,
+        "task_ids": [["analytics_ingest", index]],
+    }  # fmt: skip
+    stage.airflow.api("POST", f"dags/{DAILY_DAG}/clearTaskInstances", how)
+    run = stage.ended(SCHEDULED)
+    assert run.state == "success"
+    assert stage.job(CHANNEL)["attempts"] == attempts + 1
+    assert [one["map_index"] for one in run.of("analytics_ingest") if one["try_number"] == 2] == [index]
+    assert len(stage.stored()) == len(values)
+
+
+def test_a_backfill_fills_two_days_on_three_workers(stage):
+    days = [DAY - timedelta(days=n) for n in (3, 2)]
+    stage.composed.airflow(
+        "backfill", "create", "--dag-id", DAILY_DAG,
+        "--from-date", f"{days[0]}T00:00+00:00", "--to-date", f"{days[-1]}T00:00+00:00",
+    )  # fmt: skip
+    stage.wait_for(lambda: len(stage.run_ids(run_type="backfill")) == len(days))
+    for run_id in stage.run_ids(run_type="backfill"):
+        run = stage.ended(run_id)
+        assert run.state == "success"
+    rows = stage.composed.rows(
+        "SELECT date FROM analytics.ingest_job WHERE is_backfill GROUP BY date ORDER BY date"
+    )
+    assert [row["date"] for row in rows] == days
+    assert {one["hostname"] for one in run.of("analytics_ingest")} <= {
+        one["Config"]["Hostname"] for one in stage.composed.containers("worker")
+    }
+
+
+def test_stop_lets_a_task_end_and_up_goes_on(stage):
+    run_id, release = stage.run_that_waits(CHANNEL)
+    attempts = stage.job(CHANNEL)["attempts"]
+    stopping = stage.composed.in_background("stop")
+    stage.wait_for(lambda: "Warm shutdown" in stage.composed.log("worker"))
+    release()
+    assert stopping.wait(150) == 0
+    stage.composed.up("--scale", "worker=1")
+    assert stage.job(CHANNEL)["status"] == "succeeded"
+    assert stage.ended(run_id).state == "success"
+    assert stage.job(CHANNEL)["attempts"] == attempts
+
+
+def test_down_and_up_keep_the_data(stage):
+    values = stage.stored()
+    stage.composed.compose("--profile", "demo", "down")
+    assert stage.composed.containers("postgres") == []
+    stage.composed.up()
+    assert stage.stored() == values
+    assert stage.airflow.run_state(SCHEDULED) == "success"
+    assert all(logs(stage, SCHEDULED).values())
