@@ -9,7 +9,8 @@ from include.sandbox.stand_ins.threads.threads_api import ThreadsApi
 from include.sandbox.stand_ins.threads.world import PACIFIC, World, make_profile
 from tests.connectors.case import Arranged, Case, Situation, fault
 
-#: The views, the totals of four days, and two pages of the listing: only an empty one is its end.
+#: The views, the totals of four days, and two pages of the listing: only an empty one is its end. Nothing is
+#: settled yet.
 CALLS_WITHOUT_POSTS = 7
 
 

@@ -71,6 +71,7 @@ class ThreadsReader:
             window=window,
             days=insights.days,
             series={**insights.series, **published},
+            unread=insights.unread,
             content=posts.content,
             now=insights.now,
             unsupported=insights.unsupported + posts.unsupported,

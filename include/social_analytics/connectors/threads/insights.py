@@ -46,12 +46,14 @@ Series = dict[str, dict[date, Decimal | None]]
 class ProfileInsights:
     """Our metrics' values by day, and each day's status; a metric that was refused or failed is absent.
 
+    ``unread`` are metrics and days that were not asked for, or whose call failed.
     ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
     else is not there.
     """
 
     days: Mapping[date, DayStatus]
     series: Series = field(default_factory=dict)
+    unread: frozenset[tuple[str, date]] = frozenset()
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()
     withheld: tuple[UnsupportedMetric, ...] = ()
@@ -59,7 +61,7 @@ class ProfileInsights:
 
 
 def read_insights(client: GraphClient, profile_id: str, window: Window, today: date) -> ProfileInsights:
-    """Every catalogue metric for the window's days: a call for the views, and one for each published day.
+    """Every catalogue metric for the window's days: a call for the views, and one for each day not settled.
 
     :param today: the date in the provider's zone.
     :raises JobError: what a request for the views raises.
@@ -84,12 +86,13 @@ def read_insights(client: GraphClient, profile_id: str, window: Window, today: d
         statuses = {day: _settle(day, views, today) for day in window.days}
     published = [day for day in window.days if statuses[day] is DayStatus.SUCCEEDED]
     totals = _Totals(client, profile_id, window)
-    series = totals.read(published)
+    series, unread = totals.read(published)
     if views is not None:
         series["views"] = views
     return ProfileInsights(
         days=statuses,
         series=series,
+        unread=unread,
         now=now,
         unsupported=asking.unsupported + totals.asking.unsupported,
         withheld=asking.withheld + totals.asking.withheld,
@@ -132,23 +135,31 @@ class _Totals:
         self.asking = Asking(client, metrics_of(TOTALS.values()), window)
         self.missing: list[str] = []
         self._profile_id = profile_id
+        self._settled = window.settled
 
-    def read(self, days: Sequence[date]) -> Series:
-        """Our metrics' values for ``days``. Absent is a metric of which the API did not answer each day.
+    def read(self, days: Sequence[date]) -> tuple[Series, frozenset[tuple[str, date]]]:
+        """Our metrics' values for ``days``, and what is unread of them.
 
         The newest day comes first. When a day cannot be read, the days before it are not asked for.
         """
-        given: dict[date, dict[str, Decimal | None]] = {}
+        series: Series = {}
         for day in reversed(days):
+            if self._is_settled(day):
+                continue
             with costs_only(f"The totals of {day} and earlier days", self.missing):
-                given[day] = self._day(day)
+                given = self._day(day)
+                for name, source in TOTALS.items():
+                    if set(parts_of(source)) <= set(given):
+                        series.setdefault(name, {})[day] = total_of(source, given)
             if self.missing:
                 break
-        series: Series = {}
-        for name, source in TOTALS.items():
-            if given and all(set(parts_of(source)) <= set(given.get(day, ())) for day in days):
-                series[name] = {day: total_of(source, given[day]) for day in days}
-        return series
+        read = {(name, day) for name, values in series.items() for day in values}
+        return series, frozenset((name, day) for name in TOTALS for day in days) - read
+
+    def _is_settled(self, day: date) -> bool:
+        """Whether all that a call for the day could give is stored already."""
+        asked = [name for name, source in TOTALS.items() if set(parts_of(source)) <= set(self.asking.metrics)]
+        return all((name, day) in self._settled for name in asked)
 
     def _day(self, day: date) -> dict[str, Decimal | None]:
         """The API's metrics of one day; None where the answer has no number."""
