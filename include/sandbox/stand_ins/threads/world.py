@@ -74,7 +74,8 @@ class Fault(faults.Fault):
     :param post: the id of the post of ``bad_post``.
     """
 
-    KINDS = faults.SERVER_FAULTS | {
+    KINDS = {
+        **faults.SERVER_FAULTS,
         "token_revoked": "code 190, subcode 460",
         "token_expired": "code 190, subcode 463",
         "permission_missing": "code 10, HTTP 500",
