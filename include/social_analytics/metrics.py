@@ -48,6 +48,10 @@ DAILY_METRICS: dict[str, Metric] = {
         Metric("followers", Kind.GAUGE, "accounts"),
         Metric("page_views", Kind.FLOW, "count"),
         Metric("posts_published", Kind.FLOW, "posts"),
+        Metric("reactions", Kind.FLOW, "count"),
+        Metric("comments", Kind.FLOW, "count"),
+        Metric("shares", Kind.FLOW, "count"),
+        Metric("clicks", Kind.FLOW, "count"),
     )
 }
 

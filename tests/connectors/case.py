@@ -60,7 +60,7 @@ class Case(ABC):
 
     provider: ClassVar[str]
     #: Requests for an ordinary day.
-    calls_a_day: ClassVar[int]
+    calls_a_day: int
     #: A daily metric by our name, for ``Situation.RETIRED``.
     retired: ClassVar[str]
     situations: ClassVar[Mapping[Situation, Arranged | Impossible]]

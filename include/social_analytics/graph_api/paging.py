@@ -57,16 +57,19 @@ def read_listing(
     bare_fields: str | None = None,
     max_pages: int = MAX_PAGES,
     max_bytes: int = MAX_BYTES,
+    next_may_be_missing: bool = False,
     **params: str | int,
 ) -> Listing:
     """Every item of a listing, page by page; whatever breaks it off, what came before stays.
 
-    A short or even empty page may have a next one, so only a missing ``paging.next`` is the end. It
+    A short or even empty page may have a next one, so only a missing ``paging.next`` is the end. ``next``
     is never followed as a URL: it holds a token, and could name any host. If a page is too large for
     the server, this page and all later ones are asked for with half the size; if perhaps one of its items
     fails, with a tenth, because each failure has taken several tries.
 
     :param bare_fields: the ``fields`` to ask for when even a single item fails. Whole pages follow then.
+    :param next_may_be_missing: for an API that leaves ``next`` out though there are more pages. There the end
+        is a page that is empty, repeats the one before, or has no new cursor.
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     items: list[object] = []
@@ -75,6 +78,7 @@ def read_listing(
     is_bare = False
     position: dict[str, str] = {}
     seen: set[str] = set()
+    previous: list[object] = []
     before = client.bytes_received
 
     def broken_off(error: JobError) -> Listing:
@@ -109,16 +113,19 @@ def read_listing(
         else:
             items += found
         paging = body.get("paging") or {}
-        if isinstance(paging, dict) and paging.get("next") is None:
-            return Listing(tuple(items), complete=True, bare=tuple(bare))
         cursors = paging.get("cursors") if isinstance(paging, dict) else None
         after = cursors.get("after") if isinstance(cursors, dict) else None
-        if not isinstance(after, str) or after in seen:
+        is_new = isinstance(after, str) and after not in seen
+        if isinstance(paging, dict) and paging.get("next") is None:
+            if not (next_may_be_missing and found and found != previous and is_new):
+                return Listing(tuple(items), complete=True, bare=tuple(bare))
+        elif not is_new:
             return invalid("The listing has no cursor for its next page, or one seen before.")
         if client.bytes_received - before > max_bytes:
             return invalid(f"The listing is larger than {max_bytes} bytes.")
-        seen.add(after)
-        position = {"after": after}
+        previous = found
+        seen.add(str(after))
+        position = {"after": str(after)}
     return invalid(f"The listing has more than {max_pages} pages.")
 
 

@@ -54,6 +54,19 @@ def test_an_answer_without_paging_is_the_last_page() -> None:
     assert read(Answer({"data": []}))[0] == Listing((), complete=True)
 
 
+@pytest.mark.parametrize("end", [Answer({"data": []}), last_page([3]), Answer({"data": [3]})])
+def test_without_next_the_cursor_leads_on_until_a_page_is_empty_or_repeats(end: Answer) -> None:
+    def without_next(item: int, after: str) -> Answer:
+        return Answer({"data": [item], "paging": {"cursors": {"after": after}}})
+
+    steps = [without_next(1, "a"), without_next(2, "b"), without_next(3, "c"), end]
+    listing, requests = read(*steps, next_may_be_missing=True)
+    assert set(listing.items) == {1, 2, 3}
+    assert listing.complete
+    assert [request.query.get("after") for request in requests] == [None, "a", "b", "c"]
+    assert read(*steps)[0] == Listing((1,), complete=True)
+
+
 def test_a_next_page_on_another_host_is_requested_from_our_host() -> None:
     with scripted_server(last_page([])) as other:
         listing, requests = read(page([1], "a", f"{other.base_url}/steal?access_token=x"), last_page([2]))
