@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -20,7 +20,7 @@ import structlog
 from include.social_analytics import postiz, telemetry
 from include.social_analytics.connectors import names_by_identifier, provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
-from include.social_analytics.connectors.reading import Reading, UnsupportedMetric, Window
+from include.social_analytics.connectors.reading import Reading, Window
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
@@ -58,6 +58,7 @@ class _Started:
 
     start: ledger.Start
     reader: Reader
+    window: Window
     #: By the process's own clock.
     began: float
 
@@ -119,8 +120,7 @@ class Ingester:
                             account_id=None if isinstance(account, JobError) else account.provider_account_id,
                         )
                         started = self._started(start, account)
-                        refused = unsupported.lately(self.analytics_db, job.integration.provider)
-                        in_flight[pool.submit(self._read, started, refused)] = started
+                        in_flight[pool.submit(self._read, started)] = started
                 if not in_flight:
                     break
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -177,27 +177,34 @@ class Ingester:
 
     def _started(self, start: ledger.Start, account: Account | JobError) -> _Started:
         log.info("ingest started", attempt=start.attempts)
+        window = Window(start.job.date, 0, 0)
         try:
             if isinstance(account, JobError):
                 raise account
             with _own_failure("connecting"):
                 reader = self.connector(start.job.integration.provider).reader(account)
+            window = self._window(start.job)
         except JobError as error:
             reader = _Unreadable(error)
-        return _Started(start, reader, time.monotonic())
+        return _Started(start, reader, window, time.monotonic())
 
-    def _read(self, started: _Started, refused: tuple[UnsupportedMetric, ...]) -> Reading:
-        """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow.
+    def _window(self, job: IngestJob) -> Window:
+        """What to read, and what need not be asked for."""
+        provider = provider_named(job.integration.provider)
+        window = Window(
+            job.date,
+            provider.lookback_days(self.settings),
+            self.settings.post_window_days,
+            unsupported.lately(self.analytics_db, provider.name),
+        )
+        return replace(window, settled=writer.settled(self.analytics_db, job, window.days[:-1]))
 
-        :param refused: what the provider lately refused.
-        """
+    def _read(self, started: _Started) -> Reading:
+        """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow."""
         job = started.job
         with job.log_context(), _own_failure("reading"):
             provider = provider_named(job.integration.provider)
-            window = Window(
-                job.date, provider.lookback_days(self.settings), self.settings.post_window_days, refused
-            )
-            reading = started.reader.read(window)
+            reading = started.reader.read(started.window)
             reading.require_declared(provider)
             return reading
 

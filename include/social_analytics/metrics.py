@@ -48,8 +48,12 @@ DAILY_METRICS: dict[str, Metric] = {
         Metric("followers", Kind.GAUGE, "accounts"),
         Metric("page_views", Kind.FLOW, "count"),
         Metric("posts_published", Kind.FLOW, "posts"),
+        Metric("reactions", Kind.FLOW, "count"),
+        Metric("comments", Kind.FLOW, "count"),
+        Metric("shares", Kind.FLOW, "count"),
+        Metric("saves", Kind.FLOW, "count"),
     )
 }
 
 #: Lifetime totals of one piece of content, as they stood when read.
-CONTENT_METRICS: tuple[str, ...] = ("views", "reach", "clicks", "reactions", "comments", "shares")
+CONTENT_METRICS: tuple[str, ...] = ("views", "reach", "clicks", "reactions", "comments", "shares", "saves")

@@ -85,6 +85,13 @@ class Trial:
             settings,
         )
         ingest(worker, [job], f"run at {datetime.now(UTC)}")
+        if job.date < self.day:
+            # As read in time. Else the day would have been final, and some of it is not read again.
+            self.connection.execute(
+                "UPDATE analytics.integration_metric_daily "
+                "SET observed_at = observed_at - %s * interval '1 day' WHERE date = %s",
+                [(self.day - job.date).days, job.date],
+            )
         return self.job(day)
 
     def job(self, day: date | None = None) -> dict[str, Any]:

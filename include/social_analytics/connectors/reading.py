@@ -38,12 +38,16 @@ class Window:
     ``refused`` holds what the API lately refused some channel of the provider. A metric that no channel can
     have is not asked for again; the connector tells by the reason. What depends on a channel's permissions is
     another channel's matter, so it is asked for.
+
+    ``settled`` holds our metrics and earlier days that were read when they were final. What needs a call for
+    each day need not be read again.
     """
 
     day: date
     lookback_days: int
     post_window_days: int
     refused: tuple[UnsupportedMetric, ...] = ()
+    settled: frozenset[tuple[str, date]] = frozenset()
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -106,6 +110,8 @@ class Reading:
     ``now`` holds values that the API gives only as of now, such as the number of followers. They count for
     ``window.day``. :func:`~include.social_analytics.days.is_on_time` defines "on time".
     ``posts_published`` is a series like the others, absent when the listing was not read to its end.
+    ``unread`` holds metrics and days that were not asked for, or whose call failed, where each day has a call
+    of its own: for these days, a metric in ``series`` counts as one that is not.
 
     ``unsupported`` holds what the API refused in this reading. ``missing`` says in sentences what the reading
     lacks although its days are stored: posts that could not be listed, metrics that were refused or not asked
@@ -115,6 +121,7 @@ class Reading:
     window: Window
     days: Mapping[date, DayStatus]
     series: Mapping[str, Mapping[date, Decimal | None]]
+    unread: frozenset[tuple[str, date]] = frozenset()
     content: tuple[Content, ...] = ()
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()

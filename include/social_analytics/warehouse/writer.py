@@ -130,6 +130,14 @@ WHERE stored.observed_at <= excluded.observed_at
 """
 
 
+_SETTLED = """
+SELECT metric, date
+FROM analytics.integration_metric_daily
+WHERE integration_id = %(integration_id)s AND metric = ANY (%(metrics)s) AND date = ANY (%(days)s)
+  AND value IS NOT NULL AND (observed_at AT TIME ZONE %(timezone)s)::date >= date + %(final_after)s
+"""
+
+
 class _Effect(Enum):
     """What a metric's new row does to the stored one."""
 
@@ -148,6 +156,22 @@ class _MetricRow:
     day: date
     value: Decimal | None
     effect: _Effect
+
+
+def settled(analytics: Database, job: IngestJob, days: Sequence[date]) -> frozenset[tuple[str, date]]:
+    """The metrics, with the day, whose stored value was read when the day was final."""
+    provider = provider_named(job.integration.provider)
+    found = analytics.execute(
+        _SETTLED,
+        {
+            "integration_id": job.integration.id,
+            "metrics": list(provider.metrics),
+            "days": list(days),
+            "timezone": provider.timezone.key,
+            "final_after": provider.final_after_days,
+        },
+    )
+    return frozenset(tuple(row) for row in found)
 
 
 def store(
@@ -234,13 +258,14 @@ def _metric_rows(
         for day in days:
             value: Decimal | None = None
             effect: _Effect | None = None
+            is_unread = series is None or (metric, day) in reading.unread
             if day == job_day and on_time and (now := reading.now.get(metric)) is not None:
                 value, effect = now, _Effect.KEEP_FIRST
             elif series is not None and day in series:
                 value, effect = series[day], _Effect.REPLACE
             elif reading.days[day] is DayStatus.SUCCEEDED:
-                effect = _Effect.ADD if series is None else _Effect.REPLACE
-            elif series is not None:
+                effect = _Effect.ADD if is_unread else _Effect.REPLACE
+            elif not is_unread:
                 effect = _Effect.CLEAR
             if effect is not None:
                 rows.append(_MetricRow(metric, source, day, value, effect))
