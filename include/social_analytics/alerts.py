@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import psycopg
 import structlog
 from airflow.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
@@ -56,9 +57,12 @@ _WHY_LATE = {
     RunState.MISSING: f"It has no run: is the DAG {DAILY_DAG} unpaused, and can Airflow read it?",
 }
 
-# Of the session: no transaction is open while a notifier works.
-_LOCK = "SELECT pg_advisory_lock(hashtextextended('social_analytics.alert', 0))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('social_analytics.alert', 0))"
+# Of the transaction, although it is open while a notifier works: behind a pooler such as pgbouncer, a lock of
+# the session stays with a backend that others use, too.
+_LOCK = """
+SELECT set_config('idle_in_transaction_session_timeout', '0', true),
+       pg_advisory_xact_lock(hashtextextended('social_analytics.alert', 0))
+"""
 _LAST = "SELECT fingerprint FROM analytics.alert"
 _REMEMBER = """
 INSERT INTO analytics.alert (fingerprint, sent_at) VALUES (%s, clock_timestamp())
@@ -138,13 +142,15 @@ def late(day: date, own_run: RunState, by_status: Mapping[str, int] | None) -> A
 @contextmanager
 def one_at_a_time(analytics: Database) -> Iterator[None]:
     """Wait until no other task sends an alert, and let none begin. May be nested."""
-    analytics.execute(_LOCK)
+    held = analytics.transaction()
+    held.__enter__()
     try:
+        analytics.execute(_LOCK)
         yield
     finally:
-        # A connection that is lost has lost its lock.
-        with suppress(JobError):
-            analytics.execute(_UNLOCK)
+        # A connection that is lost has lost its lock. What is sent must not be sent again for this.
+        with suppress(JobError, psycopg.Error):
+            held.__exit__(None, None, None)
 
 
 def tell_of_changes(analytics: Database, notifier: Notifier, alert: Alert, context: dict[str, Any]) -> bool:

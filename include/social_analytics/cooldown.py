@@ -78,10 +78,12 @@ class RedisCooldown:
     """
 
     def __init__(self, redis_client: Redis | RedisCluster, key: str) -> None:
-        self._redis = redis_client
+        self._redis: Any = redis_client
         self._key = key
         self._local = LocalCooldown()
-        where = redis_client.connection_pool.connection_kwargs
+        where = redis_client.get_connection_kwargs()
+        if hasattr(redis_client, "get_default_node"):  # a cluster
+            where = vars(redis_client.get_default_node())
         self._address = tuple(where.get(part) for part in ("host", "port", "path"))
 
     def remaining(self) -> timedelta | None:
@@ -97,13 +99,11 @@ class RedisCooldown:
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         """Redis's answer; ``None`` if it gives none now, or gave none just before."""
-        from redis.exceptions import RedisError
-
         if time.monotonic() < _resting.get(self._address, 0):
             return None
         try:
             return question()
-        except RedisError as error:
+        except Exception as error:  # redis also raises errors that are not its own, for example for a host
             _resting[self._address] = time.monotonic() + REDIS_REST
             log.warning("shared cooldown not reachable", key=self._key, error=type(error).__name__)
             return None

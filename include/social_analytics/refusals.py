@@ -12,7 +12,6 @@ import select
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import pq
@@ -34,9 +33,11 @@ def sqlstate_of(refused: psycopg.Error) -> str | None:
     if libpq is None or refused.pgconn is None:
         return None
     given = {option.keyword.decode(): option.val.decode() for option in refused.pgconn.info if option.val}
-    attempt: Any = pq.PGconn.connect_start(make_conninfo(**given).encode())
+    attempt = pq.PGconn.connect_start(make_conninfo(**given).encode())
     try:
-        libpq.PQsetErrorVerbosity(ctypes.c_void_p(attempt.pgconn_ptr), _PQERRORS_SQLSTATE)
+        # Every implementation has it; psycopg's protocol for them leaves it out.
+        pointer: int = attempt.pgconn_ptr  # type: ignore[attr-defined]
+        libpq.PQsetErrorVerbosity(ctypes.c_void_p(pointer), _PQERRORS_SQLSTATE)
         deadline = time.monotonic() + _PATIENCE
         while attempt.status != pq.ConnStatus.BAD and (state := attempt.connect_poll()) in _WAITING:
             reading = [attempt.socket] if state == pq.PollingStatus.READING else []

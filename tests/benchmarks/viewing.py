@@ -59,6 +59,8 @@ INSERT INTO analytics.integration_metric_daily
 SELECT integration_id, metric, date, organization_id, provider, 1, metric, now(), job_id
 FROM analytics.ingest_job, unnest(%(metrics)s::text[]) AS metric
 WHERE status = 'succeeded' AND date > %(day)s::date - 60
+-- As runs store them, day by day.
+ORDER BY date, integration_id, metric
 """
 _CONTENT = """
 INSERT INTO analytics.content

@@ -113,7 +113,7 @@ def test_names_and_reasons_that_a_database_cannot_hold_end_no_batch(postgres, mo
     with database(postgres, latin1) as name, bench_on(postgres, name, monkeypatch) as bench:
         analytics = bench.ingester.analytics_db
         listed = [Integration(name, name, "acme", "facebook") for name in ("Пекарня 🥐", "Café")]
-        integrations.remember(analytics, listed, {"acme": "東京"}, DAY)
+        integrations.remember(analytics, listed, {"acme": "東京"}, DAY, DAY)
         named = analytics.execute("SELECT name FROM analytics.integration ORDER BY 1").fetchall()
         assert named == [("??????? ?",), ("Café",)]
         claim = ledger.Claim("run", 1)
@@ -186,7 +186,8 @@ def test_a_transaction_that_the_server_ends_is_the_databases_trouble(postgres, m
                         pass
                     postiz.execute("SELECT 1")
 
-            with pytest.raises(JobError, match="terminating connection due to") as ended:
+            # The server may also hang up before its words are read.
+            with pytest.raises(JobError) as ended:
                 overstay()
         assert ended.value.code is ErrorCode.STORAGE_UNAVAILABLE
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics import alerts
 from include.social_analytics.databases import open_analytics, open_analytics_to_read, open_postiz
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.ingest import Ingester
@@ -125,6 +126,18 @@ def test_the_pages_limits_end_with_its_transaction(
         with open_analytics() as analytics:
             assert analytics.execute("SHOW statement_timeout").fetchone() == ("0",)
             analytics.execute("DELETE FROM analytics.alert")
+
+
+def test_the_lock_of_an_alert_holds_and_ends(pooler: PgBouncer, monkeypatch, analytics_database: str):
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", pooler.airflow_connection(analytics_database))
+    locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    try_lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('social_analytics.alert', 0))"
+    with open_analytics() as analytics, psycopg.connect(pooler.dsn(analytics_database)) as neighbour:
+        with alerts.one_at_a_time(analytics):
+            # In use until the lock has ended: without a transaction, by the backend that has the lock.
+            assert neighbour.execute(try_lock).fetchone() == (False,)
+        neighbour.commit()
+        assert neighbour.execute(locked).fetchone() == (0,)
 
 
 def test_what_pgbouncer_refuses_is_a_configuration_error_in_its_words(

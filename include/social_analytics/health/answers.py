@@ -203,7 +203,7 @@ class Trend(Answer):
     ``total`` is the sum of the known values, or a gauge's last value. ``total_is_complete`` says
     whether all days in it are complete. ``previous`` is the total of the period before, if that is complete.
     ``change`` compares two complete totals. ``like_for_like`` is ``None`` if no channel reported every
-    day, or if the totals are already those of the same channels.
+    day, if the totals are already those of the same channels, or if there are too many channels.
     """
 
     name: str

@@ -27,6 +27,8 @@ from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS, Kin
 #: So many of an organization's latest posts are compared; the best are shown.
 POSTS_COMPARED = 2000
 BEST_POSTS = 10
+#: Up to so many channels, the change of only the same channels is shown.
+CHANNELS_COMPARED = 1000
 
 
 def trends(
@@ -41,7 +43,7 @@ def trends(
     may_have_none = [metric.name for metric in metrics if not _is_counted_from_posts(metric)]
     without = queries.without_figure(analytics, *of, may_have_none, before[0], last)
     gauges = {metric.name: metric.kind is Kind.GAUGE for metric in metrics}
-    alike = queries.like_for_like(analytics, *of, gauges, first=first, last=last)
+    alike = queries.like_for_like(analytics, *of, gauges, first=first, last=last, most=CHANNELS_COMPARED)
     return [
         _trend(
             metric,

@@ -332,8 +332,9 @@ IS_COMMON: LiteralString = """
 ))
 """
 
-#: A day is complete when this is true of all its jobs. This is the only definition. Beside the columns of
-#: ``ingest_job`` it needs ``is_common`` (:data:`IS_COMMON`). Its parameters are :data:`COMPLETE`.
+#: A day is complete when this is true of all its jobs, and each channel that is expected on it has a job. This
+#: is the only definition. Beside the columns of ``ingest_job`` it needs ``is_common`` (:data:`IS_COMMON`). Its
+#: parameters are :data:`COMPLETE`.
 IS_COMPLETE: LiteralString = """
 (status = ANY (%(complete_statuses)s)
  OR (status = 'failed' AND coalesce(error_code, '') = ANY (%(owners_codes)s) AND NOT is_common))
@@ -343,20 +344,32 @@ COMPLETE = {
     "owners_codes": [code.value for code in ErrorCode if code.resolved_by is ResolvedBy.OWNER],
 }
 
-_NEWEST_COMPLETE: LiteralString = f"""
-WITH common AS MATERIALIZED ({COMMON_FAILURES})
-SELECT max(date)
+# A run that was narrowed, or whose listing failed, leaves channels without a job: their day is not complete.
+_DAYS: LiteralString = f"""
+SELECT date, is_read AND is_complete AS is_complete, is_read AND is_settled_well AS is_settled_well
 FROM (
-    SELECT date
+    SELECT date, bool_and({IS_COMPLETE}) AS is_complete,
+        bool_and({IS_COMPLETE} OR status = 'pending') AS is_settled_well,
+        count(*) FILTER (WHERE is_expected) >= (
+            SELECT count(*)
+            FROM analytics.integration
+            WHERE provider = %(provider)s AND expected_from <= date AND (is_active OR last_day >= date)
+        ) AS is_read
     FROM (
-        SELECT date, status, error_code, {IS_COMMON} AS is_common
+        SELECT date, status, error_code, {IS_COMMON} AS is_common,
+            date >= expected_from AND (is_active OR last_day >= date) AS is_expected
         -- By the index on date.
-        FROM analytics.ingest_job AS job
-        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
+        FROM analytics.ingest_job AS job LEFT JOIN analytics.integration USING (integration_id)
+        WHERE date BETWEEN %(first)s AND %(last)s AND job.provider = %(provider)s
     ) AS job
     GROUP BY date
-    HAVING bool_and({IS_COMPLETE})
-) AS complete
+) AS day
+"""
+
+_NEWEST_COMPLETE: LiteralString = f"""
+WITH common AS MATERIALIZED ({COMMON_FAILURES})
+SELECT max(date) FILTER (WHERE is_complete)
+FROM ({_DAYS}) AS day
 """
 
 _COMMON: LiteralString = f"""
@@ -373,17 +386,7 @@ SELECT least(
     coalesce(max(date) FILTER (WHERE is_settled_well), min(date) - 1),
     coalesce(max(date) FILTER (WHERE is_complete), min(date) - 1) + %(final_after_days)s::integer
 )
-FROM (
-    SELECT date, bool_and({IS_COMPLETE}) AS is_complete,
-        bool_and({IS_COMPLETE} OR status = 'pending') AS is_settled_well
-    FROM (
-        SELECT date, status, error_code, {IS_COMMON} AS is_common
-        -- By the index on date.
-        FROM analytics.ingest_job AS job
-        WHERE date BETWEEN %(first)s AND %(last)s AND provider = %(provider)s
-    ) AS job
-    GROUP BY date
-) AS day
+FROM ({_DAYS}) AS day
 """
 
 _BY_STATUS: LiteralString = """

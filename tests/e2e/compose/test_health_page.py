@@ -65,11 +65,11 @@ def grown(history: History) -> None:
         aggregate_day(history.warehouse.connection, ago(days))
 
 
-def test_days_that_are_not_published_yet_are_counted_by_that_name(history, page):
+def test_days_that_are_not_published_yet_are_counted_and_not_called_complete(history, page):
     for number in range(10):
         history.warehouse.store(history.listed(f"page-{number}", DAY), reading({}, day=DAY))
     status = opened(page, "coverage").get_by_role("status").first
-    expect(status).to_contain_text(": 0 of 10 stored, 10 not published yet.")
+    expect(status).to_contain_text("is not complete: 0 of 10 stored, 10 not published yet.")
 
 
 def test_trends_say_how_many_channels_reported_and_what_the_same_ones_did(history, page):

@@ -194,11 +194,12 @@ def test_the_csv_file_has_every_row_that_matches_the_filter(history, monkeypatch
     assert len(lines) == 6
 
 
-def test_days_that_are_not_published_yet_are_counted_by_that_name(history):
+def test_a_day_that_is_not_published_yet_is_not_complete_and_says_so(history):
     for number in range(10):
         pending = history.listed(f"page-{number}", DAY)
         history.warehouse.store(pending, reading({}, day=DAY))
     overview = history.get("/api/overview")
+    assert overview["newest_complete_day"] is None
     assert (overview["latest"]["by_state"]["pending"], overview["latest"]["by_state"]["stored"]) == (10, 0)
     [label] = [state["label"] for state in overview["states"] if state["id"] == "pending"]
     assert label == "Not published yet"

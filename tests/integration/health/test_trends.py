@@ -205,6 +205,14 @@ def test_the_same_channels_are_not_compared_twice(history):
     assert (views["change"], views["like_for_like"]) == (0.0, None)
 
 
+def test_the_same_channels_of_a_very_large_organization_are_not_compared(history, monkeypatch):
+    grown(history)
+    monkeypatch.setattr(trends, "CHANNELS_COMPARED", 3)
+    assert metric(history.get("/api/trends", days=2, **ACME), "views")["like_for_like"] is None
+    monkeypatch.setattr(trends, "CHANNELS_COMPARED", 4)
+    assert metric(history.get("/api/trends", days=2, **ACME), "views")["like_for_like"]["channels"] == 2
+
+
 def test_channels_that_take_anothers_place_are_not_called_the_same(history):
     history.stored("old", ago(1))
     history.stored("page", ago(1))

@@ -356,6 +356,26 @@ def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(w
     assert ledger.newest_complete_day(connection, "facebook", DAY) == before(2)
 
 
+def test_a_day_on_which_a_channel_has_no_job_is_not_complete(warehouse):
+    connection = warehouse.connection
+    channels = [job().integration, job("not-read").integration]
+    integrations.remember(connection, channels, {}, before(1), before(1))
+    warehouse.store(job(day=before(2)), reading({before(2): 1}, day=before(2)))
+    warehouse.store(job(day=before(1)), reading({before(2): 1, before(1): 1}, day=before(1)))
+    # Before the day from which it is expected, nobody misses it.
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(2)
+    assert ledger.on_time_until(connection, "facebook", DAY, 2) == before(2)
+    warehouse.store(job("not-read", day=before(1)), reading({before(1): 1}, day=before(1)))
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
+    warehouse.store(job(), reading({before(1): 1, DAY: 1}))
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
+    # Nor once it is gone.
+    began = integrations.clock(connection)
+    integrations.remember(connection, channels[:1], {}, DAY, DAY)
+    integrations.retire(connection, began)
+    assert ledger.newest_complete_day(connection, "facebook", DAY) == DAY
+
+
 def test_a_late_failure_takes_nothing_back_that_a_look_back_has_brought_in(warehouse):
     yesterday = job(day=before(1))
     late = warehouse.start(yesterday)
