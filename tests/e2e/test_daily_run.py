@@ -17,6 +17,7 @@ import requests
 
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.stand_ins.facebook.world import Page
+from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import ledger
@@ -85,7 +86,7 @@ def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenari
     assert (job["provider_code"], job["provider_subcode"]) == ("190", "460")
     assert job["reason"]
     figures = stage.figures(scenario.organization_id)
-    assert set(figures) == {metric.organization_name for metric in DAILY_METRICS.values()}
+    assert set(figures) == {DAILY_METRICS[name].organization_name for name in PROVIDER.metrics}
     assert figures["views"] == (expected(stage, healthy, "page_media_view"), 19, 20)
     assert figures["reach_summed"] == (expected(stage, healthy, "page_total_media_view_unique"), 19, 20)
     assert figures["followers"] == (expected(stage, healthy, "page_follows"), 19, 20)

@@ -136,7 +136,7 @@ def _series(items: list[object], wanted: Collection[date]) -> Days | None:
         for value in objects(item.get("values")):
             end = moment(value.get("end_time"))
             day = pacific_day(end) - timedelta(days=1) if end else None
-            if day in wanted and series.get(day) is None:
+            if day is not None and day in wanted and series.get(day) is None:
                 series[day] = amount(value.get("value"))
     return series
 
