@@ -69,12 +69,12 @@ def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(term
     process = terminal(SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    assert "analytics_ingest 24 of 24 channels (3 failed), analytics_aggregate" in output
+    assert "analytics_ingest 36 of 36 channels (5 failed), analytics_aggregate" in output
     assert f"Figures of {DAY}, by organization and provider" in output
     assert re.search(r"\n  Northwind Bakery\n    Facebook\n      \w+ +[\d,]+ +\d/6\n", output)
     assert re.search(r"views +[\d,]+ +4/6", output)
     assert (
-        "\n3 failed, 1 no_data, 1 pending, 19 succeeded. Coverage 100%, 3 left to their owners.\n" in output
+        "\n5 failed, 1 no_data, 2 pending, 28 succeeded. Coverage 100%, 5 left to their owners.\n" in output
     )
     for code in ("token_invalid", "permission_missing", "object_not_found"):
         assert re.search(rf"\(demo-[a-z]+-\d+\): {code}: \S.*\. \S", output)

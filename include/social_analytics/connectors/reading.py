@@ -121,11 +121,11 @@ class Reading:
     window: Window
     days: Mapping[date, DayStatus]
     series: Mapping[str, Mapping[date, Decimal | None]]
-    unread: frozenset[tuple[str, date]] = frozenset()
     content: tuple[Content, ...] = ()
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
+    unread: frozenset[tuple[str, date]] = frozenset()
 
     @property
     def reason(self) -> str | None:
