@@ -195,6 +195,16 @@ def test_a_metric_that_does_not_suit_a_kind_costs_only_itself(api):
     assert all(one.metrics["shares"] is not None for one in kinds["image"] + kinds["reel"])
 
 
+def test_a_retired_metric_of_media_costs_one_more_listing_and_is_named(api):
+    api.faults.set(PAGE.id, Fault("retired_on_media", metric="saved"))
+    reading = read(PAGE)
+    kinds = by_kind(reading)
+    assert "The API refuses saved of media" in reading.reason
+    for one in kinds["image"] + kinds["carousel"] + kinds["reel"]:
+        assert set(one.metrics) == {"views", "reach", "shares", "reactions", "comments"}
+    assert len(api.calls) == 12
+
+
 def test_hidden_likes_are_null(api):
     api.faults.set(PAGE.id, Fault("hidden_likes"))
     reading = read(PAGE)

@@ -216,7 +216,7 @@ class _Ask:
         return self._insights(self._query)
 
     def _insights(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        metrics = _metrics(asked, ACCOUNT_METRICS, self._retired())
+        metrics = _metrics(asked, ACCOUNT_METRICS, self._retired("retired_metric"))
         if asked.get("period") != "day":
             raise ApiError("(#100) The period must be day", 100)
         since, until = self._range(asked)
@@ -369,7 +369,7 @@ class _Ask:
         return {name: known[name] for name in fields if known.get(name) is not None} | {"id": medium.id}
 
     def _medium_metrics(self, medium: Medium, asked: Mapping[str, str]) -> list[dict[str, Any]]:
-        metrics = _metrics(asked, medium.metrics)
+        metrics = _metrics(asked, medium.metrics, self._retired("retired_on_media"))
         if self._kind == "converted" and medium.kind == "CAROUSEL_ALBUM":
             raise _TOO_OLD
         if self._kind == "few_viewers" and medium.kind == "STORY":
@@ -391,8 +391,8 @@ class _Ask:
             for metric in metrics
         ]
 
-    def _retired(self) -> str | None:
-        return self._fault.metric if self._fault and self._kind == "retired_metric" else None
+    def _retired(self, kind: str) -> str | None:
+        return self._fault.metric if self._fault and self._kind == kind else None
 
     def _link(self, **changes: object) -> str:
         """A complete URL. As at Meta, it holds the caller's token."""

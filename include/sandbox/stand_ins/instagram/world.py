@@ -63,6 +63,7 @@ FAULT_KINDS = {
     "throttled": "code 80002, with X-Business-Use-Case-Usage",
     "down": "code 2, HTTP 500",
     "retired_metric": "each call for the account's ``metric`` is refused, by its position in the call",
+    "retired_on_media": "each call for media's ``metric`` is refused, by its position in the call",
     "not_published": "a day that ended in the last 26 hours is not in the insights yet",
     "no_insights": "the insights are empty",
     "late_follows": "the follows of days that ended in the last 50 hours are not published yet",
@@ -92,7 +93,7 @@ _CAPTIONS = (
 class Fault(faults.Fault):
     """How the API misbehaves.
 
-    :param metric: the metric that ``retired_metric`` and ``unsuited`` refuse.
+    :param metric: the metric that ``retired_metric``, ``retired_on_media`` and ``unsuited`` refuse.
     :param minutes: the wait that a throttled answer names.
     """
 
@@ -103,8 +104,10 @@ class Fault(faults.Fault):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.kind in ("retired_metric", "unsuited")) != (self.metric is not None):
-            raise ValueError("A metric goes with retired_metric and unsuited, and only with them.")
+        if (self.kind in ("retired_metric", "retired_on_media", "unsuited")) != (self.metric is not None):
+            raise ValueError(
+                "A metric goes with retired_metric, retired_on_media and unsuited, and only with them."
+            )
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,12 @@ class _Edge:
         :raises JobError: for a failure that is about the whole account.
         """
         listing = self._list(nested=True)
-        error = listing.error
+        while (error := listing.error) and (retired := self._retired(error)):
+            names = ", ".join(retired)
+            self._missing.append(f"The API refuses {names} of {self._name}: {as_sentence(error.reason)}")
+            for source in retired:
+                del self._sources[source]
+            listing = self._list(nested=True)
         nested = not (error and error.code is ErrorCode.REQUEST_INVALID)
         if not nested:
             log.warning("listing with insights refused, asking one by one", reason=error and error.reason)
@@ -158,6 +163,13 @@ class _Edge:
                 in_a_row = in_a_row + 1 if len(self._failures) > before else 0
             content.append(_content(medium, totals, self._counts))
         return listing.complete, content
+
+    def _retired(self, error: JobError) -> list[str]:
+        """The metrics that the API no longer has. It refuses them by position, whatever the medium."""
+        if error.code is not ErrorCode.REQUEST_INVALID or "metric[" not in error.reason:
+            return []
+        retired = metrics_in(error.reason, list(self._sources))
+        return retired if len(retired) < len(self._sources) else []
 
     def _list(self, *, nested: bool) -> Listing:
         bare = ",".join((FIELDS, *self._counts.values()))
