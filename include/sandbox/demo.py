@@ -37,10 +37,20 @@ def serve(demos: Mapping[str, Demo], *, host: str = "127.0.0.1", port: int = 0) 
     """Serve :func:`demos`, each below its provider's name."""
     with listen(together({name: demo.api for name, demo in demos.items()}), host=host, port=port) as url:
         urls = {name: f"{url}/{name}" for name in demos}
-        environment: dict[str, str] = {}
-        for name, its_url in urls.items():
-            environment |= stand_ins()[name].environment(its_url)
-        yield RunningDemo(urls, environment)
+        yield RunningDemo(urls, environment(urls))
+
+
+def environment(urls: Mapping[str, str]) -> dict[str, str]:
+    """The connections to the stand-ins, as Airflow reads them.
+
+    A connection that several providers use leads to the first one's stand-in: :func:`together` has the rest.
+
+    :param urls: by the provider's name.
+    """
+    found: dict[str, str] = {}
+    for name, url in urls.items():
+        found = stand_ins()[name].environment(url) | found
+    return found
 
 
 def demos() -> dict[str, Demo]:

@@ -12,7 +12,7 @@ import dataclasses
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,28 +81,36 @@ class Api(ABC):
         """Forget all calls."""
         self.calls.clear()
 
-    def application(self) -> ASGIApp:
-        """The ASGI app, to be given to :func:`listen` alone or :func:`together` with others."""
+    async def respond(self, request: Request) -> Response:
+        """The answer to a request, with its fault, if any. It counts as a call."""
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        account_id = self.account_of(request)
+        fault = self.fault_for(account_id)
+        while fault and fault.kind == "held" and account_id and self.faults.in_force(account_id):
+            await asyncio.sleep(0.02)
+        response = _broken(fault) or self.answer(request, fault)
+        self.calls.append(
+            self.call_type(
+                request.method,
+                path_of(request),
+                f"{request.url.path}?{request.url.query}",
+                account_id,
+                response.status_code,
+                datetime.now(UTC),
+            )
+        )
+        return response
+
+    def application(self, others: Collection[Api] = ()) -> ASGIApp:
+        """The ASGI app, to be given to :func:`listen` alone or :func:`together` with others.
+
+        :param others: stand-ins that answer here for their own accounts, for providers that share a host.
+        """
 
         async def respond(request: Request) -> Response:
-            if self.latency:
-                await asyncio.sleep(self.latency)
-            account_id = self.account_of(request)
-            fault = self.fault_for(account_id)
-            while fault and fault.kind == "held" and account_id and self.faults.in_force(account_id):
-                await asyncio.sleep(0.02)
-            response = _broken(fault) or self.answer(request, fault)
-            self.calls.append(
-                self.call_type(
-                    request.method,
-                    path_of(request),
-                    f"{request.url.path}?{request.url.query}",
-                    account_id,
-                    response.status_code,
-                    datetime.now(UTC),
-                )
-            )
-            return response
+            knows = (api for api in (self, *others) if api.account_of(request) is not None)
+            return await next(knows, self).respond(request)
 
         async def calls(request: Request) -> Response:
             if request.method == "DELETE":
@@ -142,12 +150,18 @@ def path_of(request: Request) -> str:
 
 
 def together(apis: Mapping[str, Api]) -> ASGIApp:
-    """Several stand-ins on one server, each below its name; ``/sandbox/calls`` shows the calls of all."""
+    """Several stand-ins on one server, each below its name; ``/sandbox/calls`` shows the calls of all.
+
+    Each also answers for the others' accounts, because providers may share a host, and so a connection.
+    """
 
     async def calls(request: Request) -> Response:
         return JSONResponse({name: api.calls_as_json() for name, api in apis.items()})
 
-    mounted = [Mount(f"/{name}", api.application()) for name, api in apis.items()]
+    mounted = [
+        Mount(f"/{name}", api.application([other for other in apis.values() if other is not api]))
+        for name, api in apis.items()
+    ]
     return Starlette(routes=[Route("/sandbox/calls", calls), *mounted])
 
 

@@ -52,8 +52,9 @@ DAILY_METRICS: dict[str, Metric] = {
         Metric("comments", Kind.FLOW, "count"),
         Metric("shares", Kind.FLOW, "count"),
         Metric("clicks", Kind.FLOW, "count"),
+        Metric("saves", Kind.FLOW, "count"),
     )
 }
 
 #: Lifetime totals of one piece of content, as they stood when read.
-CONTENT_METRICS: tuple[str, ...] = ("views", "reach", "clicks", "reactions", "comments", "shares")
+CONTENT_METRICS: tuple[str, ...] = ("views", "reach", "clicks", "reactions", "comments", "shares", "saves")

@@ -17,6 +17,7 @@ import requests
 
 from include.sandbox.local_airflow import PROJECT
 from include.sandbox.stand_ins.facebook.world import Page
+from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import ledger
@@ -85,7 +86,7 @@ def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenari
     assert (job["provider_code"], job["provider_subcode"]) == ("190", "460")
     assert job["reason"]
     figures = stage.figures(scenario.organization_id)
-    assert set(figures) == {metric.organization_name for metric in DAILY_METRICS.values()}
+    assert set(figures) == {DAILY_METRICS[name].organization_name for name in PROVIDER.metrics}
     assert figures["views"] == (expected(stage, healthy, "page_media_view"), 19, 20)
     assert figures["reach_summed"] == (expected(stage, healthy, "page_total_media_view_unique"), 19, 20)
     assert figures["followers"] == (expected(stage, healthy, "page_follows"), 19, 20)
@@ -369,6 +370,11 @@ def test_a_date_on_the_command_line_means_its_day_in_the_default_zone(stage):
     conf = json.dumps({"organization_id": organization_id})
     on_the_command_line(stage, "dags", "trigger", DAILY_DAG, "-r", "of_a_day", "-l", str(DAY), "-c", conf)
     early = DAY - timedelta(days=12)
+    # There can be only one running backfill, and the scheduler takes a while to see that one has ended.
+    backfills = f"backfills?dag_id={DAILY_DAG}"
+    stage.wait_for(
+        lambda: all(one["completed_at"] for one in stage.airflow.api("GET", backfills)["backfills"])
+    )
     range_of_one = ("--from-date", str(early), "--to-date", str(early))
     on_the_command_line(
         stage, "backfill", "create", "--dag-id", DAILY_DAG, *range_of_one, "--dag-run-conf", conf
@@ -382,7 +388,7 @@ def test_a_date_on_the_command_line_means_its_day_in_the_default_zone(stage):
 def test_the_documented_command_clears_a_day_in_any_default_zone(stage):
     own_run = f"scheduled__{DAY}"
     before = stage.ended(own_run).of("analytics_ingest")[0]["try_number"]
-    [command] = re.findall(r"`airflow (tasks clear [^`]+)`", (PROJECT / "docs/operating.md").read_text())
+    [command] = re.findall(r"airflow (tasks clear [^`]+)`", (PROJECT / "docs/operating.md").read_text())
     on_the_command_line(stage, *command.replace("2026-11-20", str(DAY)).split(), "--yes")
     run = stage.ended(own_run)
     assert run.state == "success"

@@ -74,7 +74,7 @@ def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(term
     assert re.search(r"\n  Northwind Bakery\n    Facebook\n      \w+ +[\d,]+ +\d/6\n", output)
     assert re.search(r"views +[\d,]+ +4/6", output)
     assert (
-        "\n5 failed, 2 no_data, 2 pending, 27 succeeded. Coverage 100%, 5 left to their owners.\n" in output
+        "\n7 failed, 2 no_data, 3 pending, 36 succeeded. Coverage 100%, 7 left to their owners.\n" in output
     )
     for code in ("token_invalid", "permission_missing", "object_not_found"):
         assert re.search(rf"\(demo-[a-z]+-\d+\): {code}: \S.*\. \S", output)

@@ -126,6 +126,7 @@ class Reading:
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
+    unread: frozenset[tuple[str, date]] = frozenset()
 
     @property
     def reason(self) -> str | None:

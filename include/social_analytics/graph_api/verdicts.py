@@ -65,6 +65,8 @@ _RULES = (
     # The token is fine, and a new one with the same permissions changes nothing.
     _Rule(ErrorCode.PERMISSION_MISSING, codes={190}, text="impersonat(e|ing)"),
     _Rule(ErrorCode.TOKEN_INVALID, codes={102, 190}),
+    # The figures of a story that fewer than five people saw. No permission opens them.
+    _Rule(ErrorCode.REQUEST_INVALID, codes={10}, text="not enough viewers"),
     _Rule(ErrorCode.PERMISSION_MISSING, codes={10, *range(200, 300)}),
     _Rule(
         ErrorCode.RATE_LIMITED,

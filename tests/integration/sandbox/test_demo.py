@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import requests
 
+from include.sandbox.demo import environment
 from include.sandbox.local_airflow import PROJECT, free_port
 from include.sandbox.stand_ins import stand_ins
 from include.social_analytics import postiz
@@ -99,6 +100,5 @@ def test_the_connections_to_the_demo_are_those_that_its_stand_ins_declare():
         line.partition("=") for line in path.read_text().splitlines() if line.startswith("AIRFLOW_CONN_")
     ]
     given = {name: json.loads(value.strip("'")) for name, _, value in lines if value.startswith(("'{", "{"))}
-    for provider, stand_in in stand_ins().items():
-        for name, wanted in stand_in.environment(f"http://demo:8080/{provider}").items():
-            assert given[name] == json.loads(wanted)
+    wanted = environment({provider: f"http://demo:8080/{provider}" for provider in stand_ins()})
+    assert given == {name: json.loads(connection) for name, connection in wanted.items()}

@@ -52,6 +52,18 @@ def test_each_stand_in_is_served_below_its_own_path_and_does_not_see_it(url, api
     assert len(apis["two"].calls) == 1
 
 
+def test_a_stand_in_answers_below_another_ones_path_for_its_own_accounts(url, apis, monkeypatch) -> None:
+    for name, api in apis.items():
+        monkeypatch.setattr(
+            api, "account_of", lambda request, name=name: name if name in path_of(request) else None
+        )
+    assert get(f"{url}/one/v1/two").text == "/v1/two"
+    assert [call.path for call in apis["two"].calls] == ["/v1/two"]
+    assert apis["one"].calls == []
+    get(f"{url}/one/v1/nobody")
+    assert [call.path for call in apis["one"].calls] == ["/v1/nobody"]
+
+
 def test_the_root_path_shows_the_calls_of_all_stand_ins(url, apis) -> None:
     get(f"{url}/one/v1/thing")
     shown = get(f"{url}/sandbox/calls").json()

@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.reading import DayStatus, Reading, Window
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import ledger
@@ -128,7 +129,7 @@ def expected_roll_up(month: Month) -> dict[tuple[str, str, date], tuple[Decimal 
             len(values),
         )
         for organization in PAGES.values()
-        for metric in DAILY_METRICS.values()
+        for metric in (DAILY_METRICS[name] for name in provider_named("facebook").metrics)
         for day in DAYS
     }
 

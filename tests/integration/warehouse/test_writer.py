@@ -251,6 +251,17 @@ def test_a_failed_or_absent_metric_keeps_its_stored_value(warehouse):
     assert observed_at == first.observed_at
 
 
+def test_a_day_of_a_metric_that_was_not_read_keeps_its_stored_value(warehouse):
+    day = before(1)
+    warehouse.store(job("page", day), reading({day: 7}, day=day))
+    series = {"views": {DAY: Decimal(5)}, "reach": {DAY: Decimal(3), day: Decimal(2)}}
+    answer = reading(series=series)
+    warehouse.store(job("page"), replace(answer, unread=frozenset({("views", day)})))
+    assert (warehouse.figures(day)["views"], warehouse.figures(day)["reach"]) == (7, 2)
+    warehouse.store(job("page"), answer)
+    assert warehouse.figures(day)["views"] is None
+
+
 def test_a_series_that_omits_a_day_clears_that_days_value(warehouse):
     warehouse.store(job(), reading({DAY: 5}))
     others = {name: {DAY: Decimal(6)} for name in INSIGHTS}

@@ -44,6 +44,11 @@ def error(**fields: Any) -> dict[str, Any]:
         (400, {"code": 3}, "request_invalid"),
         (403, {"code": 4}, "rate_limited"),
         (403, {"code": 10}, "permission_missing"),
+        (
+            400,
+            {"code": 10, "message": "(#10) Not enough viewers for the media to show insights"},
+            "request_invalid",
+        ),
         (400, {"code": 17, "is_transient": True}, "rate_limited"),
         (400, {"code": 21}, "object_not_found"),
         (400, {"code": 32}, "rate_limited"),
