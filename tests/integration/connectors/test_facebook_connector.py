@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from include.social_analytics.connectors.base import Account, Reader
+from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.facebook.connector import connect_to
 from include.social_analytics.connectors.facebook.insights import SOURCES
 from include.social_analytics.connectors.facebook.posts import SOURCES as POST_SOURCES
@@ -28,7 +29,6 @@ from include.social_analytics.connectors.reading import (
 from include.social_analytics.cooldown import LocalCooldown
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api import GraphConnection
-from include.social_analytics.metrics import CONTENT_METRICS
 from include.social_analytics.settings import Settings
 from tests.support.scripted_http import Answer, Request, Reset, ScriptedServer, Step, scripted_server
 
@@ -175,7 +175,7 @@ def test_an_ordinary_day_costs_two_requests() -> None:
             },
         ),
     )
-    assert set(reading.content[0].metrics) == set(CONTENT_METRICS)
+    assert set(reading.content[0].metrics) == set(PROVIDER.content_metrics)
 
 
 @pytest.mark.parametrize(

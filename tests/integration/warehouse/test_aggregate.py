@@ -8,11 +8,13 @@ from threading import Barrier, Thread
 import psycopg
 import pytest
 
+from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.reading import Reading
-from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import aggregate, ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.readings import DAY, REVOKED, Warehouse, before, job, reading
+
+METRICS = provider_named("facebook").metrics
 
 
 def roll_up(warehouse: Warehouse, day=DAY) -> dict[tuple[str, str], tuple]:
@@ -59,7 +61,7 @@ def test_a_metric_that_no_integration_reported_is_null(warehouse):
     warehouse.store(job("b"), reading())
     warehouse.store(job("c"), reading({DAY: None}))
     figures = roll_up(warehouse)
-    assert len(figures) == len(DAILY_METRICS)
+    assert len(figures) == len(METRICS)
     assert figures["acme", "followers"] == (None, 3, 0)
     assert figures["acme", "posts_published"] == (0, 3, 2)
 
@@ -232,7 +234,7 @@ def add_history(warehouse: Warehouse, first: int, last: int) -> None:
         FROM analytics.ingest_job, unnest(%s::text[]) AS metric
         WHERE date BETWEEN %s AND %s
         """,
-        [[metric.name for metric in DAILY_METRICS.values()], before(first), before(last)],
+        [list(METRICS), before(first), before(last)],
     )
 
 
@@ -271,11 +273,11 @@ def test_a_day_missing_from_the_statistics_is_read_once(warehouse):
     analyze(warehouse)
     add_history(warehouse, 0, 0)
     with warehouse.connection.transaction():
-        assert aggregate_day(warehouse.connection, DAY) == 20 * len(DAILY_METRICS)
+        assert aggregate_day(warehouse.connection, DAY) == 20 * len(METRICS)
         [(read,)] = warehouse.rows("""
             SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
             WHERE relid = 'analytics.integration_metric_daily'::regclass
         """)
     # The planner reads a few rows too. Joined row by row it would be more than a million.
-    figures = 200 * len(DAILY_METRICS)
+    figures = 200 * len(METRICS)
     assert figures <= read < 2 * figures
