@@ -107,11 +107,11 @@ def outbox(monkeypatch) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def sent(monkeypatch) -> dict[str, float]:
-    """The metrics that the check sends about Facebook, by name, with their latest values."""
+    """The metrics that the check sends about the bench's provider, by name, with their latest values."""
     metrics: dict[str, float] = {}
 
-    def send(name: str, value: float = 1, *, tags: dict[str, str]) -> None:
-        if tags["provider"] == "facebook":
+    def send(name: str, value: float = 1, *, tags: dict[str, str] | None = None, **_: object) -> None:
+        if (tags or {}).get("provider", "facebook") == "facebook":
             metrics[name.removeprefix("social_analytics.")] = value
 
     for kind in ("gauge", "incr"):

@@ -77,7 +77,7 @@ def reading(
     days = {on: DayStatus.SUCCEEDED if on in named else other for on in window.days}
     if posts is not None:
         series = {**series, "posts_published": dict.fromkeys(window.days, Decimal(posts))}
-    return Reading(window, days, series, content, unsupported=unsupported)
+    return Reading(window, days, series, content=content, unsupported=unsupported)
 
 
 @dataclass

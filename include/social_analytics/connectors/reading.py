@@ -121,7 +121,6 @@ class Reading:
     window: Window
     days: Mapping[date, DayStatus]
     series: Mapping[str, Mapping[date, Decimal | None]]
-    unread: frozenset[tuple[str, date]] = frozenset()
     content: tuple[Content, ...] = ()
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()

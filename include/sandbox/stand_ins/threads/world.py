@@ -6,9 +6,10 @@ Nothing is stored. Every figure is computed from its profile, metric and date.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from include.sandbox import faults
@@ -74,7 +75,7 @@ class Fault(faults.Fault):
     :param post: the id of the post of ``bad_post``.
     """
 
-    KINDS = {
+    KINDS: ClassVar[Mapping[str, str]] = {
         **faults.SERVER_FAULTS,
         "token_revoked": "code 190, subcode 460",
         "token_expired": "code 190, subcode 463",

@@ -11,10 +11,10 @@ import structlog
 
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.facebook.refusals import withheld
-from include.social_analytics.connectors.facebook.values import midnight, pacific_day
 from include.social_analytics.connectors.reading import UnsupportedMetric, Window
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
+from include.social_analytics.graph_api.days import midnight, pacific_day
 from include.social_analytics.graph_api.paging import items_of
 from include.social_analytics.http.failures import TooMuchData
 from include.social_analytics.json_values import amount, moment, objects

@@ -13,10 +13,10 @@ import structlog
 
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.facebook.refusals import is_about_a_metric, withheld
-from include.social_analytics.connectors.facebook.values import midnight, pacific_day
 from include.social_analytics.connectors.reading import Content, UnsupportedMetric, Window, as_sentence
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
+from include.social_analytics.graph_api.days import midnight, pacific_day
 from include.social_analytics.graph_api.paging import Listing, items_of, may_be_one_item, read_listing
 from include.social_analytics.json_values import amount, at, moment, objects, text
 

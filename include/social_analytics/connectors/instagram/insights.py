@@ -15,11 +15,11 @@ from decimal import Decimal
 
 import structlog
 
-from include.social_analytics.connectors.facebook.values import midnight, pacific_day
 from include.social_analytics.connectors.instagram import PROVIDER
 from include.social_analytics.connectors.reading import DayStatus, UnsupportedMetric, Window, costs_only
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
+from include.social_analytics.graph_api.days import midnight, pacific_day
 from include.social_analytics.graph_api.paging import items_of
 from include.social_analytics.json_values import amount, at, moment, objects
 

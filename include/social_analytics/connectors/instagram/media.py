@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import structlog
 
-from include.social_analytics.connectors.facebook.values import midnight, pacific_day
 from include.social_analytics.connectors.instagram import PROVIDER
 from include.social_analytics.connectors.instagram.insights import metrics_in
 from include.social_analytics.connectors.reading import Content, Window, as_sentence
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
+from include.social_analytics.graph_api.days import midnight, pacific_day
 from include.social_analytics.graph_api.paging import Listing, items_of, read_listing
 from include.social_analytics.json_values import amount, at, moment, objects, text
 
@@ -116,7 +117,7 @@ class _Edge:
         self._name = name
         self._sources = dict(sources)
         self._counts = counts
-        self._params = params
+        self._params: dict[str, Any] = params
         self._missing: list[str] = []
         self._failures: list[JobError] = []
 

@@ -11,9 +11,9 @@ from include.social_analytics.connectors.reading import Reading, Window, refusal
 from include.social_analytics.connectors.threads import PROVIDER, THREADS_GRAPH
 from include.social_analytics.connectors.threads.insights import read_insights
 from include.social_analytics.connectors.threads.posts import read_posts
-from include.social_analytics.connectors.threads.values import pacific_day
 from include.social_analytics.graph_api.client import GraphApi
 from include.social_analytics.graph_api.connection import graph_connection
+from include.social_analytics.graph_api.days import pacific_day
 from include.social_analytics.settings import Settings
 
 

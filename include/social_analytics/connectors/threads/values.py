@@ -1,25 +1,9 @@
-"""The days for which Threads counts its figures, and metrics that are sums of others."""
+"""Metrics that are sums of others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time
 from decimal import Decimal
-
-from include.social_analytics.connectors.threads import PROVIDER
-
-#: Meta computes the daily figures of every profile for the calendar day in this zone.
-PACIFIC = PROVIDER.timezone
-
-
-def midnight(day: date) -> int:
-    """When ``day`` begins for Threads, in unix seconds."""
-    return int(datetime.combine(day, time(), PACIFIC).timestamp())
-
-
-def pacific_day(instant: datetime) -> date:
-    """The calendar day for which Threads counts ``instant``."""
-    return instant.astimezone(PACIFIC).date()
 
 
 def parts_of(source: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from include.social_analytics.connectors.facebook.values import midnight, pacific_day
+from include.social_analytics.graph_api.days import midnight, pacific_day
 from include.social_analytics.json_values import moment
 
 

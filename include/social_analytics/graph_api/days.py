@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
 
-from include.social_analytics.connectors.facebook import PROVIDER
-
-#: Meta computes the daily figures of every page for the calendar day in this zone.
-PACIFIC = PROVIDER.timezone
+#: Meta computes the daily figures of every account for the calendar day in this zone.
+PACIFIC = ZoneInfo("America/Los_Angeles")
 
 
 def midnight(day: date) -> int:
