@@ -12,6 +12,7 @@ from threading import Event, main_thread
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 import structlog
 
@@ -224,31 +225,46 @@ class TimeIsUpError(BaseException):
 
 @dataclass
 class Hanging:
-    """A connector that hangs until ``told`` is set. It raises the task's timeout as it begins."""
+    """A connector that hangs for one account until ``told`` is set.
 
+    Once all other jobs are stored, it raises the task's timeout. It sees that by a connection of its own.
+    """
+
+    connector: Connector
+    account_id: str
+    stored: Callable[[], int]
+    others: int
     told: Event
 
     def reader(self, account: Account) -> Reader:
         def read(window: Window) -> Reading:
+            while self.stored() < self.others and not self.told.is_set():
+                pass
             signal.pthread_kill(main_thread().ident, signal.SIGALRM)
             self.told.wait()
             raise JobError(ErrorCode.NETWORK, "Too late.")
 
+        if account.provider_account_id != self.account_id:
+            return self.connector.reader(account)
         return SimpleNamespace(http_calls=1, read=read)
 
 
-@pytest.mark.parametrize("bench", [1], indirect=True)
-def test_a_task_that_times_out_does_not_wait_for_a_hanging_reader(bench):
+def test_a_reader_that_hangs_holds_neither_the_batchs_results_nor_the_end_of_the_task(bench, postgres):
     def time_is_up(*_: object) -> None:
         raise TimeIsUpError
 
-    hanging = Hanging(Event())
+    def stored() -> int:
+        with psycopg.connect(postgres.dsn(bench.analytics.connection.info.dbname)) as connection:
+            query = "SELECT count(*) FROM analytics.ingest_job WHERE status = 'succeeded'"
+            return connection.execute(query).fetchone()[0]
+
+    hanging = Hanging(bench.connector, bench.jobs[0].integration.id, stored, 2, Event())
     bench.ingester = replace(bench.ingester, connector=lambda _: hanging)
     before = signal.signal(signal.SIGALRM, time_is_up)
     try:
         with pytest.raises(TimeIsUpError):
             bench.ingest()
-        assert bench.states() == [("running", None, 1)]
+        assert bench.states() == [("running", None, 1), ("succeeded", None, 1), ("succeeded", None, 1)]
     finally:
         signal.signal(signal.SIGALRM, before)
         hanging.told.set()
