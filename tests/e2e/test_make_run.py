@@ -69,7 +69,7 @@ def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(term
     process = terminal(SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    assert "analytics_ingest 36 of 36 channels (5 failed), analytics_aggregate" in output
+    assert "analytics_ingest 48 of 48 channels (7 failed), analytics_aggregate" in output
     assert f"Figures of {DAY}, by organization and provider" in output
     assert re.search(r"\n  Northwind Bakery\n    Facebook\n      \w+ +[\d,]+ +\d/6\n", output)
     assert re.search(r"views +[\d,]+ +4/6", output)
