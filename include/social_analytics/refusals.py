@@ -40,9 +40,12 @@ def sqlstate_of(refused: psycopg.Error) -> str | None:
         libpq.PQsetErrorVerbosity(ctypes.c_void_p(pointer), _PQERRORS_SQLSTATE)
         deadline = time.monotonic() + _PATIENCE
         while attempt.status != pq.ConnStatus.BAD and (state := attempt.connect_poll()) in _WAITING:
-            reading = [attempt.socket] if state == pq.PollingStatus.READING else []
-            writing = [] if reading else [attempt.socket]
-            if not any(select.select(reading, writing, [], max(deadline - time.monotonic(), 0))):
+            # Not select(): it knows only the first 1,024 descriptors of a process.
+            server = select.poll()
+            server.register(
+                attempt.socket, select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT
+            )
+            if not server.poll(max(deadline - time.monotonic(), 0) * 1000):
                 return None
         # "connection to server at … failed: FATAL:  28P01"
         found = re.search(r":\s+([0-9A-Z]{5})\s*$", attempt.get_error_message())
