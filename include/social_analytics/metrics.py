@@ -45,6 +45,7 @@ DAILY_METRICS: dict[str, Metric] = {
         Metric("engagements", Kind.FLOW, "count"),
         Metric("follows", Kind.FLOW, "count"),
         Metric("unfollows", Kind.FLOW, "accounts"),
+        Metric("net_follows", Kind.FLOW, "accounts"),
         Metric("followers", Kind.GAUGE, "accounts"),
         Metric("page_views", Kind.FLOW, "count"),
         Metric("posts_published", Kind.FLOW, "posts"),
@@ -52,7 +53,10 @@ DAILY_METRICS: dict[str, Metric] = {
         Metric("comments", Kind.FLOW, "count"),
         Metric("shares", Kind.FLOW, "count"),
         Metric("clicks", Kind.FLOW, "count"),
+        Metric("outbound_clicks", Kind.FLOW, "count"),
         Metric("saves", Kind.FLOW, "count"),
+        Metric("watch_minutes", Kind.FLOW, "minutes"),
+        Metric("engaged_views", Kind.FLOW, "count"),
     )
 }
 
