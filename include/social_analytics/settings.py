@@ -81,6 +81,12 @@ def _day(given: object) -> object:
     return date.fromisoformat(given) if isinstance(given, str) else given
 
 
+def _folder(given: object) -> object:
+    if isinstance(given, str) and not (given.startswith("/") or "://" in given):
+        raise ValueError
+    return given
+
+
 def _notifier(given: object) -> object:
     if not isinstance(given, str):
         return given
@@ -116,6 +122,7 @@ Day = Annotated[
 Zone = Annotated[
     ZoneInfo, BeforeValidator(_timezone), _Wanted("the name of a time zone such as America/Los_Angeles")
 ]
+Folder = Annotated[str, BeforeValidator(_folder), _Wanted("an absolute path or a URL with a scheme")]
 NotifierJson = Annotated[
     Notifier,
     BeforeValidator(_notifier),
@@ -173,6 +180,11 @@ class Settings(BaseModel):
     )
     notifier: NotifierJson | None = Field(
         default=None, description="An Airflow notifier for alerts, as JSON. Unset: no alerts."
+    )
+    reports: Folder | None = Field(
+        default=None,
+        description="Where weekly and monthly reports go: a folder, or a URL such as "
+        "`s3://aws_default@bucket/reports` of Airflow's object storage. Unset: none are made.",
     )
     deadline: MinuteOfDay | None = Field(
         default=None,

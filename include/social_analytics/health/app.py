@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from pydantic import AwareDatetime, StringConstraints
 
 from include.social_analytics import connectors
@@ -41,6 +41,10 @@ from include.social_analytics.health.calendar import counted_days, days_of, page
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.spreadsheet import csv_file
 from include.social_analytics.health.trends import best_posts, trends
+from include.social_analytics.reports import period as periods
+from include.social_analytics.reports.period import PeriodKind
+from include.social_analytics.reports.render import REPORT_POLICY, as_html
+from include.social_analytics.reports.report import report_on
 from include.social_analytics.settings import SettingError, Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -74,7 +78,8 @@ app = FastAPI(
 @app.middleware("http")
 async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
-    response.headers.update(_HEADERS)
+    # The report has a policy of its own: its styles are inside it.
+    response.headers.update({**_HEADERS, **response.headers})
     return response
 
 
@@ -325,3 +330,14 @@ def trends_file(organization: Named, provider: On, last: Last, days: Period = 28
         "integrations_expected",
     ]  # fmt: skip
     return csv_file("trends", last, header, rows)
+
+
+@app.get("/report.html")
+def report(organization: Named, last: Last, period: PeriodKind = PeriodKind.WEEK) -> HTMLResponse:
+    """The report on an organization's latest period that has ended."""
+    with open_analytics_to_read() as analytics:
+        known = {one.id: one for one in queries.organizations(analytics)}
+        if organization not in known:
+            raise _refused("organization")
+        made = report_on(analytics, known[organization], periods.latest(period, last))
+    return HTMLResponse(as_html(made), headers={"Content-Security-Policy": REPORT_POLICY})

@@ -44,8 +44,8 @@ def _ask(analytics: Database, name: str, row: Callable[..., Row], **parameters: 
     return [row(**found) for found in analytics.execute(_question(name), parameters)]
 
 
-def _is_true(analytics: Database, name: str) -> bool:
-    [answer] = _ask(analytics, name, dict[str, bool])
+def _is_true(analytics: Database, name: str, **parameters: object) -> bool:
+    [answer] = _ask(analytics, name, dict[str, bool], **parameters)
     return answer["is_true"]
 
 
@@ -318,6 +318,13 @@ def figures(
         analytics, "figures", Figure, organization=organization, provider=provider, first=first, last=last
     )
     return {(one.metric, one.date): one for one in found}
+
+
+def has_figures(analytics: Database, organization: str, provider: str, first: date, last: date) -> bool:
+    """Whether an organization has rows for a provider in a period, complete or not."""
+    return _is_true(
+        analytics, "has_figures", organization=organization, provider=provider, first=first, last=last
+    )
 
 
 @dataclass(frozen=True)

@@ -459,9 +459,18 @@ function postsCard(best) {
       : el("p", {}, "None."));
 }
 
+function reportLinks() {
+  const link = (period) => el("a", {
+    href: `report.html?${new URLSearchParams({ organization: form.elements.organization.value, period })}`,
+    "data-out": "", target: "_blank", rel: "noopener noreferrer",
+  }, `Report of the last ${period}`);
+  return el("p", { class: "actions" }, link("week"), link("month"));
+}
+
 async function trends() {
   const answer = await ask(`api/trends?${query()}`);
   $("trends").replaceChildren(
+    reportLinks(),
     el("p", { class: "faint" }, "Incomplete days are hollow marks; totals over them are shown as ≥. "
       + "A dashed line marks a day on which not as many channels reported as before."),
     el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
