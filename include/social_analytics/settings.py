@@ -147,6 +147,12 @@ class Settings(BaseModel):
     post_window_days: WholeNumber = Field(
         28, ge=1, le=90, description="Days whose posts are read, the run's day included."
     )
+    weekly_post_window_days: WholeNumber = Field(
+        90,
+        ge=1,
+        le=90,
+        description="Days whose posts are read once a week, on a weekday of each channel's own.",
+    )
     max_mapped_tasks: WholeNumber = Field(
         200,
         ge=1,

@@ -36,7 +36,8 @@ KINDS: Mapping[str, str] = {
 }
 #: Far above the limit of Threads for a post.
 MAX_MESSAGE_LENGTH = 20_000
-#: A post's totals grow fast at first. They are read on these days; the day of publication is the first.
+#: A post's totals grow fast at first. They are read on these days; the day of publication is the first. After
+#: the last of them they are read whenever the window reaches so far back, which is once a week.
 DAYS_OF_READING = frozenset({*range(1, 8), 14, 28})
 #: The API's answers to questions about a post that has no insights, or is gone.
 _HAS_NO_INSIGHTS = frozenset({ErrorCode.REQUEST_INVALID, ErrorCode.OBJECT_NOT_FOUND})
@@ -74,7 +75,8 @@ class _Post:
 
 def is_due(published: date, day: date) -> bool:
     """Whether the totals of a post of the day ``published`` are read for ``day``."""
-    return (day - published).days + 1 in DAYS_OF_READING
+    age = (day - published).days + 1
+    return age in DAYS_OF_READING or age > max(DAYS_OF_READING)
 
 
 def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfilePosts:
