@@ -41,6 +41,7 @@ from include.social_analytics.health.calendar import counted_days, days_of, page
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.spreadsheet import csv_file
 from include.social_analytics.health.trends import best_posts, trends
+from include.social_analytics.metrics import CONTENT_METRICS
 from include.social_analytics.reports import period as periods
 from include.social_analytics.reports.period import PeriodKind
 from include.social_analytics.reports.render import REPORT_POLICY, as_html
@@ -53,6 +54,8 @@ STATIC = Path(__file__).parent / "static"
 CALENDAR = 14
 #: Channels on a page of the calendar, and in one query for a file.
 PAGE, FILE_PAGE = 50, 1000
+#: Posts in a file: what a spreadsheet opens with ease.
+MOST_POSTS = 50_000
 
 #: The page loads nothing from other hosts, and runs only scripts from its own files.
 _HEADERS = {
@@ -330,6 +333,36 @@ def trends_file(organization: Named, provider: On, last: Last, days: Period = 28
         "integrations_expected",
     ]  # fmt: skip
     return csv_file("trends", last, header, rows)
+
+
+@app.get("/posts.csv")
+def posts_file(organization: Named, provider: On, last: Last, days: Period = 28) -> Response:
+    """An organization's posts of a period, newest first, with their latest totals and the day of those."""
+    metrics = [name for name in CONTENT_METRICS if name in provider.content_metrics]
+    first = last - timedelta(days=days - 1)
+    with open_analytics_to_read() as analytics:
+        found = queries.posts(
+            analytics,
+            organization,
+            provider.name,
+            first=first,
+            last=last,
+            zone=provider.timezone,
+            most=MOST_POSTS,
+        )
+    rows = [
+        [
+            organization, provider.name, one.integration_id, one.integration_name, one.content_id, one.kind,
+            one.published_at.astimezone(provider.timezone).isoformat(timespec="seconds"), one.message,
+            one.permalink, one.postiz_post_id, *(one.figures.get(name) for name in metrics), one.read_on,
+        ]
+        for one in found
+    ]  # fmt: skip
+    header = [
+        "organization_id", "provider", "integration_id", "name", "content_id", "kind", "published_at",
+        "message", "permalink", "postiz_post_id", *metrics, "read_on",
+    ]  # fmt: skip
+    return csv_file("posts", last, header, rows)
 
 
 @app.get("/report.html")
