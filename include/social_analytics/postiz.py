@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import sql
+from psycopg.types.json import Json
 
-from include.social_analytics.connectors import provider_named, two_step_identifiers
+from include.social_analytics.connectors import provider_named, providers, two_step_identifiers
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
@@ -21,13 +22,15 @@ from include.social_analytics.jobs import Integration
 # The first reason why an integration is left out; NULL when it is active. The order: what is deleted, what
 # this package cannot read, what the channel's owner can change. "tokenExpiration" is not a reason for any
 # provider: the stored token may work longer, or may have become invalid long before.
-# {half_connected} is _HALF_CONNECTED, see _with_reasons().
+# {half_connected} is _HALF_CONNECTED, see _with_reasons(). not_read: see _known().
 _LEFT_OUT: LiteralString = """
     CASE
         WHEN integration."deletedAt" IS NOT NULL THEN 'deleted'
         WHEN organization."deletedAt" IS NOT NULL THEN 'organization_deleted'
         WHEN integration."type" <> 'social' THEN 'not_social'
         WHEN integration."providerIdentifier" <> ALL (%(identifiers)s::text[]) THEN 'no_connector'
+        WHEN %(not_read)s::jsonb ? integration."providerIdentifier"
+            THEN %(not_read)s::jsonb ->> integration."providerIdentifier"
         WHEN integration."disabled" THEN 'disabled'
         WHEN integration."inBetweenSteps" OR {half_connected} THEN 'in_between_steps'
         WHEN integration."refreshNeeded" THEN 'refresh_needed'
@@ -46,6 +49,15 @@ _MAY_READ_ROOTS: LiteralString = """
           AND has_column_privilege(attrelid, attnum, 'SELECT')
     )
 """
+# A provider's script in include/deploy/roles makes a function that gives only its own refresh tokens.
+# Looked up in the catalogue: by name, Postgres refuses a role that may not use the schema.
+_MAY_CALL: LiteralString = """
+    SELECT proname
+    FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+    WHERE nspname = 'social_analytics' AND proname = ANY (%s::text[])
+      AND has_schema_privilege(pg_namespace.oid, 'USAGE') AND has_function_privilege(pg_proc.oid, 'EXECUTE')
+"""
+_REFRESH_TOKENS: LiteralString = "SELECT integration_id, refresh_token FROM social_analytics.{}(%s::text[])"
 _FROM: LiteralString = """
     FROM "Integration" AS integration
     JOIN "Organization" AS organization ON organization."id" = integration."organizationId"
@@ -114,19 +126,22 @@ def active_integrations(
     *,
     organization_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
+    not_read: Mapping[str, str] | None = None,
     page_size: int = 1000,
 ) -> Iterator[list[Integration]]:
     """Every active integration, sorted by id, at most ``page_size`` at a time.
 
     :param organization_id: only this organization's; ``None`` does not narrow.
     :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
+    :param not_read: identifiers that are left out here, and the reason.
     """
     after = ""
     query = _with_reasons(postiz, _PAGE)
+    parameters = _active(postiz, identifiers, organization_id, integration_ids, not_read)
     while True:
         rows = postiz.execute(
             query,
-            _active(identifiers, organization_id, integration_ids) | {"after": after, "page_size": page_size},
+            parameters | {"after": after, "page_size": page_size},
         ).fetchall()
         if rows:
             yield [
@@ -151,10 +166,13 @@ def count_active(
     *,
     organization_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
+    not_read: Mapping[str, str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` returns, if both run in one snapshot."""
     query = _with_reasons(postiz, _COUNT)
-    row = postiz.execute(query, _active(identifiers, organization_id, integration_ids)).fetchone()
+    row = postiz.execute(
+        query, _active(postiz, identifiers, organization_id, integration_ids, not_read)
+    ).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
 
@@ -165,6 +183,7 @@ def require_known(
     *,
     organization_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
+    not_read: Mapping[str, str] | None = None,
 ) -> None:
     """Check that what a run is narrowed to exists and is active.
 
@@ -180,7 +199,7 @@ def require_known(
         elif organization[0]:
             faults.append(f"organization_id {organization_id!r} is deleted")
     if integration_ids is not None and not faults:
-        states = _states(postiz, integration_ids, identifiers)
+        states = _states(postiz, integration_ids, identifiers, not_read)
         for integration_id in integration_ids:
             owner, reason = states.get(integration_id, (None, "unknown"))
             if reason is None and organization_id is not None and owner != organization_id:
@@ -200,14 +219,19 @@ def inactive_reasons(
     return {id_: reason for id_, reason in reasons.items() if reason is not None}
 
 
-def left_out(postiz: Database, identifiers: Mapping[str, str]) -> dict[str, int]:
+def left_out(
+    postiz: Database, identifiers: Mapping[str, str], not_read: Mapping[str, str] | None = None
+) -> dict[str, int]:
     """How many integrations are not active, by reason. Each counts for its first reason.
 
     The reasons, in this order: ``deleted``, ``organization_deleted``, ``not_social``, ``no_connector``,
-    ``disabled``, ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
+    what ``not_read`` says of the identifier, ``no_refresh_token_grant`` (this role may not read the refresh
+    tokens that the provider needs), ``disabled``,
+    ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
     A reason that applies to no integration is absent.
     """
-    return dict(postiz.execute(_with_reasons(postiz, _COUNTS), _known(identifiers)).fetchall())
+    parameters = _known(postiz, identifiers, not_read)
+    return dict(postiz.execute(_with_reasons(postiz, _COUNTS), parameters).fetchall())
 
 
 def accounts(
@@ -217,17 +241,20 @@ def accounts(
     *,
     mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
-    """The accounts of the ids that are active now. Only this function reads tokens.
+    """The accounts of the ids that are active now. Only this function reads tokens: the access token, and the
+    refresh token of a provider that declares that it needs it.
 
     An unusable token, such as an empty one, is returned like any other: the reading reports it.
 
     :param mask: called with the tokens and each secret in them as soon as they are read, to keep them out
-        of logs.
+        of logs. The accounts keep it.
     """
     rows = postiz.execute(
-        _with_reasons(postiz, _ACCOUNTS), _known(identifiers) | {"integration_ids": list(integration_ids)}
+        _with_reasons(postiz, _ACCOUNTS),
+        _known(postiz, identifiers) | {"integration_ids": list(integration_ids)},
     ).fetchall()
-    tokens = [token for _, _, _, token in rows]
+    refresh_tokens = _refresh_tokens(postiz, {id_: identifiers[identifier] for id_, identifier, _, _ in rows})
+    tokens = [token for _, _, _, token in rows] + [token for token in refresh_tokens.values() if token]
     # Before anything else sees them.
     mask(tokens)
     secrets = {
@@ -236,7 +263,10 @@ def accounts(
     if parts := {part for each in secrets.values() for part in each}.difference(tokens):
         mask(sorted(parts))
     return {
-        id_: Account(id_, identifier, account_id, secrets[id_]) for id_, identifier, account_id, _ in rows
+        id_: Account(
+            id_, identifier, account_id, secrets[id_], refresh_token=refresh_tokens.get(id_) or "", mask=mask
+        )
+        for id_, identifier, account_id, _ in rows
     }
 
 
@@ -252,9 +282,41 @@ def published_posts(postiz: Database, integration_id: str, release_ids: Sequence
     )
 
 
-def _known(identifiers: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters of ``_LEFT_OUT``."""
-    return {"identifiers": list(identifiers), "in_two_steps": two_step_identifiers()}
+def _refresh_tokens(postiz: Database, names: Mapping[str, str]) -> dict[str, str | None]:
+    """Id -> refresh token, of those whose provider needs one.
+
+    :param names: id -> the provider's name.
+    """
+    found: dict[str, str | None] = {}
+    for name in sorted(set(names.values())):
+        if provider_named(name).needs_refresh_token:
+            query = sql.SQL(_REFRESH_TOKENS).format(sql.Identifier(_refresh_token_function(name)))
+            ids = [id_ for id_, of_provider in names.items() if of_provider == name]
+            found |= dict(postiz.execute(query, [ids]).fetchall())
+    return found
+
+
+def _refresh_token_function(name: str) -> str:
+    """The function, in the schema ``social_analytics`` of Postiz's database, for the provider ``name``."""
+    return f"{name}_refresh_tokens"
+
+
+def _known(
+    postiz: Database, identifiers: Mapping[str, str], not_read: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The parameters of ``_LEFT_OUT``: ``not_read`` also has what this role may not read."""
+    needed = {
+        _refresh_token_function(provider.name): provider.identifiers
+        for provider in providers().values()
+        if provider.needs_refresh_token
+    }
+    granted = {name for (name,) in postiz.execute(_MAY_CALL, [[*needed]])} if needed else set()
+    missing = [one for function, each in needed.items() if function not in granted for one in each]
+    return {
+        "identifiers": list(identifiers),
+        "in_two_steps": two_step_identifiers(),
+        "not_read": Json(dict.fromkeys(missing, "no_refresh_token_grant") | dict(not_read or {})),
+    }
 
 
 def _with_reasons(postiz: Database, query: LiteralString) -> sql.Composed:
@@ -265,20 +327,28 @@ def _with_reasons(postiz: Database, query: LiteralString) -> sql.Composed:
 
 
 def _active(
-    identifiers: Mapping[str, str], organization_id: str | None, integration_ids: Sequence[str] | None
+    postiz: Database,
+    identifiers: Mapping[str, str],
+    organization_id: str | None,
+    integration_ids: Sequence[str] | None,
+    not_read: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """The parameters of ``_ACTIVE``."""
-    return _known(identifiers) | {
+    return _known(postiz, identifiers, not_read) | {
         "organization_id": organization_id,
         "integration_ids": None if integration_ids is None else list(integration_ids),
     }
 
 
 def _states(
-    postiz: Database, integration_ids: Sequence[str], identifiers: Mapping[str, str]
+    postiz: Database,
+    integration_ids: Sequence[str],
+    identifiers: Mapping[str, str],
+    not_read: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[str, str | None]]:
     """Id -> organization, and reason to be left out. Ids that Postiz does not have are absent."""
     rows = postiz.execute(
-        _with_reasons(postiz, _STATES), _known(identifiers) | {"integration_ids": list(integration_ids)}
+        _with_reasons(postiz, _STATES),
+        _known(postiz, identifiers, not_read) | {"integration_ids": list(integration_ids)},
     )
     return {id_: (organization_id, reason) for id_, organization_id, reason in rows}
