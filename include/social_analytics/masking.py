@@ -24,9 +24,7 @@ def mask(tokens: Sequence[str]) -> None:
     from airflow.configuration import conf
     from airflow.sdk.log import mask_secret
 
-    secret = [*tokens]
-    if conf.getimport("logging", "secret_mask_adapter") is each_token:
-        secret = _SEPARATOR.join(tokens)
-    # Airflow goes through the set of all secrets for each new one.
+    takes_all_at_once = conf.getimport("logging", "secret_mask_adapter") is each_token
+    # Airflow goes through its set of all secrets for each new one.
     with _ONE_AT_A_TIME:
-        mask_secret(secret)
+        mask_secret(_SEPARATOR.join(tokens) if takes_all_at_once else [*tokens])

@@ -41,23 +41,29 @@ _HALF_CONNECTED: LiteralString = """
     (integration."providerIdentifier" = ANY (%(in_two_steps)s::text[])
      AND integration."internalId" = integration."rootInternalId")
 """
-# A role made by an older postiz_reader.sql may not read the column, and Postiz may not have it.
-_MAY_READ_ROOTS: LiteralString = """
+# Whether this role may read a column of "Integration". Postiz may not have it.
+_MAY_READ: LiteralString = """
     SELECT EXISTS (
         SELECT FROM pg_attribute
-        WHERE attrelid = '"Integration"'::regclass AND attname = 'rootInternalId' AND NOT attisdropped
+        WHERE attrelid = '"Integration"'::regclass AND attname = %s AND NOT attisdropped
           AND has_column_privilege(attrelid, attnum, 'SELECT')
     )
 """
-# A provider's script in include/deploy/roles makes a function that gives only its own refresh tokens.
-# Looked up in the catalogue: by name, Postgres refuses a role that may not use the schema.
+# Whether this role may call a function of the schema social_analytics. By its name alone, Postgres refuses a
+# role that may not use the schema.
 _MAY_CALL: LiteralString = """
-    SELECT proname
-    FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
-    WHERE nspname = 'social_analytics' AND proname = ANY (%s::text[])
-      AND has_schema_privilege(pg_namespace.oid, 'USAGE') AND has_function_privilege(pg_proc.oid, 'EXECUTE')
+    SELECT EXISTS (
+        SELECT FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+        WHERE nspname = 'social_analytics' AND proname = %s
+          AND has_schema_privilege(pronamespace, 'USAGE') AND has_function_privilege(pg_proc.oid, 'EXECUTE')
+    )
 """
-_REFRESH_TOKENS: LiteralString = "SELECT integration_id, refresh_token FROM social_analytics.{}(%s::text[])"
+_REFRESH_TOKENS: LiteralString = """
+    SELECT "id", "refreshToken" FROM "Integration" WHERE "id" = ANY (%s::text[])
+"""
+_GRANTED_REFRESH_TOKENS: LiteralString = """
+    SELECT integration_id, refresh_token FROM social_analytics.{}(%s::text[])
+"""
 _FROM: LiteralString = """
     FROM "Integration" AS integration
     JOIN "Organization" AS organization ON organization."id" = integration."organizationId"
@@ -139,10 +145,7 @@ def active_integrations(
     query = _with_reasons(postiz, _PAGE)
     parameters = _active(postiz, identifiers, organization_id, integration_ids, not_read)
     while True:
-        rows = postiz.execute(
-            query,
-            parameters | {"after": after, "page_size": page_size},
-        ).fetchall()
+        rows = postiz.execute(query, parameters | {"after": after, "page_size": page_size}).fetchall()
         if rows:
             yield [
                 Integration(id_, name, owner, identifiers[identifier])
@@ -226,9 +229,8 @@ def left_out(
 
     The reasons, in this order: ``deleted``, ``organization_deleted``, ``not_social``, ``no_connector``,
     what ``not_read`` says of the identifier, ``no_refresh_token_grant`` (this role may not read the refresh
-    tokens that the provider needs), ``disabled``,
-    ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
-    A reason that applies to no integration is absent.
+    tokens that the provider needs), ``disabled``, ``in_between_steps`` (no account is chosen yet),
+    ``refresh_needed`` (to be reconnected). A reason that applies to no integration is absent.
     """
     parameters = _known(postiz, identifiers, not_read)
     return dict(postiz.execute(_with_reasons(postiz, _COUNTS), parameters).fetchall())
@@ -254,7 +256,7 @@ def accounts(
         _known(postiz, identifiers) | {"integration_ids": list(integration_ids)},
     ).fetchall()
     refresh_tokens = _refresh_tokens(postiz, {id_: identifiers[identifier] for id_, identifier, _, _ in rows})
-    tokens = [token for _, _, _, token in rows] + [token for token in refresh_tokens.values() if token]
+    tokens = [token for _, _, _, token in rows] + [one for one in refresh_tokens.values() if one]
     # Before anything else sees them.
     mask(tokens)
     secrets = {
@@ -264,7 +266,7 @@ def accounts(
         mask(sorted(parts))
     return {
         id_: Account(
-            id_, identifier, account_id, secrets[id_], refresh_token=refresh_tokens.get(id_) or "", mask=mask
+            id_, identifier, account_id, secrets[id_], refresh_token=refresh_tokens.get(id_, ""), mask=mask
         )
         for id_, identifier, account_id, _ in rows
     }
@@ -282,48 +284,62 @@ def published_posts(postiz: Database, integration_id: str, release_ids: Sequence
     )
 
 
-def _refresh_tokens(postiz: Database, names: Mapping[str, str]) -> dict[str, str | None]:
-    """Id -> refresh token, of those whose provider needs one.
+def _refresh_tokens(postiz: Database, names: Mapping[str, str]) -> dict[str, str]:
+    """Id -> refresh token, of the integrations whose provider needs one. It may be empty.
 
     :param names: id -> the provider's name.
     """
-    found: dict[str, str | None] = {}
+    found: dict[str, str] = {}
     for name in sorted(set(names.values())):
-        if provider_named(name).needs_refresh_token:
-            query = sql.SQL(_REFRESH_TOKENS).format(sql.Identifier(_refresh_token_function(name)))
+        query = _refresh_token_query(postiz, name) if provider_named(name).needs_refresh_token else None
+        if query is not None:
             ids = [id_ for id_, of_provider in names.items() if of_provider == name]
-            found |= dict(postiz.execute(query, [ids]).fetchall())
+            found |= {id_: token or "" for id_, token in postiz.execute(query, [ids])}
     return found
 
 
-def _refresh_token_function(name: str) -> str:
-    """The function, in the schema ``social_analytics`` of Postiz's database, for the provider ``name``."""
-    return f"{name}_refresh_tokens"
+def _refresh_token_query(postiz: Database, name: str) -> sql.Composable | None:
+    """The query for the refresh tokens of a provider's integrations, by their ids; None if there is no grant.
+
+    A role that may read the column reads it. Else the script ``postiz_reader_<name>.sql`` has made a function
+    that gives it the tokens of this one provider.
+    """
+    if _is_true(postiz, _MAY_READ, "refreshToken"):
+        return sql.SQL(_REFRESH_TOKENS)
+    function = f"{name}_refresh_tokens"
+    if _is_true(postiz, _MAY_CALL, function):
+        return sql.SQL(_GRANTED_REFRESH_TOKENS).format(sql.Identifier(function))
+    return None
 
 
 def _known(
     postiz: Database, identifiers: Mapping[str, str], not_read: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The parameters of ``_LEFT_OUT``: ``not_read`` also has what this role may not read."""
-    needed = {
-        _refresh_token_function(provider.name): provider.identifiers
+    """The parameters of ``_LEFT_OUT``. Its ``not_read`` also has what this role may not read."""
+    without_grant = [
+        identifier
         for provider in providers().values()
-        if provider.needs_refresh_token
-    }
-    granted = {name for (name,) in postiz.execute(_MAY_CALL, [[*needed]])} if needed else set()
-    missing = [one for function, each in needed.items() if function not in granted for one in each]
+        if provider.needs_refresh_token and _refresh_token_query(postiz, provider.name) is None
+        for identifier in provider.identifiers
+    ]
     return {
         "identifiers": list(identifiers),
         "in_two_steps": two_step_identifiers(),
-        "not_read": Json(dict.fromkeys(missing, "no_refresh_token_grant") | dict(not_read or {})),
+        "not_read": Json(dict.fromkeys(without_grant, "no_refresh_token_grant") | dict(not_read or {})),
     }
+
+
+def _is_true(postiz: Database, query: LiteralString, name: str) -> bool:
+    row = postiz.execute(query, [name]).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return bool(row[0])
 
 
 def _with_reasons(postiz: Database, query: LiteralString) -> sql.Composed:
     """A query with ``_LEFT_OUT`` in it, as this role can run it."""
-    row = postiz.execute(_MAY_READ_ROOTS).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return sql.SQL(query).format(half_connected=sql.SQL(_HALF_CONNECTED if row[0] else "false"))
+    # A role made by an older postiz_reader.sql may not read the column.
+    may_read = _is_true(postiz, _MAY_READ, "rootInternalId")
+    return sql.SQL(query).format(half_connected=sql.SQL(_HALF_CONNECTED if may_read else "false"))
 
 
 def _active(

@@ -219,8 +219,8 @@ class Settings(BaseModel):
         for name in settings.providers or ():
             if name not in providers():
                 raise SettingError(
-                    f"{PREFIX}PROVIDERS must be some of {', '.join(providers())}, separated by commas: "
-                    f"there is no provider {name!r}."
+                    f"{PREFIX}PROVIDERS must be some of {', '.join(providers())}, separated by commas, "
+                    f"not {name!r}."
                 )
         if settings.deadline is not None and settings.deadline <= settings.run_at:
             raise SettingError(
