@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from include.social_analytics.connectors import providers
+
 PREFIX = "SOCIAL_ANALYTICS_"
 
 
@@ -87,6 +89,15 @@ def _folder(given: object) -> object:
     return given
 
 
+def _names(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    names = tuple(name.strip() for name in given.split(",") if name.strip())
+    if not names:
+        raise ValueError
+    return names
+
+
 def _notifier(given: object) -> object:
     if not isinstance(given, str):
         return given
@@ -123,6 +134,9 @@ Zone = Annotated[
     ZoneInfo, BeforeValidator(_timezone), _Wanted("the name of a time zone such as America/Los_Angeles")
 ]
 Folder = Annotated[str, BeforeValidator(_folder), _Wanted("an absolute path or a URL with a scheme")]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_names), _Wanted("names of providers, separated by commas")
+]
 NotifierJson = Annotated[
     Notifier,
     BeforeValidator(_notifier),
@@ -152,6 +166,11 @@ class Settings(BaseModel):
         ge=1,
         le=90,
         description="Days whose posts are read once a week, on a weekday of each channel's own.",
+    )
+    providers: Names | None = Field(
+        default=None,
+        description="The providers to read, by name, separated by commas. Unset: all. The channels of the "
+        "others are left out.",
     )
     max_mapped_tasks: WholeNumber = Field(
         200,
@@ -215,6 +234,12 @@ class Settings(BaseModel):
             )
         except ValidationError as error:
             raise SettingError(_sentence(error)) from None
+        for name in settings.providers or ():
+            if name not in providers():
+                raise SettingError(
+                    f"{PREFIX}PROVIDERS must be some of {', '.join(providers())}, separated by commas, "
+                    f"not {name!r}."
+                )
         if settings.deadline is not None and settings.deadline <= settings.run_at:
             raise SettingError(
                 f"{PREFIX}DEADLINE must be later in the day than {PREFIX}RUN_AT ({settings.run_at:%H:%M}), "
