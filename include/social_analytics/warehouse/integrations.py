@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from include.social_analytics.databases import Database
-from include.social_analytics.jobs import Integration
+from include.social_analytics.jobs import Customer, Integration
 
 #: Longer names are cut.
 NAME_MAX_LENGTH = 300
@@ -15,15 +15,17 @@ NAME_MAX_LENGTH = 300
 # later run for an earlier day tells nothing about the days between.
 _REMEMBER = """
 INSERT INTO analytics.integration AS known
-    (integration_id, organization_id, provider, name, first_day, last_day, is_active, listed_at,
-     expected_from)
-SELECT integration_id, organization_id, provider, name, %(day)s, %(day)s, true, clock_timestamp(),
-       %(expected_from)s
-FROM unnest(%(ids)s::text[], %(organizations)s::text[], %(providers)s::text[], %(names)s::text[])
-     AS listed (integration_id, organization_id, provider, name)
+    (integration_id, organization_id, customer_id, customer_name, provider, name, first_day, last_day,
+     is_active, listed_at, expected_from)
+SELECT integration_id, organization_id, customer_id, customer_name, provider, name, %(day)s, %(day)s, true,
+       clock_timestamp(), %(expected_from)s
+FROM unnest(%(ids)s::text[], %(organizations)s::text[], %(customer_ids)s::text[], %(customer_names)s::text[],
+            %(providers)s::text[], %(names)s::text[])
+     AS listed (integration_id, organization_id, customer_id, customer_name, provider, name)
 ORDER BY integration_id
 ON CONFLICT (integration_id) DO UPDATE
 SET organization_id = excluded.organization_id, provider = excluded.provider, name = excluded.name,
+    customer_id = excluded.customer_id, customer_name = excluded.customer_name,
     first_day = least(known.first_day, excluded.first_day),
     last_day = greatest(known.last_day, excluded.last_day),
     is_active = true, listed_at = excluded.listed_at
@@ -53,12 +55,15 @@ def remember(
     organizations: Mapping[str, str],
     day: date,
     expected_from: date,
+    customers: Mapping[str, Customer] | None = None,
 ) -> None:
     """Store what was listed for ``day``.
 
     :param organizations: id -> name; one without a name is shown by its id.
     :param expected_from: from this day on, an integration that is new should have a job for each day.
+    :param customers: of the integrations that have one, by the integration's id.
     """
+    theirs = [(customers or {}).get(one.id) for one in listed]
     analytics.execute(
         _REMEMBER,
         {
@@ -66,6 +71,8 @@ def remember(
             "expected_from": expected_from,
             "ids": [one.id for one in listed],
             "organizations": [one.organization_id for one in listed],
+            "customer_ids": [one.id if one else None for one in theirs],
+            "customer_names": [one.name[:NAME_MAX_LENGTH] if one else None for one in theirs],
             "providers": [one.provider for one in listed],
             "names": [one.name[:NAME_MAX_LENGTH] for one in listed],
         },

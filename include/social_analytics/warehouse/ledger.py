@@ -125,20 +125,24 @@ error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = 
 """
 _NO_ERROR: LiteralString = f"{_NO_CODE}, reason = NULL"
 
-# In a fixed order, so that two runs that queue the same jobs cannot deadlock.
+# In a fixed order, so that two runs that queue the same jobs cannot deadlock. A day keeps the first customer
+# that is known of it: the listing knows only today's.
 _QUEUED: LiteralString = """
 INSERT INTO analytics.ingest_job AS job
-    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, claimed_by,
-     queued_at)
-SELECT job_id, organization_id, integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s,
-       %(claimed_by)s::text, clock_timestamp()
+    (job_id, organization_id, customer_id, integration_id, provider, date, status, is_backfill, dag_run_id,
+     claimed_by, queued_at)
+SELECT job_id, organization_id,
+       (SELECT customer_id FROM analytics.integration WHERE integration_id = new.integration_id),
+       integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s, %(claimed_by)s::text,
+       clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids)s::text[],
             %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
      AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
 ORDER BY integration_id, date
 ON CONFLICT (job_id) DO UPDATE
 SET status = 'queued', dag_run_id = excluded.dag_run_id, queued_at = excluded.queued_at,
-    is_backfill = excluded.is_backfill, organization_id = excluded.organization_id, finished_at = NULL
+    is_backfill = excluded.is_backfill, organization_id = excluded.organization_id,
+    customer_id = coalesce(job.customer_id, excluded.customer_id), finished_at = NULL
 """
 
 # A reading that is under way keeps its claim, and may still end the job. A job that waits for quota keeps its
@@ -425,7 +429,10 @@ WHERE job_id = ANY (%s)
 
 
 def register(analytics: Database, jobs: Sequence[IngestJob], dag_run_id: str) -> None:
-    """Insert the jobs as ``queued``, so that a job that never runs is noticed. Ended jobs stay."""
+    """Insert the jobs as ``queued``, so that a job that never runs is noticed. Ended jobs stay.
+
+    Remember their integrations before (:func:`integrations.remember`): jobs take their customers from there.
+    """
     analytics.execute(_REGISTER, _to_queue(jobs, dag_run_id) | {"claimed_by": None})
 
 
