@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import structlog
 
+from include.social_analytics.connectors.derived import metrics_of, parts_of, total_of
 from include.social_analytics.connectors.reading import Content, UnsupportedMetric, Window, as_sentence
 from include.social_analytics.connectors.threads import PROVIDER
 from include.social_analytics.connectors.threads.asking import Asking
-from include.social_analytics.connectors.threads.values import metrics_of, parts_of, total_of
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.days import midnight, pacific_day
