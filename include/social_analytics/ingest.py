@@ -168,8 +168,10 @@ class Ingester:
             reasons = postiz.inactive_reasons(self.postiz_db, gone, identifiers) if gone else {}
         return active | {
             one: JobError(
-                # A provider that this package no longer reads is not the owner's to resolve.
-                ErrorCode.CONFIG_INVALID if reason == "no_connector" else ErrorCode.OBJECT_NOT_FOUND,
+                # Neither is the owner's to resolve.
+                ErrorCode.CONFIG_INVALID
+                if reason in ("no_connector", "no_refresh_token_grant")
+                else ErrorCode.OBJECT_NOT_FOUND,
                 f"No longer active in Postiz: {reason}.",
             )
             for one, reason in ((one, reasons.get(one, "changing")) for one in gone)

@@ -50,6 +50,12 @@ class Provider:
     content_metrics: Mapping[str, str]
     #: Airflow connections that it uses. If one is missing, the provider's public API is called.
     connections: tuple[str, ...]
+    #: That one of them without which the provider is not read.
+    required_connection: str | None = None
+    #: Whether an account is read with Postiz's refresh token, too. Only for a provider that does not rotate
+    #: refresh tokens: with any other, Postiz would be cut off. Then there is a script that lets the reader of
+    #: Postiz's database read these tokens: ``include/deploy/roles/postiz_reader_<name>.sql``.
+    needs_refresh_token: bool = False
     #: The function that makes its :class:`Connector` from the settings: ``module:function``, imported on use.
     connector: str
     #: What to do about an error code, if that differs from the code's own advice.
@@ -79,13 +85,17 @@ class Account:
     """What a connector needs to call the provider for one integration.
 
     ``identifier`` is Postiz's ``providerIdentifier``, ``provider_account_id`` its ``internalId``. The secrets
-    never show in a repr.
+    never show in a repr. ``refresh_token`` is empty where Postiz has none, and where the provider does not
+    declare that it needs one. Call ``mask`` with each secret that is made from these, before anything else
+    sees it; any thread may.
     """
 
     integration_id: str
     identifier: str
     provider_account_id: str
     secrets: tuple[str, ...] = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+    mask: Callable[[list[str]], object] = field(default=lambda _: None, repr=False, compare=False)
 
 
 class Reader(Protocol):

@@ -52,6 +52,8 @@ class Overview(Answer):
     latest: DayTotals | None
     #: What to do while nothing is stored.
     next_step: str | None
+    #: The providers whose connection is missing, in sentences.
+    not_read: list[str]
     organizations: list[Choice]
     providers: list[Choice]
     states: list[Choice]

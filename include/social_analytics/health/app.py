@@ -171,6 +171,11 @@ def overview(last: Last) -> Overview:
         "When its first task has ended, this page shows the channels."
         if empty
         else None,
+        not_read=[
+            one.words
+            for one in connectors.not_read(Settings.from_environment()).values()
+            if one.reason == "no_connection"
+        ],
         organizations=organizations,
         providers=[Choice(id=one.name, label=one.title) for one in connectors.providers().values()],
         states=[Choice(id=state, label=state.label) for state in State],

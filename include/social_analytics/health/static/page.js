@@ -579,6 +579,7 @@ async function refresh() {
   show("status", overview.latest ? statusOf(overview.latest) : "Nothing is stored yet.");
   show("said", null);
   show("next", overview.next_step);
+  show("not-read", overview.not_read.join(" "));
   $("views").hidden = !overview.latest;
   if (!overview.latest) return;
   legend();
