@@ -45,7 +45,7 @@ PROVIDER = Provider(
     advice={
         ErrorCode.TOKEN_INVALID: (
             "Open the channel's analytics in Postiz, which renews the token. If the channel still fails the "
-            "next day, reconnect it. A token lives 30 days, and Postiz renews it only when it needs it."
+            "next day, reconnect it. A token lives 30 days. Postiz renews it when the channel is used."
         ),
         ErrorCode.PERMISSION_MISSING: (
             "Pinterest has figures only of business accounts: switch the account to a business account in "

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from include.social_analytics.connectors.pinterest import PROVIDER
@@ -152,11 +152,13 @@ def _read(client: PinterestClient, listing: _Listing) -> None:
 
 def _pin(item: object) -> _Pin | None:
     """A pin; None for an item without an id or a date. Dates come without a zone, and are in UTC."""
-    pin_id, created = text(at(item, "id"), 200), at(item, "created_at")
-    created_at = moment(created) or moment(f"{created}+00:00")
-    if not isinstance(item, dict) or pin_id is None or created_at is None:
+    if not isinstance(item, dict):
         return None
-    return _Pin(pin_id, created_at.astimezone(UTC), item) if re.fullmatch(r"\d+", pin_id, re.ASCII) else None
+    pin_id, created = item.get("id"), item.get("created_at")
+    created_at = moment(created) or moment(f"{created}+00:00")
+    if not isinstance(pin_id, str) or not re.fullmatch(r"[0-9]{1,50}", pin_id) or created_at is None:
+        return None
+    return _Pin(pin_id, created_at, item)
 
 
 def _content(pin: _Pin) -> Content:
