@@ -277,7 +277,9 @@ def test_a_personal_account_that_is_answered_fails_only_if_it_has_no_figures(
     [
         (401, {"code": 2, "message": "Authentication failed.", "status": "failure"}, "token_invalid"),
         (401, {"code": 3, "message": "Authorization failed."}, "permission_missing"),
-        (403, {"code": 7, "message": "Not authorized."}, "permission_missing"),
+        (401, {"code": 7, "message": "Not authorized to access board or Pin."}, "permission_missing"),
+        (401, {"code": 29, "message": "You are not permitted to access it."}, "permission_missing"),
+        (403, {"code": 29, "message": "You are not permitted to access it."}, "permission_missing"),
         (403, {"code": 403, "message": "Not authorized to access the analytics."}, "permission_missing"),
         (401, {"code": 3, "message": "Your application consumer type is not supported"}, "config_invalid"),
         (404, {"code": 50, "message": "User not found."}, "object_not_found"),

@@ -19,6 +19,9 @@ from include.social_analytics.http.transport import BearerToken
 from include.social_analytics.json_values import text
 
 VERSION = "v5"
+#: Codes of "Authorization failed", "Not authorized" and "You are not permitted": also with HTTP 401, the token
+#: itself is fine. Code 2 is "Authentication failed".
+NO_PERMISSION = frozenset({3, 7, 29})
 #: The header with the id of the request. Each of Pinterest's answers has it.
 REQUEST_ID = "x-pinterest-rid"
 #: Pinterest counts an account's calls by the second and the minute. Only the app's quota is for a day.
@@ -75,7 +78,7 @@ def _meaning(http_status: int, code: int | None, message: str) -> ErrorCode:
     said = message.lower()
     if code == 8:
         return ErrorCode.RATE_LIMITED
-    if code == 3 and http_status in (401, 403):
+    if code in NO_PERMISSION and http_status in (401, 403):
         # "Your application consumer type is not supported": Pinterest has not approved the app.
         return ErrorCode.CONFIG_INVALID if "consumer type" in said else ErrorCode.PERMISSION_MISSING
     if code is not None and http_status == 400:
