@@ -19,8 +19,7 @@ from include.social_analytics.http.transport import BearerToken
 from include.social_analytics.json_values import text
 
 VERSION = "v5"
-#: Codes of "Authorization failed", "Not authorized" and "You are not permitted": also with HTTP 401, the token
-#: itself is fine. Code 2 is "Authentication failed".
+#: "Authorization failed", "Not authorized", "You are not permitted": even with HTTP 401 the token is fine.
 NO_PERMISSION = frozenset({3, 7, 29})
 #: The header with the id of the request. Each of Pinterest's answers has it.
 REQUEST_ID = "x-pinterest-rid"
