@@ -94,18 +94,22 @@ _ACCOUNTS: LiteralString = f"""
       AND {_LEFT_OUT} IS NULL
 """
 
-# Served by Postiz's index on "integrationId". A comment is a post with a parent.
+# Served by Postiz's index on "integrationId". A comment is a post with a parent. {code} is _CODE_IN_URL: if
+# Postiz missed a network's answer, its release id is another one, and only the permalink tells the post.
 _POSTS: LiteralString = """
-    SELECT DISTINCT ON ("releaseId") "releaseId", "id"
-    FROM "Post"
+    SELECT DISTINCT ON (known.name) known.name, "id"
+    FROM "Post", unnest(ARRAY["releaseId", {code}]) AS known (name)
     WHERE "integrationId" = %(integration_id)s
-      AND "releaseId" = ANY (%(release_ids)s::text[])
+      AND known.name = ANY (%(release_ids)s::text[])
       AND "releaseId" <> 'missing'
       AND "state" = 'PUBLISHED'
       AND "deletedAt" IS NULL
       AND "parentPostId" IS NULL
-    ORDER BY "releaseId", "id" COLLATE "C"
+    ORDER BY known.name, known.name = "releaseId" DESC, "id" COLLATE "C"
 """
+_CODE_IN_URL: LiteralString = """substring("releaseURL" from '/([^/?#]+)/?([?#].*)?$')"""
+# A role made by an older postiz_reader.sql may not.
+_MAY_READ_URLS: LiteralString = """SELECT has_column_privilege('"Post"', 'releaseURL', 'SELECT')"""
 
 
 def active_integrations(
@@ -243,11 +247,15 @@ def accounts(
 def published_posts(postiz: Database, integration_id: str, release_ids: Sequence[str]) -> dict[str, str]:
     """Release id -> Postiz's post id, for the posts that Postiz published through the integration.
 
-    If several posts have the same release id, the one whose id sorts first counts.
+    The code that ends a permalink counts as a release id, too. If several posts have the same release id,
+    the one whose id sorts first counts.
     """
+    row = postiz.execute(_MAY_READ_URLS).fetchone()
+    code = _CODE_IN_URL if row and row[0] else "NULL"
     return dict(
         postiz.execute(
-            _POSTS, {"integration_id": integration_id, "release_ids": list(release_ids)}
+            sql.SQL(_POSTS).format(code=sql.SQL(code)),
+            {"integration_id": integration_id, "release_ids": list(release_ids)},
         ).fetchall()
     )
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.postiz_db import insert_integration, insert_organization, insert_post
 from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics import postiz as postiz_reading
 from include.social_analytics.connectors import names_by_identifier
@@ -99,6 +99,14 @@ def test_the_reader_knows_a_half_connected_channel_once_the_column_is_granted(re
     assert postiz_reading.left_out(reader, known) == {"in_between_steps": 1}
     postiz.execute('REVOKE SELECT ("rootInternalId") ON "Integration" FROM social_analytics_reader')
     assert postiz_reading.left_out(reader, known) == {}
+
+
+def test_the_reader_matches_posts_by_their_permalinks_once_the_column_is_granted(reader, postiz):
+    insert_post(postiz, "p1", "i1", "o1", "container", releaseURL="https://www.instagram.com/p/Abc/")
+    names = ["container", "Abc"]
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1", "Abc": "p1"}
+    postiz.execute('REVOKE SELECT ("releaseURL") ON "Post" FROM social_analytics_reader')
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1"}
 
 
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):

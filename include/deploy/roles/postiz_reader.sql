@@ -11,5 +11,5 @@ GRANT SELECT (
 ) ON "Integration" TO social_analytics_reader;
 GRANT SELECT ("id", "name", "deletedAt") ON "Organization" TO social_analytics_reader;
 GRANT SELECT (
-    "id", "integrationId", "releaseId", "state", "deletedAt", "parentPostId"
+    "id", "integrationId", "releaseId", "releaseURL", "state", "deletedAt", "parentPostId"
 ) ON "Post" TO social_analytics_reader;
