@@ -65,6 +65,7 @@ _OF_CUSTOMER: LiteralString = """
 #: Columns that a role made by an older postiz_reader.sql may not read, and that an older Postiz may not have.
 _NAMES = [("Organization", "name")]
 _ROOTS = [("Integration", "rootInternalId")]
+_URLS = [("Post", "releaseURL")]
 _REFRESH_TOKEN = [("Integration", "refreshToken")]
 _CUSTOMER_COLUMNS = [
     ("Integration", "customerId"),
@@ -165,18 +166,21 @@ _CUSTOMER: LiteralString = """
     WHERE customer."id" = %s
 """
 
-# Served by Postiz's index on "integrationId". A comment is a post with a parent.
+# Served by Postiz's index on "integrationId". A comment is a post with a parent. {code} is _CODE_IN_URL: if
+# Postiz missed a network's answer, its release id is another one, and only the permalink tells the post.
 _POSTS: LiteralString = """
-    SELECT DISTINCT ON ("releaseId") "releaseId", "id"
-    FROM "Post"
+    SELECT DISTINCT ON (known.name) known.name, "id"
+    FROM "Post", unnest(ARRAY["releaseId", {code}]) AS known (name)
     WHERE "integrationId" = %(integration_id)s
-      AND "releaseId" = ANY (%(release_ids)s::text[])
+      AND known.name = ANY (%(release_ids)s::text[])
       AND "releaseId" <> 'missing'
       AND "state" = 'PUBLISHED'
       AND "deletedAt" IS NULL
       AND "parentPostId" IS NULL
-    ORDER BY "releaseId", "id" COLLATE "C"
+    ORDER BY known.name, known.name = "releaseId" DESC, "id" COLLATE "C"
 """
+_CODE_IN_URL: LiteralString = """substring("releaseURL" from '/([^/?#]+)/?([?#].*)?$')"""
+# A role made by an older postiz_reader.sql may not.
 
 
 def active_integrations(
@@ -371,11 +375,14 @@ def accounts(
 def published_posts(postiz: Database, integration_id: str, release_ids: Sequence[str]) -> dict[str, str]:
     """Release id -> Postiz's post id, for the posts that Postiz published through the integration.
 
-    If several posts have the same release id, the one whose id sorts first counts.
+    The code that ends a permalink counts as a release id, too. If several posts have the same release id,
+    the one whose id sorts first counts.
     """
+    code = _CODE_IN_URL if _may_read(postiz, {"code": _URLS}) else "NULL"
     return dict(
         postiz.execute(
-            _POSTS, {"integration_id": integration_id, "release_ids": list(release_ids)}
+            sql.SQL(_POSTS).format(code=sql.SQL(code)),
+            {"integration_id": integration_id, "release_ids": list(release_ids)},
         ).fetchall()
     )
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from include.sandbox.serving import Api
-from include.sandbox.stand_ins.base import Account
+from include.sandbox.stand_ins.base import Account, Demo
 
 
 class Situation(StrEnum):
@@ -65,13 +65,21 @@ class Case(ABC):
     retired: ClassVar[str]
     situations: ClassVar[Mapping[Situation, Arranged | Impossible]]
 
-    #: ``__init__`` sets both.
+    #: ``__init__`` sets all three.
     api: Api
+    world: Any
     account: Account
 
     @abstractmethod
     def __init__(self, now: datetime, day: date) -> None:
         """:param day: the latest day to read."""
+
+    @classmethod
+    def of_demo(cls, demo: Demo, account: Account, now: datetime, day: date) -> Case:
+        """The case of a demo's account. ``calls_a_day`` and ``posts`` may be another account's."""
+        case = cls(now, day)
+        case.api, case.world, case.account = demo.api, demo.api.world, account
+        return case
 
     @abstractmethod
     def figures(self, day: date) -> dict[str, int]:

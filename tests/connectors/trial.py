@@ -21,8 +21,8 @@ from include.social_analytics.settings import Settings
 from tests.connectors.case import Arranged, Case, Situation
 from tests.support.bench import ingest
 
-#: A short timeout, for an API that hangs.
-SETTINGS = Settings(request_backoff=0, request_timeout=1)
+#: A test of an API that hangs has a shorter timeout of its own.
+SETTINGS = Settings(request_backoff=0)
 
 
 def latest_day(provider: Provider, now: datetime) -> date:

@@ -12,6 +12,7 @@ from include.sandbox.postiz_db import (
     insert_customer,
     insert_integration,
     insert_organization,
+    insert_post,
     insert_subscription,
 )
 from include.sandbox.stand_ins.facebook.world import make_page
@@ -125,6 +126,14 @@ def test_the_reader_knows_customers_and_tiers_once_they_are_granted(reader, post
     order = [[one.id for one in page] for page in postiz_reading.active_integrations(reader, known)]
     assert order == [["i1", "i2"]]
     assert postiz_reading.customers(reader, ["i1", "i2"]) == {}
+
+
+def test_the_reader_matches_posts_by_their_permalinks_once_the_column_is_granted(reader, postiz):
+    insert_post(postiz, "p1", "i1", "o1", "container", releaseURL="https://www.instagram.com/p/Abc/")
+    names = ["container", "Abc"]
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1", "Abc": "p1"}
+    postiz.execute('REVOKE SELECT ("releaseURL") ON "Post" FROM social_analytics_reader')
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1"}
 
 
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):

@@ -59,6 +59,11 @@ class Window:
         """The first day whose posts are read (``post_window_days`` days with ``day`` as the last)."""
         return self.day - timedelta(days=self.post_window_days - 1)
 
+    @property
+    def first_listed_day(self) -> date:
+        """The first day whose posts are listed: posts are counted for all of ``days``, too."""
+        return min(self.first_post_day, self.days[0])
+
 
 @dataclass(frozen=True)
 class Content:
@@ -115,7 +120,8 @@ class Reading:
 
     ``unsupported`` holds what the API refused in this reading. ``missing`` says in sentences what the reading
     lacks although its days are stored: posts that could not be listed, metrics that were refused or not asked
-    for. The sentences hold no secrets.
+    for. ``notes`` says what the channel's reader should know although nothing is missing. The sentences hold
+    no secrets.
     """
 
     window: Window
@@ -125,12 +131,13 @@ class Reading:
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     unread: frozenset[tuple[str, date]] = frozenset()
 
     @property
     def reason(self) -> str | None:
-        """All that is missing, for the ledger; None if nothing is."""
-        return text(" ".join(self.missing), REASON_MAX_LENGTH)
+        """All notes and all that is missing, for the ledger; None if there is nothing to say."""
+        return text(" ".join((*self.notes, *self.missing)), REASON_MAX_LENGTH)
 
     @property
     def status(self) -> DayStatus:
@@ -207,6 +214,17 @@ def refusals(refused: Iterable[UnsupportedMetric]) -> tuple[str, ...]:
     return tuple(
         f"The API refuses {', '.join(names)}: {as_sentence(reason)}" for reason, names in by_reason.items()
     )
+
+
+def unlisted(what: str, error: JobError | None, *, some: bool) -> tuple[str, ...]:
+    """What a listing lacks, as a sentence for ``Reading.missing``; nothing if it has no ``error``.
+
+    :param what: is listed: "posts".
+    :param some: whether some of it was listed.
+    """
+    if error is None:
+        return ()
+    return (f"{'Only some' if some else 'No'} {what} could be listed: {as_sentence(error.reason)}",)
 
 
 def as_sentence(reason: str) -> str:

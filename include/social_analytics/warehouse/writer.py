@@ -330,7 +330,10 @@ def _store_content(
     )
     rows = written.rowcount
     if shared := {
-        postiz_posts[name] for one in content for name in one.also_known_as if name in postiz_posts
+        postiz_posts[name]
+        for one in content
+        for name in one.also_known_as
+        if name in postiz_posts and postiz_posts[name] != postiz_posts.get(one.content_id)
     }:
         own_ids = [one.content_id for one in content if one.content_id in postiz_posts]
         analytics.execute(_TAKE_BACK, common | {"shared": sorted(shared), "own_ids": own_ids})

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.postiz_db import insert_integration, insert_organization, insert_post
 from include.sandbox.serving import listen
 from include.sandbox.stand_ins import stand_ins
 from include.sandbox.stand_ins.threads.world import PACIFIC
@@ -236,6 +236,20 @@ def test_after_three_posts_in_a_row_without_an_answer_the_others_are_not_asked_f
     assert len(asked(case, "insights")) == 3 * 3
     assert f"could not be read: {case.calls_a_day - 7}." in (reading.reason or "")
     assert "posts_published" in reading.series
+
+
+def test_a_post_that_postiz_knows_only_by_its_permalink_is_joined(
+    case: Threads, postiz: psycopg.Connection, analytics: psycopg.Connection
+) -> None:
+    insert_organization(postiz, "acme")
+    insert_integration(postiz, "one", "acme", case.account)
+    post = read(case).content[0]
+    # Postiz has the container's id, and the host that the network had before.
+    url = (post.permalink or "").replace("threads.com", "threads.net")
+    insert_post(postiz, "made-in-postiz", "one", "acme", "container", releaseURL=url)
+    Trial(case, DAY, postiz, analytics).ingest()
+    joined = "SELECT content_id FROM analytics.content WHERE postiz_post_id = 'made-in-postiz'"
+    assert analytics.execute(joined).fetchall() == [(post.content_id,)]
 
 
 # The connection
