@@ -140,6 +140,13 @@ class Settings(BaseModel):
     post_window_days: WholeNumber = Field(
         28, ge=1, le=90, description="Days whose posts are read, the run's day included."
     )
+    history_days: WholeNumber = Field(
+        90,
+        ge=0,
+        le=365,
+        description="Days before a channel's first day that are read, once. At most what its provider has. "
+        "0: none.",
+    )
     max_mapped_tasks: WholeNumber = Field(
         200,
         ge=1,

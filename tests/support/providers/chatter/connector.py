@@ -128,8 +128,9 @@ class ChatterReader:
         with costs_only("The members", missing):
             now["followers"] = amount(self._get().get(PROVIDER.metrics["followers"]))
         messages: dict[str, Content] = {}
-        with costs_only("Messages", missing):
-            self._read_messages(window, messages)
+        if window.post_window_days:
+            with costs_only("Messages", missing):
+                self._read_messages(window, messages)
         return Reading(
             window=window,
             days={day: DayStatus.SUCCEEDED if day in answered else DayStatus.PENDING for day in window.days},
