@@ -110,7 +110,7 @@ class Reader(Protocol):
 
         A call that fails costs only what it asked for (:func:`~.reading.costs_only`), unless it is the one
         that decides the day's status. What ``window.refused`` says no channel can have is not asked for.
-        Without ``window.post_window_days`` no posts are asked for.
+        In a window that ``is_past``, neither posts nor values as of now are asked for.
 
         :raises JobError: for a failure of the API or the network that leaves the day without figures.
         """

@@ -35,7 +35,8 @@ class UnsupportedMetric:
 class Window:
     """What to read: ``day`` and the look-back before it; posts go further back.
 
-    A ``post_window_days`` of 0 asks for no posts, and ``posts_published`` is absent from the reading.
+    ``is_past``, with a ``post_window_days`` of 0: these are a channel's days before it was connected. No posts
+    and no values as of now are asked for, and ``posts_published`` is absent from the reading.
 
     ``refused`` holds what the API lately refused some channel of the provider. A metric that no channel can
     have is not asked for again; the connector tells by the reason. What depends on a channel's permissions is
@@ -62,6 +63,11 @@ class Window:
         window = cls(last, (last - first).days, 0, refused)
         every = frozenset((metric, day) for metric in metrics for day in window.days)
         return replace(window, settled=every)
+
+    @property
+    def is_past(self) -> bool:
+        """Whether neither posts nor values as of now are asked for."""
+        return self.post_window_days == 0
 
     @property
     def days(self) -> tuple[date, ...]:

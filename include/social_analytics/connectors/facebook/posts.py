@@ -81,7 +81,7 @@ def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
-    if not window.post_window_days:
+    if window.is_past:
         return PagePosts((), None)
     # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
     first = min(window.first_post_day, window.days[0])

@@ -77,7 +77,7 @@ def read_media(client: GraphClient, account_id: str, window: Window) -> AccountM
 
     :raises JobError: for a failure that is about the whole account.
     """
-    if not window.post_window_days:
+    if window.is_past:
         return AccountMedia((), {}, ())
     # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
     first = min(window.first_post_day, window.days[0])

@@ -84,7 +84,7 @@ def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfileP
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
-    if not window.post_window_days:
+    if window.is_past:
         return ProfilePosts((), None)
     # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
     first = min(window.first_post_day, window.days[0])
