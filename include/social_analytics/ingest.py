@@ -104,7 +104,7 @@ class Ingester:
         failures = [error for error in settled.values() if error is not None]
         due: list[datetime] = []
 
-        accounts = self._accounts(todo)
+        accounts = self.accounts(todo)
         pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ingest")
         try:
             waiting = iter(todo)
@@ -129,7 +129,7 @@ class Ingester:
                     with started.job.log_context():
                         try:
                             reading = future.result()
-                            with _own_failure("storing"):
+                            with own_failure("storing"):
                                 self._store(started, reading)
                         except JobError as error:
                             quota_due = self._record(started, error)
@@ -159,7 +159,7 @@ class Ingester:
                     settled[state.job_id] = JobError(code, state.reason or "")
         return settled
 
-    def _accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
+    def accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
         """Each job's account as Postiz has it now, or why it is no longer active."""
         ids = [job.integration.id for job in jobs]
         identifiers = names_by_identifier()
@@ -184,7 +184,7 @@ class Ingester:
         try:
             if isinstance(account, JobError):
                 raise account
-            with _own_failure("connecting"):
+            with own_failure("connecting"):
                 reader = self.connector(start.job.integration.provider).reader(account)
             window = self._window(start.job)
         except JobError as error:
@@ -205,7 +205,7 @@ class Ingester:
     def _read(self, started: _Started) -> Reading:
         """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow."""
         job = started.job
-        with job.log_context(), _own_failure("reading"):
+        with job.log_context(), own_failure("reading"):
             provider = provider_named(job.integration.provider)
             reading = started.reader.read(started.window)
             reading.require_declared(provider)
@@ -300,7 +300,7 @@ class _Unreadable:
 
 
 @contextmanager
-def _own_failure(doing: str) -> Iterator[None]:
+def own_failure(doing: str) -> Iterator[None]:
     """Make what nobody foresaw inside the block the failure of this one job.
 
     :raises JobError: in place of any other exception.

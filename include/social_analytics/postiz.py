@@ -180,7 +180,6 @@ _POSTS: LiteralString = """
     ORDER BY known.name, known.name = "releaseId" DESC, "id" COLLATE "C"
 """
 _CODE_IN_URL: LiteralString = """substring("releaseURL" from '/([^/?#]+)/?([?#].*)?$')"""
-# A role made by an older postiz_reader.sql may not.
 
 
 def active_integrations(

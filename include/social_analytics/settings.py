@@ -172,6 +172,13 @@ class Settings(BaseModel):
         description="The providers to read, by name, separated by commas. Unset: all. The channels of the "
         "others are left out.",
     )
+    history_days: WholeNumber = Field(
+        90,
+        ge=0,
+        le=365,
+        description="Days before a channel's first day that are read, once. At most what its provider has. "
+        "0: none.",
+    )
     max_mapped_tasks: WholeNumber = Field(
         200,
         ge=1,

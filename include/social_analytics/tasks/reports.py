@@ -52,7 +52,7 @@ def _wait_for_the_day(day: date, settings: Settings) -> None:
     given_up_at = DaySchedule(settings.timezone, settings.run_at).run_time(day) + LONGEST_WAIT
     if now < given_up_at and run_state(DAILY_DAG, label_of(day)) is not RunState.ENDED:
         log.info("the day's run has not ended", date=day.isoformat())
-        raise AirflowRescheduleException(now + _ASK_AGAIN)
+        raise AirflowRescheduleException(now + _ASK_AGAIN)  # type: ignore[no-untyped-call]
 
 
 def _write(folder: ObjectStoragePath, period: Period) -> int:

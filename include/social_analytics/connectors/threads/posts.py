@@ -79,6 +79,8 @@ def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfileP
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
+    if window.is_past:
+        return ProfilePosts((), {})
     first = window.first_listed_day
     listing = read_listing(
         client,
