@@ -155,7 +155,11 @@ class PeriodEndTimetable(CalendarDayTimetable):
             found = super().next_dagrun_info(
                 last_automated_data_interval=last_automated_data_interval, restriction=restriction
             )
-            if found is None or ending_on(_utc_date(found.logical_date)):
+            if (
+                found is None
+                or found.data_interval is None
+                or ending_on(_utc_date(found.data_interval.start))
+            ):
                 return found
             last_automated_data_interval = found.data_interval
 

@@ -23,7 +23,7 @@ from include.social_analytics.connectors.reading import Content, Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.ingest import ThrottledError
 from include.social_analytics.warehouse import ledger
-from tests.support.bench import DAY, ingest
+from tests.support.bench import DAY, SETTINGS, ingest
 
 
 @pytest.mark.parametrize("bench", [20], indirect=True)
@@ -97,7 +97,8 @@ def test_posts_of_a_quarter_are_read_once_a_week_on_a_weekday_of_each_channels_o
     connector, bench.connector = bench.connector, SimpleNamespace(reader=Noted)
     for days in range(14):
         jobs = [replace(job, date=DAY - timedelta(days=days)) for job in bench.jobs]
-        ingest(bench.ingester, jobs, f"run-{days}")
+        worker = replace(bench.ingester, settings=SETTINGS.model_copy(update={"weekly_post_window_days": 90}))
+        ingest(worker, jobs, f"run-{days}")
     assert {len(weekdays) for weekdays in reached.values()} == {1}
     assert len(reached) == len(bench.jobs)
     # Two weeks have each weekday twice, and a channel's post of two months ago is stored with its totals.

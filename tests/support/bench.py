@@ -19,7 +19,8 @@ from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse import ledger
 
-SETTINGS = Settings(request_backoff=0, request_timeout=5)
+# The same posts on each weekday.
+SETTINGS = Settings(request_backoff=0, request_timeout=5, weekly_post_window_days=28)
 DAY = latest_due_day(datetime.now(UTC), SETTINGS)
 
 
