@@ -11,7 +11,7 @@ import requests
 from include.sandbox.demo import demos
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.errors import ErrorCode, ResolvedBy
-from tests.e2e.docker.conftest import DockerStage
+from tests.e2e.docker.conftest import PATIENCE, DockerStage
 from tests.support.stage import DAY
 
 CHANNELS = sum(len(demo.accounts) for demo in demos().values())
@@ -67,7 +67,7 @@ def test_the_user_of_the_env_file_logs_in(stage):
 
 
 def test_an_idle_deployment_takes_at_most_a_tenth_of_a_core(stage, report):
-    stage.wait_for(stage.airflow.knows_the_dag, 60)
+    stage.wait_for(stage.airflow.knows_the_dag)
     before, start = stage.composed.processor_seconds(), time.monotonic()
     time.sleep(45)
     cores = (stage.composed.processor_seconds() - before) / (time.monotonic() - start)
@@ -77,7 +77,7 @@ def test_an_idle_deployment_takes_at_most_a_tenth_of_a_core(stage, report):
 
 def test_an_unpaused_dag_runs_its_day(stage):
     stage.composed.airflow("dags", "unpause", DAILY_DAG)
-    stage.wait_for(lambda: stage.airflow.run_state(SCHEDULED), 60)
+    stage.wait_for(lambda: stage.airflow.run_state(SCHEDULED))
     run = stage.ended(SCHEDULED)
     assert run.state == "success"
     jobs = stage.composed.rows("SELECT status, error_code FROM analytics.ingest_job WHERE date = %s", DAY)
@@ -142,7 +142,7 @@ def test_stop_lets_a_task_end_and_up_goes_on(stage):
     stopping = stage.composed.in_background("stop")
     stage.wait_for(lambda: "Warm shutdown" in stage.composed.log("worker"))
     release()
-    assert stopping.wait(150) == 0
+    assert stopping.wait(PATIENCE) == 0
     stage.composed.up("--scale", "worker=1")
     assert stage.job(CHANNEL)["status"] == "succeeded"
     assert stage.ended(run_id).state == "success"
