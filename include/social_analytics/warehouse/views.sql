@@ -1,0 +1,219 @@
+-- The views of the schema analytics, for people and tools. warehouse.migrate runs this file after each upgrade.
+-- A view keeps its columns: new ones come last, and a migration first drops a view that must change otherwise.
+-- A figure is null where something is missing. What each null means is said in comments.sql.
+
+-- A post with its totals as its latest reading had them.
+CREATE OR REPLACE VIEW analytics.post_latest AS
+SELECT content.organization_id, content.integration_id, content.content_id, content.provider,
+    content.published_at, content.kind, content.message, content.permalink, content.postiz_post_id,
+    newest.read_on, totals.views, totals.reach, totals.clicks, totals.reactions, totals.comments, totals.shares,
+    totals.saves
+FROM analytics.content
+LEFT JOIN LATERAL (
+    SELECT max(snapshot_date) AS read_on
+    FROM analytics.content_metric_snapshot AS snapshot
+    WHERE snapshot.integration_id = content.integration_id AND snapshot.content_id = content.content_id
+      -- Only the months in which the post was read. A day more: a provider's calendar may differ from UTC's.
+      AND snapshot_date BETWEEN (content.first_seen_at AT TIME ZONE 'UTC')::date - 1
+                            AND (content.updated_at AT TIME ZONE 'UTC')::date + 1
+) AS newest ON true
+LEFT JOIN LATERAL (
+    SELECT max(value) FILTER (WHERE metric = 'views') AS views,
+        max(value) FILTER (WHERE metric = 'reach') AS reach,
+        max(value) FILTER (WHERE metric = 'clicks') AS clicks,
+        max(value) FILTER (WHERE metric = 'reactions') AS reactions,
+        max(value) FILTER (WHERE metric = 'comments') AS comments,
+        max(value) FILTER (WHERE metric = 'shares') AS shares,
+        max(value) FILTER (WHERE metric = 'saves') AS saves
+    FROM analytics.content_metric_snapshot AS snapshot
+    WHERE snapshot.integration_id = content.integration_id AND snapshot.content_id = content.content_id
+      AND snapshot.snapshot_date = newest.read_on
+) AS totals ON true
+-- An account that was connected again is a new integration with the same posts. Each is here once, of the
+-- integration that read it last. By the index on organizations and times.
+WHERE NOT EXISTS (
+    SELECT
+    FROM analytics.content AS again
+    WHERE again.organization_id = content.organization_id AND again.published_at = content.published_at
+      AND again.provider = content.provider AND again.content_id = content.content_id
+      AND (again.updated_at, again.integration_id) > (content.updated_at, content.integration_id)
+);
+
+-- What a post gained between two readings.
+CREATE OR REPLACE VIEW analytics.post_daily_gain AS
+SELECT content.organization_id, snapshot.integration_id, snapshot.content_id, content.provider,
+    content.published_at, snapshot.metric, snapshot.snapshot_date AS date, snapshot.value,
+    snapshot.value - earlier.value AS gain, snapshot.snapshot_date - earlier.snapshot_date AS days
+FROM analytics.content
+JOIN analytics.content_metric_snapshot AS snapshot USING (integration_id, content_id)
+LEFT JOIN LATERAL (
+    -- By the primary key.
+    SELECT value, snapshot_date
+    FROM analytics.content_metric_snapshot AS before
+    WHERE before.integration_id = snapshot.integration_id AND before.content_id = snapshot.content_id
+      AND before.metric = snapshot.metric AND before.snapshot_date < snapshot.snapshot_date
+      AND before.snapshot_date >= (content.first_seen_at AT TIME ZONE 'UTC')::date - 1
+      AND before.value IS NOT NULL
+    ORDER BY before.snapshot_date DESC
+    LIMIT 1
+) AS earlier ON true;
+
+-- Each ISO week, Monday to Sunday. An organization's days are found by the primary key, a week's by the index on dates.
+CREATE OR REPLACE VIEW analytics.organization_week AS
+SELECT figure.organization_id, figure.provider, figure.metric, period.week,
+    CASE WHEN metric.kind = 'gauge'
+         THEN sum(value) FILTER (WHERE is_complete AND figure.date = period.week + period.days - 1)
+         WHEN count(*) FILTER (WHERE is_complete) = period.days THEN sum(value) END AS value,
+    CASE WHEN metric.kind = 'gauge'
+         THEN (array_agg(value ORDER BY figure.date DESC) FILTER (WHERE value IS NOT NULL))[1]
+         ELSE sum(value) END AS value_so_far,
+    count(*) FILTER (WHERE is_complete)::integer AS days_complete, period.days
+FROM (
+    SELECT first_week + 7 * number AS week, 7 AS days
+    FROM (
+        SELECT date_trunc('week', min(date)::timestamp)::date AS first_week, max(date) AS last_day
+        FROM analytics.organization_daily
+    ) AS known, generate_series(0, (last_day - first_week) / 7) AS number
+) AS period
+JOIN analytics.organization_daily AS figure
+    ON figure.date BETWEEN period.week AND period.week + period.days - 1
+JOIN analytics.metric ON metric.provider = figure.provider AND metric.organization_metric = figure.metric
+GROUP BY figure.organization_id, figure.provider, figure.metric, metric.kind, period.week, period.days;
+
+-- Each calendar month. An organization's days are found by the primary key, a month's by the index on dates.
+CREATE OR REPLACE VIEW analytics.organization_month AS
+SELECT figure.organization_id, figure.provider, figure.metric, period.month,
+    CASE WHEN metric.kind = 'gauge'
+         THEN sum(value) FILTER (WHERE is_complete AND figure.date = period.month + period.days - 1)
+         WHEN count(*) FILTER (WHERE is_complete) = period.days THEN sum(value) END AS value,
+    CASE WHEN metric.kind = 'gauge'
+         THEN (array_agg(value ORDER BY figure.date DESC) FILTER (WHERE value IS NOT NULL))[1]
+         ELSE sum(value) END AS value_so_far,
+    count(*) FILTER (WHERE is_complete)::integer AS days_complete, period.days
+FROM (
+    SELECT month::date AS month, (month + interval '1 month')::date - month::date AS days
+    FROM (
+        SELECT date_trunc('month', min(date)::timestamp) AS first_month, max(date)::timestamp AS last_day
+        FROM analytics.organization_daily
+    ) AS known, generate_series(first_month, last_day, interval '1 month') AS month
+) AS period
+JOIN analytics.organization_daily AS figure
+    ON figure.date BETWEEN period.month AND period.month + period.days - 1
+JOIN analytics.metric ON metric.provider = figure.provider AND metric.organization_metric = figure.metric
+GROUP BY figure.organization_id, figure.provider, figure.metric, metric.kind, period.month, period.days;
+
+-- Engagements for each view.
+CREATE OR REPLACE VIEW analytics.engagement_rate AS
+SELECT organization_id, provider, date, engagements, views,
+    round(engagements / nullif(views, 0), 6) AS engagement_rate
+FROM (
+    SELECT organization_id, provider, date,
+        max(value) FILTER (WHERE metric = 'engagements' AND is_complete) AS engagements,
+        max(value) FILTER (WHERE metric = 'views' AND is_complete) AS views
+    FROM analytics.organization_daily
+    WHERE metric IN ('engagements', 'views')
+    GROUP BY organization_id, provider, date
+) AS parts;
+
+-- When posts do best, by the hours of the session's time zone.
+CREATE OR REPLACE VIEW analytics.best_hours AS
+SELECT post.organization_id, post.provider, extract(isodow FROM post.published_at)::integer AS weekday,
+    extract(hour FROM post.published_at)::integer AS hour, count(*)::integer AS posts,
+    (percentile_cont(0.5) WITHIN GROUP (ORDER BY total.engagements))::numeric AS median_engagements
+FROM analytics.post_latest AS post
+CROSS JOIN LATERAL (
+    -- Those that the provider has. By the primary key.
+    SELECT CASE WHEN count(value) = count(*) THEN sum(value) END AS engagements
+    FROM analytics.content_metric_snapshot AS snapshot
+    WHERE snapshot.integration_id = post.integration_id AND snapshot.content_id = post.content_id
+      AND snapshot.snapshot_date = post.read_on AND metric IN ('reactions', 'comments', 'shares', 'saves')
+) AS total
+-- At its last reading a post must have had its first week.
+WHERE post.read_on >= (post.published_at AT TIME ZONE 'UTC')::date + 7 AND total.engagements IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- As organization_daily (aggregate.sql has the rules), of each customer. A customer's days are found by
+-- ingest_job_by_customer, a day's by ingest_job_by_date, and their figures by the primary key.
+CREATE OR REPLACE VIEW analytics.customer_daily AS
+SELECT day.organization_id, day.customer_id, day.provider, day.metric, day.date, day.value,
+    day.integrations_expected, day.integrations_reported,
+    day.is_reported AND NOT EXISTS (
+        -- By integration_by_customer, and by the primary key of jobs, as jobs.py makes it.
+        SELECT
+        FROM analytics.integration AS listed
+        WHERE listed.customer_id = day.customer_id AND listed.provider = day.provider
+          AND listed.expected_from <= day.date AND (listed.is_active OR listed.last_day >= day.date)
+          AND NOT EXISTS (
+              SELECT FROM analytics.ingest_job AS job
+              WHERE job.job_id = 'analytics-ingest:' || listed.integration_id || ':'
+                    || to_char(day.date, 'YYYY-MM-DD')
+          )
+    ) AS is_complete
+FROM (
+    SELECT organization_id, customer_id, provider, metric, date, sum(value) AS value,
+        count(*)::integer AS integrations_expected, count(value)::integer AS integrations_reported,
+        count(value) > 0
+            AND bool_and(value IS NOT NULL OR (status = 'no_data' AND metric <> 'posts_published'))
+            AS is_reported
+    FROM (
+        SELECT DISTINCT ON (job.organization_id, job.customer_id, job.provider, metric.organization_metric,
+                            job.date, coalesce(job.account_id, job.integration_id))
+            job.organization_id, job.customer_id, job.provider, metric.organization_metric AS metric, job.date,
+            job.status, figure.value
+        FROM analytics.ingest_job AS job
+        JOIN analytics.metric ON metric.provider = job.provider
+        LEFT JOIN analytics.integration_metric_daily AS figure
+            ON figure.integration_id = job.integration_id AND figure.metric = metric.metric
+           AND figure.date = job.date
+        WHERE job.customer_id IS NOT NULL
+        ORDER BY job.organization_id, job.customer_id, job.provider, metric.organization_metric, job.date,
+            coalesce(job.account_id, job.integration_id), figure.value IS NULL,
+            job.status = ANY ({complete_statuses}) DESC, job.observed_at DESC, job.integration_id DESC
+    ) AS account
+    GROUP BY organization_id, customer_id, provider, metric, date
+) AS day;
+
+-- How fresh each provider's figures are. It looks back four weeks from the newest day that was listed.
+CREATE OR REPLACE VIEW analytics.freshness AS
+SELECT listed.provider, complete.day AS newest_complete_day, stored.day AS newest_day, reading.last_reading_at,
+    listed.channels, CASE WHEN stored.day IS NOT NULL THEN behind.channels END AS channels_behind
+FROM (
+    SELECT provider, max(last_day) AS last_day, count(*) FILTER (WHERE is_active)::integer AS channels
+    FROM analytics.integration
+    GROUP BY provider
+) AS listed
+LEFT JOIN LATERAL (
+    -- Back from day to day, no further than the first complete one.
+    WITH RECURSIVE back AS (
+        SELECT listed.last_day + 1 AS day, false AS is_complete
+        UNION ALL
+        SELECT back.day - 1, ({newest_complete}) IS NOT NULL
+        FROM back
+        WHERE NOT back.is_complete AND back.day > listed.last_day - 27
+    )
+    SELECT max(day) AS day FROM back WHERE is_complete
+) AS complete ON true
+LEFT JOIN LATERAL (
+    -- By the index on dates.
+    SELECT date AS day
+    FROM analytics.ingest_job AS job
+    WHERE job.provider = listed.provider AND job.status = ANY ({complete_statuses})
+      AND job.date BETWEEN listed.last_day - 27 AND listed.last_day
+    ORDER BY date DESC
+    LIMIT 1
+) AS stored ON true
+LEFT JOIN LATERAL (
+    SELECT max(observed_at) AS last_reading_at
+    FROM analytics.ingest_job AS job
+    WHERE job.provider = listed.provider AND job.date BETWEEN listed.last_day - 6 AND listed.last_day
+) AS reading ON true
+LEFT JOIN LATERAL (
+    SELECT count(*)::integer AS channels
+    FROM analytics.integration
+    WHERE integration.provider = listed.provider AND is_active AND expected_from <= stored.day AND NOT EXISTS (
+        SELECT
+        FROM analytics.ingest_job AS job
+        WHERE job.integration_id = integration.integration_id AND job.date = stored.day
+          AND job.status = ANY ({complete_statuses})
+    )
+) AS behind ON true;
