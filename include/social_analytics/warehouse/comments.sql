@@ -46,6 +46,10 @@ COMMENT ON COLUMN analytics.content.postiz_post_id IS
     'The post in Postiz that it was published from. Null if it was not made there';
 COMMENT ON COLUMN analytics.content.first_seen_at IS 'When the first reading that found it began';
 COMMENT ON COLUMN analytics.content.updated_at IS 'When the latest reading that found it began';
+COMMENT ON COLUMN analytics.content.totals IS
+    'Its totals at the latest reading that had some, by metric. A metric that the provider has is null if it gave no number';
+COMMENT ON COLUMN analytics.content.totals_read_on IS
+    'The day of that reading, in the calendar of the provider. Null if totals were never read';
 
 COMMENT ON TABLE analytics.content_metric_snapshot IS
     'One row for each post, metric and day of reading: totals since its publication, as they stood on that day. Each month is a partition';
@@ -176,6 +180,8 @@ COMMENT ON COLUMN analytics.post_latest.shares IS
     'Shares since its publication. Null if the latest reading gave no number, and for a provider without it';
 COMMENT ON COLUMN analytics.post_latest.saves IS
     'Saves since its publication. Null if the latest reading gave no number, and for a provider without it';
+COMMENT ON COLUMN analytics.post_latest.engagements IS
+    'The sum of reactions, comments, shares and saves, as far as the provider has them. Null if one of them is not known';
 
 COMMENT ON VIEW analytics.post_daily_gain IS
     'One row for each post, metric and day of reading: what was gained since the reading before. Of an account that was connected again, each integration has its own rows';
@@ -191,7 +197,7 @@ COMMENT ON COLUMN analytics.post_daily_gain.value IS
 COMMENT ON COLUMN analytics.post_daily_gain.gain IS
     'The total less the one before. Null at the first reading, and where the provider gave no number. Negative if the provider took some back';
 COMMENT ON COLUMN analytics.post_daily_gain.days IS
-    'In how many days it was gained: since the reading before that has a number. Null if there is none';
+    'In how many days it was gained: since the reading before that has a number. Null where the gain is';
 
 COMMENT ON VIEW analytics.organization_week IS
     'One row for each organization, provider, metric and week that has figures. It adds up organization_daily';
@@ -239,9 +245,8 @@ COMMENT ON COLUMN analytics.best_hours.provider IS 'The network, such as faceboo
 COMMENT ON COLUMN analytics.best_hours.weekday IS '1 is Monday, 7 is Sunday';
 COMMENT ON COLUMN analytics.best_hours.hour IS '0 to 23: from this full hour to the next';
 COMMENT ON COLUMN analytics.best_hours.posts IS
-    'Posts that count: those read at least 7 days after their publication whose totals are all known';
-COMMENT ON COLUMN analytics.best_hours.median_engagements IS
-    'The middle one of their engagements at the latest reading: reactions, comments, shares and saves, as far as the provider has them';
+    'Posts that count: those read at least 7 days after their publication whose engagements are known';
+COMMENT ON COLUMN analytics.best_hours.median_engagements IS 'The middle one of their engagements, as in post_latest';
 
 COMMENT ON VIEW analytics.customer_daily IS
     'One row for each customer, provider, metric and day: the figures, added up over the channels that the customer had on that day. It follows organization_daily. Channels without a customer are not in it';

@@ -4,31 +4,20 @@
 
 -- A post with its totals as its latest reading had them.
 CREATE OR REPLACE VIEW analytics.post_latest AS
-SELECT content.organization_id, content.integration_id, content.content_id, content.provider,
-    content.published_at, content.kind, content.message, content.permalink, content.postiz_post_id,
-    newest.read_on, totals.views, totals.reach, totals.clicks, totals.reactions, totals.comments, totals.shares,
-    totals.saves
+SELECT organization_id, integration_id, content_id, provider, published_at, kind, message, permalink,
+    postiz_post_id, totals_read_on AS read_on,
+    (totals ->> 'views')::numeric AS views, (totals ->> 'reach')::numeric AS reach,
+    (totals ->> 'clicks')::numeric AS clicks, (totals ->> 'reactions')::numeric AS reactions,
+    (totals ->> 'comments')::numeric AS comments, (totals ->> 'shares')::numeric AS shares,
+    (totals ->> 'saves')::numeric AS saves,
+    -- Of these, totals has those that the provider has. One that is null there makes the sum null.
+    CASE WHEN totals ?| '{reactions,comments,shares,saves}'::text[]
+              AND totals -> 'reactions' IS DISTINCT FROM 'null' AND totals -> 'comments' IS DISTINCT FROM 'null'
+              AND totals -> 'shares' IS DISTINCT FROM 'null' AND totals -> 'saves' IS DISTINCT FROM 'null'
+         THEN coalesce((totals ->> 'reactions')::numeric, 0) + coalesce((totals ->> 'comments')::numeric, 0)
+              + coalesce((totals ->> 'shares')::numeric, 0) + coalesce((totals ->> 'saves')::numeric, 0)
+    END AS engagements
 FROM analytics.content
-LEFT JOIN LATERAL (
-    SELECT max(snapshot_date) AS read_on
-    FROM analytics.content_metric_snapshot AS snapshot
-    WHERE snapshot.integration_id = content.integration_id AND snapshot.content_id = content.content_id
-      -- Only the months in which the post was read. A day more: a provider's calendar may differ from UTC's.
-      AND snapshot_date BETWEEN (content.first_seen_at AT TIME ZONE 'UTC')::date - 1
-                            AND (content.updated_at AT TIME ZONE 'UTC')::date + 1
-) AS newest ON true
-LEFT JOIN LATERAL (
-    SELECT max(value) FILTER (WHERE metric = 'views') AS views,
-        max(value) FILTER (WHERE metric = 'reach') AS reach,
-        max(value) FILTER (WHERE metric = 'clicks') AS clicks,
-        max(value) FILTER (WHERE metric = 'reactions') AS reactions,
-        max(value) FILTER (WHERE metric = 'comments') AS comments,
-        max(value) FILTER (WHERE metric = 'shares') AS shares,
-        max(value) FILTER (WHERE metric = 'saves') AS saves
-    FROM analytics.content_metric_snapshot AS snapshot
-    WHERE snapshot.integration_id = content.integration_id AND snapshot.content_id = content.content_id
-      AND snapshot.snapshot_date = newest.read_on
-) AS totals ON true
 -- An account that was connected again is a new integration with the same posts. Each is here once, of the
 -- integration that read it last. By the index on organizations and times.
 WHERE NOT EXISTS (
@@ -39,24 +28,23 @@ WHERE NOT EXISTS (
       AND (again.updated_at, again.integration_id) > (content.updated_at, content.integration_id)
 );
 
--- What a post gained between two readings.
+-- What a post gained between two readings. Posts are found by the index on organizations and times, the readings
+-- of each by the primary key.
 CREATE OR REPLACE VIEW analytics.post_daily_gain AS
-SELECT content.organization_id, snapshot.integration_id, snapshot.content_id, content.provider,
-    content.published_at, snapshot.metric, snapshot.snapshot_date AS date, snapshot.value,
-    snapshot.value - earlier.value AS gain, snapshot.snapshot_date - earlier.snapshot_date AS days
+SELECT content.organization_id, content.integration_id, content.content_id, content.provider,
+    content.published_at, reading.metric, reading.date, reading.value, reading.gain, reading.days
 FROM analytics.content
-JOIN analytics.content_metric_snapshot AS snapshot USING (integration_id, content_id)
-LEFT JOIN LATERAL (
-    -- By the primary key.
-    SELECT value, snapshot_date
-    FROM analytics.content_metric_snapshot AS before
-    WHERE before.integration_id = snapshot.integration_id AND before.content_id = snapshot.content_id
-      AND before.metric = snapshot.metric AND before.snapshot_date < snapshot.snapshot_date
-      AND before.snapshot_date >= (content.first_seen_at AT TIME ZONE 'UTC')::date - 1
-      AND before.value IS NOT NULL
-    ORDER BY before.snapshot_date DESC
-    LIMIT 1
-) AS earlier ON true;
+CROSS JOIN LATERAL (
+    SELECT metric, snapshot_date AS date, value, value - lag(value) OVER before AS gain,
+        CASE WHEN value IS NOT NULL THEN snapshot_date - lag(snapshot_date) OVER before END AS days
+    FROM analytics.content_metric_snapshot AS snapshot
+    WHERE snapshot.integration_id = content.integration_id AND snapshot.content_id = content.content_id
+      -- Only the months in which the post was read. A day more: a provider's calendar may differ from UTC's.
+      AND snapshot_date BETWEEN (content.first_seen_at AT TIME ZONE 'UTC')::date - 1
+                            AND (content.updated_at AT TIME ZONE 'UTC')::date + 1
+    -- The reading before is the one before that has a number.
+    WINDOW before AS (PARTITION BY metric, value IS NULL ORDER BY snapshot_date)
+) AS reading;
 
 -- Each ISO week, Monday to Sunday. An organization's days are found by the primary key, a week's by the index on dates.
 CREATE OR REPLACE VIEW analytics.organization_week AS
@@ -117,19 +105,12 @@ FROM (
 
 -- When posts do best, by the hours of the session's time zone.
 CREATE OR REPLACE VIEW analytics.best_hours AS
-SELECT post.organization_id, post.provider, extract(isodow FROM post.published_at)::integer AS weekday,
-    extract(hour FROM post.published_at)::integer AS hour, count(*)::integer AS posts,
-    (percentile_cont(0.5) WITHIN GROUP (ORDER BY total.engagements))::numeric AS median_engagements
-FROM analytics.post_latest AS post
-CROSS JOIN LATERAL (
-    -- Those that the provider has. By the primary key.
-    SELECT CASE WHEN count(value) = count(*) THEN sum(value) END AS engagements
-    FROM analytics.content_metric_snapshot AS snapshot
-    WHERE snapshot.integration_id = post.integration_id AND snapshot.content_id = post.content_id
-      AND snapshot.snapshot_date = post.read_on AND metric IN ('reactions', 'comments', 'shares', 'saves')
-) AS total
+SELECT organization_id, provider, extract(isodow FROM published_at)::integer AS weekday,
+    extract(hour FROM published_at)::integer AS hour, count(*)::integer AS posts,
+    (percentile_cont(0.5) WITHIN GROUP (ORDER BY engagements))::numeric AS median_engagements
+FROM analytics.post_latest
 -- At its last reading a post must have had its first week.
-WHERE post.read_on >= (post.published_at AT TIME ZONE 'UTC')::date + 7 AND total.engagements IS NOT NULL
+WHERE read_on >= (published_at AT TIME ZONE 'UTC')::date + 7 AND engagements IS NOT NULL
 GROUP BY 1, 2, 3, 4;
 
 -- As organization_daily (aggregate.sql has the rules), of each customer. A customer's days are found by

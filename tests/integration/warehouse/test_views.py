@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg.types.json import Jsonb
 
 from include.social_analytics.connectors import providers
 from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS
@@ -19,7 +20,7 @@ from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.migrate import COMMENTS, views
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.support.history import History
-from tests.support.readings import DOWN, REVOKED, Warehouse, job, reading
+from tests.support.readings import DAY, DOWN, REVOKED, Warehouse, job, post, reading
 
 #: A Monday.
 MONDAY = date(2026, 11, 2)
@@ -29,6 +30,15 @@ WEEK = [MONDAY + timedelta(days=n) for n in range(7)]
 @pytest.fixture
 def history(warehouse: Warehouse) -> History:
     return History(warehouse, None)
+
+
+#: Makes the schema of the revision before.
+BEFORE_THE_VIEWS = """
+ALTER TABLE analytics.organization_daily DROP COLUMN is_complete CASCADE;
+ALTER TABLE analytics.content DROP COLUMN totals CASCADE, DROP COLUMN totals_read_on CASCADE;
+DROP TABLE analytics.metric CASCADE;
+DROP INDEX analytics.ingest_job_by_customer, analytics.integration_by_customer;
+"""
 
 
 def revision(name: str) -> ModuleType:
@@ -193,12 +203,7 @@ def test_figures_of_an_earlier_version_are_judged_as_the_aggregate_judges_them(h
     judged = history.warehouse.table("organization_daily")
     assert {row["is_complete"] for row in judged} == {True, False}
     connection = history.warehouse.connection
-    # The schema before the views.
-    connection.execute(
-        "ALTER TABLE analytics.organization_daily DROP COLUMN is_complete CASCADE;"
-        "DROP TABLE analytics.metric CASCADE;"
-        "DROP INDEX analytics.ingest_job_by_customer, analytics.integration_by_customer;"
-    )
+    connection.execute(BEFORE_THE_VIEWS)
     connection.execute(revision("0012").CHANGES)
     assert history.warehouse.table("organization_daily") == judged
 
@@ -345,16 +350,16 @@ def put_post(
     *,
     integration: str = "a",
     published: datetime = PUBLISHED,
-    updated: datetime | None = None,
 ) -> None:
     """A post, and its totals on the days on which it was read."""
     connection = history.warehouse.connection
     first = datetime.combine(min(readings, default=published.date()), datetime.min.time(), UTC)
     last = datetime.combine(max(readings, default=published.date()), datetime.max.time(), UTC)
+    latest = max(readings, default=None)
     connection.execute(
         "INSERT INTO analytics.content VALUES"
-        " (%s, %s, 'acme', 'facebook', %s, 'photo', 'Hello', 'https://x', NULL, %s, %s)",
-        [integration, name, published, first, updated or last],
+        " (%s, %s, 'acme', 'facebook', %s, 'photo', 'Hello', 'https://x', NULL, %s, %s, %s, %s)",
+        [integration, name, published, first, last, latest and Jsonb(readings[latest]), latest],
     )
     for day, totals in readings.items():
         ensure_month(connection, day)
@@ -381,6 +386,7 @@ def test_a_post_has_its_latest_totals_as_columns(history):
     )
     [row] = view(history, "post_latest", content_id="p")
     totals = {name: row[name] for name in CONTENT_METRICS}
+    assert row["engagements"] == 0
     assert row["read_on"] == on(2, 12)
     # The latest reading gave no reach: an older number is not passed off as the latest.
     assert totals == dict.fromkeys(CONTENT_METRICS) | {"views": 30, "comments": 0}
@@ -407,6 +413,41 @@ def test_a_post_of_an_account_that_was_connected_again_is_there_once(history):
     assert found == {("new", "p", 20), ("old", "q", 5)}
 
 
+def test_the_writer_keeps_the_latest_totals(warehouse):
+    """Those of the newest snapshots, whatever readings found the post."""
+    one = job()
+    answers = [
+        post("p", views=10, reach=None, comments=1),
+        # Later on the same day: not all were asked for.
+        post("p", views=12),
+        # The post was found, and its totals could not be read.
+        post("p"),
+    ]
+    for answer in answers:
+        warehouse.store(one, reading({DAY: 1}, content=(answer,)))
+    older = warehouse.start(one)
+    warehouse.store(one, reading({DAY: 1}, content=(post("q"),)), older)
+    rows = {row["content_id"]: row for row in warehouse.table("post_latest")}
+    today = warehouse.rows("SELECT max(snapshot_date) FROM analytics.content_metric_snapshot")[0][0]
+    assert [rows["p"][name] for name in ("views", "reach", "comments", "read_on")] == [12, None, 1, today]
+    assert [rows["q"][name] for name in ("views", "read_on")] == [None, None]
+    # A later day's totals replace all, an older day's none.
+    warehouse.connection.execute("UPDATE analytics.content SET totals_read_on = totals_read_on - 1")
+    warehouse.store(one, reading({DAY: 1}, content=(post("p", views=11),)))
+    [row] = [row for row in warehouse.table("post_latest") if row["content_id"] == "p"]
+    assert [row[name] for name in ("views", "comments", "read_on")] == [11, None, today]
+
+
+def test_the_latest_totals_of_an_earlier_version_come_from_its_snapshots(history):
+    put_post(history, "p", {on(5): {"views": 10, "reach": 9}, on(6): {"views": 20, "comments": None}})
+    put_post(history, "q", {})
+    stored = history.warehouse.table("content")
+    connection = history.warehouse.connection
+    connection.execute(BEFORE_THE_VIEWS)
+    connection.execute(revision("0012").CHANGES)
+    assert history.warehouse.table("content") == stored
+
+
 def test_a_gain_is_the_difference_to_the_reading_before(history):
     put_post(
         history,
@@ -424,7 +465,7 @@ def test_a_gain_is_the_difference_to_the_reading_before(history):
     assert gains == {
         on(5): (10, None, None),
         on(6): (25, 15, 1),
-        on(7): (None, None, 1),
+        on(7): (None, None, None),
         # The provider took one back, and the days without a number are no gain of their own.
         on(1, 12): (24, -1, 25),
     }
