@@ -1,7 +1,9 @@
-"""The two database roles that include/deploy/roles makes: their rights, and what they cannot do."""
+"""The database roles that include/deploy/roles makes: their rights, and what they cannot do."""
 
 from __future__ import annotations
 
+import uuid
+from datetime import date
 from pathlib import Path
 
 import psycopg
@@ -21,6 +23,7 @@ from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database
 from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse.migrate import migrate
+from include.social_analytics.warehouse.snapshots import ensure_month
 
 ROLES = Path(__file__).resolve().parents[2] / "include" / "deploy" / "roles"
 
@@ -146,3 +149,73 @@ def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role
     for statement in ("CREATE TABLE public.mine (n integer)", "CREATE SCHEMA mine"):
         with pytest.raises(errors.InsufficientPrivilege):
             owner.execute(statement)
+
+
+@pytest.fixture
+def analytics_roles(postgres, as_role) -> tuple[psycopg.Connection, psycopg.Connection]:
+    """Connections as the owner of a migrated schema analytics, and as its reader."""
+    database = f"roles_{uuid.uuid4().hex}"
+    postgres.create_database(database)
+    with psycopg.connect(postgres.dsn(database), autocommit=True) as superuser:
+        superuser.execute((ROLES / "analytics_owner.sql").read_bytes())
+        superuser.execute((ROLES / "analytics_reader.sql").read_bytes())
+        superuser.execute("CREATE TABLE public.secret (n integer)")
+        superuser.execute("CREATE SCHEMA other; CREATE TABLE other.secret (n integer)")
+    reader = as_role("analytics_reader", database)
+    owner = as_role("social_analytics", database)
+    migrate(Database("analytics_db", owner))
+    return owner, reader
+
+
+def test_the_analytics_reader_reads_each_table_and_view_also_those_made_later(analytics_roles):
+    owner, reader = analytics_roles
+    ensure_month(Database("analytics_db", owner), date(2026, 11, 1))
+    owner.execute("CREATE TABLE analytics.later (n integer); CREATE VIEW analytics.latest AS SELECT 1 AS n")
+    names = [
+        name
+        for (name,) in owner.execute(
+            "SELECT relname FROM pg_class"
+            " WHERE relnamespace = 'analytics'::regnamespace AND relkind IN ('r', 'p', 'v')"
+        )
+    ]
+    assert {"later", "latest", "content_metric_snapshot_2026_11", "freshness", "ingest_job"} <= set(names)
+    for name in names:
+        reader.execute(f"SELECT * FROM analytics.{name}")
+
+
+def test_the_analytics_reader_reads_a_schema_that_was_there_before_the_role(postgres, as_role):
+    postgres.create_database("roles_before")
+    with psycopg.connect(postgres.dsn("roles_before"), autocommit=True) as superuser:
+        superuser.execute((ROLES / "analytics_owner.sql").read_bytes())
+        owner = as_role("social_analytics", "roles_before")
+        migrate(Database("analytics_db", owner))
+        superuser.execute((ROLES / "analytics_reader.sql").read_bytes())
+    reader = as_role("analytics_reader", "roles_before")
+    assert reader.execute("SELECT * FROM analytics.organization_week").fetchall() == []
+
+
+def test_the_analytics_reader_does_nothing_else_even_without_its_read_only_default(analytics_roles):
+    _, reader = analytics_roles
+    reader.execute("SET default_transaction_read_only = off")
+    for statement in (
+        "SELECT * FROM public.secret",
+        "SELECT * FROM other.secret",
+        "INSERT INTO analytics.organization VALUES ('o', 'O')",
+        "UPDATE analytics.ingest_job SET reason = NULL",
+        "DELETE FROM analytics.content",
+        "TRUNCATE analytics.alert",
+        "CREATE TABLE analytics.mine (n integer)",
+        "CREATE TABLE public.mine (n integer)",
+        "CREATE SCHEMA mine",
+        "DROP VIEW analytics.freshness",
+        "CREATE OR REPLACE VIEW analytics.freshness AS SELECT 1 AS n",
+        "SELECT pg_read_file('/etc/passwd')",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            reader.execute(statement)
+
+
+def test_the_analytics_reader_cannot_write_by_mistake(analytics_roles):
+    _, reader = analytics_roles
+    with pytest.raises(errors.ReadOnlySqlTransaction):
+        reader.execute("CREATE TEMP TABLE mine (n integer)")

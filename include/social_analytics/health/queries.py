@@ -482,7 +482,6 @@ def posts(
         StoredPost,
         organization=organization,
         provider=provider,
-        first=first,
         begin=day_ended_at(first - timedelta(days=1), zone),
         end=day_ended_at(last, zone),
         most=most,

@@ -403,7 +403,9 @@ FROM (
 ) AS day
 """
 
-_NEWEST_COMPLETE: LiteralString = f"""
+#: A provider's newest complete day between two days. Its parameters are ``provider``, ``first``, ``last`` and
+#: :data:`COMPLETE`.
+NEWEST_COMPLETE: LiteralString = f"""
 WITH common AS MATERIALIZED ({COMMON_FAILURES})
 SELECT max(date) FILTER (WHERE is_complete)
 FROM ({_DAYS}) AS day
@@ -725,7 +727,7 @@ def given_up(analytics: Database, integration_ids: Sequence[str], last: date) ->
 def newest_complete_day(analytics: Database, provider: str, last: date) -> date | None:
     """A provider's newest complete day in the four weeks up to ``last`` (:data:`IS_COMPLETE`)."""
     row = analytics.execute(
-        _NEWEST_COMPLETE,
+        NEWEST_COMPLETE,
         {"first": last - timedelta(days=27), "last": last, "provider": provider} | COMPLETE,
     ).fetchone()
     return row[0] if row else None

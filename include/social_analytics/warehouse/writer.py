@@ -85,20 +85,25 @@ SELECT EXISTS (
 """
 
 # Arrays of text go in binary ("b"): psycopg packs them faster than it quotes them.
-# postiz_post_id stays, even if Postiz has deleted the post since.
+# postiz_post_id stays, even if Postiz has deleted the post since. So do the latest totals if this reading has
+# none; those of two readings on one day go together, like their snapshots.
 _CONTENT = """
 INSERT INTO analytics.content AS stored
     (integration_id, content_id, organization_id, provider, published_at, kind, message, permalink,
-     postiz_post_id, first_seen_at, updated_at)
+     postiz_post_id, first_seen_at, updated_at, totals, totals_read_on)
 SELECT %(integration_id)s, content_id, %(organization_id)s, %(provider)s, published_at, kind, message,
-       permalink, postiz_post_id, %(observed_at)s, %(observed_at)s
+       permalink, postiz_post_id, %(observed_at)s, %(observed_at)s, totals::jsonb,
+       CASE WHEN totals IS NOT NULL THEN %(snapshot_date)s::date END
 FROM unnest(%(content_ids)b::text[], %(published_at)s::timestamptz[], %(kinds)b::text[],
-            %(messages)b::text[], %(permalinks)b::text[], %(postiz_post_ids)b::text[])
-     AS new (content_id, published_at, kind, message, permalink, postiz_post_id)
+            %(messages)b::text[], %(permalinks)b::text[], %(postiz_post_ids)b::text[], %(totals)b::text[])
+     AS new (content_id, published_at, kind, message, permalink, postiz_post_id, totals)
 ON CONFLICT (integration_id, content_id) DO UPDATE
 SET organization_id = excluded.organization_id, provider = excluded.provider,
     published_at = excluded.published_at, kind = excluded.kind, message = excluded.message,
     permalink = excluded.permalink, updated_at = excluded.updated_at,
+    totals = CASE WHEN stored.totals_read_on = excluded.totals_read_on THEN stored.totals || excluded.totals
+                  ELSE coalesce(excluded.totals, stored.totals) END,
+    totals_read_on = coalesce(excluded.totals_read_on, stored.totals_read_on),
     postiz_post_id = coalesce(excluded.postiz_post_id, stored.postiz_post_id)
 WHERE stored.updated_at <= excluded.updated_at
 """
@@ -433,6 +438,7 @@ def _store_content(
             "messages": [one.message for one in content],
             "permalinks": [one.permalink for one in content],
             "postiz_post_ids": [origins.get(one.content_id) for one in content],
+            "totals": [_json(one.metrics) if one.metrics else None for one in content],
         },
     )
     rows = written.rowcount
@@ -455,6 +461,12 @@ def _store_content(
         },
     )
     return rows
+
+
+def _json(metrics: Mapping[str, Decimal | None]) -> str:
+    """The metrics as a JSON object. Numbers stay exact."""
+    members = (f'"{name}": {"null" if value is None else f"{value:f}"}' for name, value in metrics.items())
+    return f"{{{', '.join(members)}}}"
 
 
 def _origins(content: Sequence[Content], postiz_posts: Mapping[str, str]) -> dict[str, str]:
