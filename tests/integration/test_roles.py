@@ -8,11 +8,18 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.postiz_db import (
+    insert_customer,
+    insert_integration,
+    insert_organization,
+    insert_post,
+    insert_subscription,
+)
 from include.sandbox.stand_ins.facebook.world import make_page
 from include.social_analytics import postiz as postiz_reading
 from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse.migrate import migrate
 
 ROLES = Path(__file__).resolve().parents[2] / "include" / "deploy" / "roles"
@@ -65,6 +72,8 @@ def test_the_reader_can_read_what_the_daily_job_needs(reader):
         'SELECT * FROM "Integration"',
         'SELECT "apiKey" FROM "Organization"',
         'SELECT "content" FROM "Post"',
+        'SELECT "createdAt" FROM "Customer"',
+        'SELECT "identifier" FROM "Subscription"',
     ],
 )
 def test_the_reader_can_read_nothing_else(reader, query):
@@ -99,6 +108,32 @@ def test_the_reader_knows_a_half_connected_channel_once_the_column_is_granted(re
     assert postiz_reading.left_out(reader, known) == {"in_between_steps": 1}
     postiz.execute('REVOKE SELECT ("rootInternalId") ON "Integration" FROM social_analytics_reader')
     assert postiz_reading.left_out(reader, known) == {}
+
+
+def test_the_reader_knows_customers_and_tiers_once_they_are_granted(reader, postiz):
+    insert_customer(postiz, "c1", "o1", name="Shops")
+    insert_organization(postiz, "o2")
+    insert_subscription(postiz, "o2", "PRO")
+    insert_integration(postiz, "i2", "o2", make_page(2))
+    postiz.execute("""UPDATE "Integration" SET "customerId" = 'c1' WHERE "id" = 'i1'""")
+    known = names_by_identifier()
+    order = [[one.id for one in page] for page in postiz_reading.active_integrations(reader, known)]
+    assert order == [["i2", "i1"]]
+    assert postiz_reading.customers(reader, ["i1", "i2"]) == {"i1": Customer("c1", "Shops")}
+    postiz.execute('REVOKE SELECT ON "Customer", "Subscription" FROM social_analytics_reader')
+    postiz.execute('REVOKE SELECT ("name") ON "Customer" FROM social_analytics_reader')
+    postiz.execute('REVOKE SELECT ("deletedAt") ON "Subscription" FROM social_analytics_reader')
+    order = [[one.id for one in page] for page in postiz_reading.active_integrations(reader, known)]
+    assert order == [["i1", "i2"]]
+    assert postiz_reading.customers(reader, ["i1", "i2"]) == {}
+
+
+def test_the_reader_matches_posts_by_their_permalinks_once_the_column_is_granted(reader, postiz):
+    insert_post(postiz, "p1", "i1", "o1", "container", releaseURL="https://www.instagram.com/p/Abc/")
+    names = ["container", "Abc"]
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1", "Abc": "p1"}
+    postiz.execute('REVOKE SELECT ("releaseURL") ON "Post" FROM social_analytics_reader')
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1"}
 
 
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):

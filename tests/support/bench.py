@@ -36,9 +36,15 @@ class Bench:
     """Facebook pages, their integrations in a Postiz, and an ingester for them."""
 
     def __init__(
-        self, world: World, url: str, postiz: psycopg.Connection, analytics: psycopg.Connection
+        self,
+        world: World,
+        url: str,
+        postiz: psycopg.Connection,
+        analytics: psycopg.Connection,
+        calls: Sequence[object] = (),
     ) -> None:
-        self.world, self.postiz = world, postiz
+        """:param calls: those that the stand-in records."""
+        self.world, self.postiz, self._calls = world, postiz, calls
         self.masked: list[str] = []
         insert_organization(postiz, "acme")
         for page in world.pages.values():
@@ -57,6 +63,11 @@ class Bench:
             self.masked.extend,
             SETTINGS,
         )
+
+    @property
+    def calls(self) -> int:
+        """How many requests the API has got."""
+        return len(self._calls)
 
     @property
     def jobs(self) -> list[IngestJob]:

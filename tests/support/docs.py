@@ -76,6 +76,7 @@ def providers_table() -> str:
         ("it has no", lambda one: names(name for name in DAILY_METRICS if name not in one.metrics)),
         ("of a post", lambda one: names(name for name in CONTENT_METRICS if name in one.content_metrics)),
         ("connections", lambda one: names(one.connections)),
+        ("not read without", lambda one: names(filter(None, [one.required_connection]))),
         ("a token lives", lambda one: one.access),
         ("quota", lambda one: one.quota),
         ("calls for a channel's day", lambda one: one.calls),

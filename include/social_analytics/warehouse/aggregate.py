@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
@@ -16,12 +17,17 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' |
 # loop or a sort: that takes minutes, a hash join takes a fraction of a second.
 _HASH_WHOLE_DAYS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off"
 # Finds its rows by organization_daily_by_date.
-_DELETE = "DELETE FROM analytics.organization_daily WHERE date = %s"
+_DELETE = """
+DELETE FROM analytics.organization_daily
+WHERE date = %(day)s
+  AND (%(organizations)s::text[] IS NULL OR organization_id = ANY (%(organizations)s))
+"""
 
 
-def aggregate_day(analytics: Database, day: date) -> int:
-    """Compute ``day`` from the tables, for all organizations.
+def aggregate_day(analytics: Database, day: date, organizations: Collection[str] | None = None) -> int:
+    """Compute ``day`` from the tables.
 
+    :param organizations: only these, by id. ``None``: all.
     :returns: rows written: one per organization, provider and catalogue metric.
     """
     catalogue = [
@@ -32,11 +38,12 @@ def aggregate_day(analytics: Database, day: date) -> int:
     with analytics.transaction():
         analytics.execute(_LOCK, [day.isoformat()])
         analytics.execute(_HASH_WHOLE_DAYS)
-        analytics.execute(_DELETE, [day])
+        which = {"day": day, "organizations": None if organizations is None else sorted(organizations)}
+        analytics.execute(_DELETE, which)
         return analytics.execute(
             _AGGREGATE,
-            {
-                "day": day,
+            which
+            | {
                 "complete": list(COMPLETE_STATUSES),
                 "providers": [provider for provider, _, _ in catalogue],
                 "metrics": [metric for _, metric, _ in catalogue],

@@ -74,9 +74,10 @@ class PinterestReader:
         missing: list[str] = []
         now: dict[str, Decimal | None] = {}
         account: Mapping[str, object] = {}
-        with costs_only("The followers", missing):
-            account = self._client.get("user_account")
-            now["followers"] = amount(account.get(PROVIDER.metrics["followers"]))
+        if not window.is_past:
+            with costs_only("The followers", missing):
+                account = self._client.get("user_account")
+                now["followers"] = amount(account.get(PROVIDER.metrics["followers"]))
         if account.get("account_type") == PERSONAL and DayStatus.SUCCEEDED not in analytics.days.values():
             raise JobError(ErrorCode.PERMISSION_MISSING, "The account is a personal one: it has no figures.")
         pins = read_pins(self._client, window)

@@ -107,8 +107,9 @@ def read_pins(client: PinterestClient, window: Window) -> AccountPins:
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
-    # The metrics' look-back may be longer than the pins' window, and pins are counted for all its days.
-    listing = _Listing(min(window.first_post_day, window.days[0]))
+    if window.is_past:
+        return AccountPins((), None, ())
+    listing = _Listing(window.first_listed_day)
     missing: list[str] = []
     with costs_only("Some of the pins", missing):
         _read(client, listing)
