@@ -64,6 +64,7 @@ def test_every_provider_connects_without_a_call_and_declares_known_metrics(name:
     assert set(provider.metrics) <= set(DAILY_METRICS)
     assert set(provider.content_metrics) <= set(CONTENT_METRICS)
     assert 0 < provider.final_after_days <= provider.history_days
+    assert "" not in (provider.access, provider.quota, provider.calls)
     assert provider.connect(Settings()).reader
 
 
