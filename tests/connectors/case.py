@@ -68,6 +68,8 @@ class Case(ABC):
     #: ``__init__`` sets both.
     api: Api
     account: Account
+    #: Postiz's refresh token of the account. Most providers must never see it.
+    refresh_token: str = "refresh-token-that-no-provider-needs-0123456789"
 
     @abstractmethod
     def __init__(self, now: datetime, day: date) -> None:
