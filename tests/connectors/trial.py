@@ -81,8 +81,8 @@ class Trial:
     day: date
     postiz: psycopg.Connection
     connection: psycopg.Connection
-    #: Every request that reached the stand-in.
-    sent: list[Sent]
+    #: Every request that reached the stand-in, if it records them.
+    sent: list[Sent] = field(default_factory=list)
     masked: list[str] = field(default_factory=list)
 
     @property

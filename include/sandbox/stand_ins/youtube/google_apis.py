@@ -144,7 +144,10 @@ class GoogleApis(serving.Api):
         try:
             return JSONResponse(self._answer(request, fault))
         except (GoogleError, TokenError) as error:
-            return error.response()
+            response = error.response()
+            if fault and fault.retry_after is not None:
+                response.headers["Retry-After"] = str(fault.retry_after)
+            return response
 
     def _answer(self, request: Request, fault: Fault | None) -> dict[str, Any]:
         path = serving.path_of(request)

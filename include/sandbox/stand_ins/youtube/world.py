@@ -75,6 +75,7 @@ class Fault(faults.Fault):
     """How Google's APIs misbehave.
 
     :param metric: the metric of ``metric_retired``.
+    :param retry_after: seconds in the header of that name.
     """
 
     KINDS: ClassVar[Mapping[str, str]] = {
@@ -107,6 +108,7 @@ class Fault(faults.Fault):
     }
 
     metric: str | None = None
+    retry_after: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -128,6 +130,7 @@ class World:
         self.faults = Faults()
         self._percent: dict[tuple[str, date], int] = {}
         self._given: dict[tuple[str, str, date], int] = {}
+        self._more: list[Video] = []
 
     @property
     def today(self) -> date:
@@ -148,6 +151,10 @@ class World:
     def give(self, channel_id: str, metric: str, day: date, value: int) -> None:
         """Set a figure. It may be negative: YouTube takes back what a removed video had counted."""
         self._given[channel_id, metric, day] = value
+
+    def publish(self, video: Video) -> None:
+        """Add a video to those that there are."""
+        self._more.append(video)
 
     def value(self, channel_id: str, metric: str, day: date) -> int:
         """A channel's metric of ``REPORT_METRICS`` for a Pacific day."""
@@ -175,24 +182,17 @@ class World:
             for video in _videos_of_day(channel_id, day)
             if video.published_at <= self.now() and self._percent.get((channel_id, day)) != 0
         ]
+        found += [
+            video
+            for video in self._more
+            if video.channel_id == channel_id
+            and first <= video.published_at.astimezone(PACIFIC).date() <= last
+        ]
         return sorted(found, key=lambda video: video.published_at, reverse=True)
 
     def videos(self, channel_id: str, first: date, last: date) -> list[Video]:
         """As :meth:`uploads`, without the private ones."""
         return [video for video in self.uploads(channel_id, first, last) if not video.is_private]
-
-    def find_video(self, video_id: str) -> Video | None:
-        """The video with this id, of the last year."""
-        return next(
-            (
-                video
-                for channel_id in self.channels
-                if video_id.startswith(_prefix(channel_id))
-                for video in self.uploads(channel_id, self.today - timedelta(days=366), self.today)
-                if video.id == video_id
-            ),
-            None,
-        )
 
     def total(self, video: Video, metric: str) -> int:
         """A video's total now. It grows more slowly as the video ages."""

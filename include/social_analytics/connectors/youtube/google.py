@@ -97,7 +97,7 @@ class GoogleClient:
             auth=Unchanged(),
             judge=lambda answer: token_verdict(answer, self._secrets),
         )
-        self._apis: dict[str, ApiClient] = {}
+        self._apis: dict[Api, ApiClient] = {}
 
     @property
     def http_calls(self) -> int:
@@ -112,25 +112,28 @@ class GoogleClient:
         :raises JobError: classified.
         """
         ids = f"channel=={self._account.provider_account_id}"
-        return self._api("analytics").get("v2", "reports", ids=ids, **params)
+        return self._api(self._app.analytics).get("v2", "reports", ids=ids, **params)
 
     def data(self, resource: str, **params: str | int) -> dict[str, Any]:
         """A list of the Data API. Each call costs one unit of the project's quota.
 
         :raises JobError: classified.
         """
-        return self._api("data").get("youtube", "v3", resource, **params)
+        return self._api(self._app.data).get("youtube", "v3", resource, **params)
 
-    def _api(self, name: str) -> ApiClient:
-        if name not in self._apis:
+    def _api(self, api: Api) -> ApiClient:
+        if not self._apis:
             token = self._access_token()
-            self._apis[name] = ApiClient(
-                self._app.analytics if name == "analytics" else self._app.data,
-                token=[token],
-                auth=BearerToken(token),
-                judge=lambda answer: api_verdict(answer, self._secrets),
-            )
-        return self._apis[name]
+            self._apis = {
+                each: ApiClient(
+                    each,
+                    token=[token],
+                    auth=BearerToken(token),
+                    judge=lambda answer: api_verdict(answer, self._secrets),
+                )
+                for each in (self._app.analytics, self._app.data)
+            }
+        return self._apis[api]
 
     def _access_token(self) -> str:
         """The account's access token: fetched once, and kept in memory only."""
