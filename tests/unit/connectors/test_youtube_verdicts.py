@@ -20,9 +20,9 @@ def answer(status: int, body: object, **headers: str) -> ApiAnswer:
     )
 
 
-def google(status: int, reason: str | None, message: object = "Sorry.", **more: object) -> dict[str, Any]:
+def google(http_status: int, reason: str | None, message: object = "Sorry.", **more: object) -> Any:
     errors = [{"domain": "global", "reason": reason, "message": message}] if reason else []
-    return {"error": {"code": status, "message": message, "errors": errors, **more}}
+    return {"error": {"code": http_status, "message": message, "errors": errors, **more}}
 
 
 def judged(status: int, body: object, **headers: str) -> Verdict:

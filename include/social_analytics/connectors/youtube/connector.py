@@ -84,7 +84,7 @@ class YouTubeReader:
     def _followers(self) -> Decimal | None:
         """The number of subscribers now, as YouTube rounds it; None if the owner hides it."""
         body = self._client.data("channels", part="statistics", id=self._channel_id)
-        [channel] = objects(body.get("items"))[:1] or [None]
+        channel = next(iter(objects(body.get("items"))), None)
         if channel is None:
             raise JobError(ErrorCode.OBJECT_NOT_FOUND, "The API does not know the channel.")
         if at(channel, "statistics", "hiddenSubscriberCount") is True:

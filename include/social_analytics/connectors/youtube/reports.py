@@ -153,8 +153,8 @@ def rows_of(body: Mapping[str, Any]) -> Iterable[Mapping[str, object]]:
     headers = body.get("columnHeaders")
     if not isinstance(headers, list):
         raise JobError(ErrorCode.RESPONSE_INVALID, "A report of the API has no column headers.")
-    names = [at(header, "name") for header in headers]
+    names = [str(at(header, "name")) for header in headers]
     rows = body.get("rows", [])
     if not isinstance(rows, list):
         raise JobError(ErrorCode.RESPONSE_INVALID, "A report of the API has rows that are no list.")
-    return [dict(zip(names, row, strict=False)) for row in rows if isinstance(row, list)]  # type: ignore[misc]
+    return [dict(zip(names, row, strict=False)) for row in rows if isinstance(row, list)]
