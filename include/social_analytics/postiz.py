@@ -343,7 +343,7 @@ def accounts(
     mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
     """The accounts of the ids that are active now. Only this function reads tokens: the access token, and the
-    refresh token of a provider that declares that it needs it.
+    refresh token of a provider that declares a ``token_address``.
 
     An unusable token, such as an empty one, is returned like any other: the reading reports it.
 
@@ -393,7 +393,7 @@ def _refresh_tokens(postiz: Database, names: Mapping[str, str]) -> dict[str, str
     """
     found: dict[str, str] = {}
     for name in sorted(set(names.values())):
-        query = _refresh_token_query(postiz, name) if provider_named(name).needs_refresh_token else None
+        query = _refresh_token_query(postiz, name) if provider_named(name).token_address else None
         if query is not None:
             ids = [id_ for id_, of_provider in names.items() if of_provider == name]
             found |= {id_: token or "" for id_, token in postiz.execute(query, [ids])}
@@ -422,7 +422,7 @@ def _known(
     without_grant = [
         identifier
         for provider in providers().values()
-        if provider.needs_refresh_token and _refresh_token_query(postiz, provider.name) is None
+        if provider.token_address and _refresh_token_query(postiz, provider.name) is None
         for identifier in provider.identifiers
     ]
     return {

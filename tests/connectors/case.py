@@ -74,6 +74,8 @@ class Case(ABC):
     api: Api
     world: Any
     account: Account
+    #: Postiz's refresh token of the account. Most providers must never see it.
+    refresh_token: str = "refresh-token-that-no-provider-needs-0123456789"
 
     @abstractmethod
     def __init__(self, now: datetime, day: date) -> None:

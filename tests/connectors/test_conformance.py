@@ -12,6 +12,7 @@ import traceback
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from structlog.testing import capture_logs
@@ -360,7 +361,45 @@ def test_no_token_goes_out_in_clear(trial: Trial, monkeypatch) -> None:
 
 def test_each_part_of_the_token_is_masked_as_soon_as_it_is_read(trial: Trial) -> None:
     trial.ingest()
-    assert set(trial.masked) >= trial.secrets
+    is_needed = trial.provider.token_address is not None
+    assert set(trial.masked) >= trial.secrets - (set() if is_needed else {trial.case.refresh_token})
+
+
+def test_every_bearer_of_a_request_is_masked(trial: Trial) -> None:
+    trial.ingest()
+    sent = {line.partition(" ")[2] for one in trial.sent for line in one.headers.splitlines()}
+    bearers = {line.removeprefix("Bearer ") for line in sent if line.startswith("Bearer ")}
+    assert bearers <= set(trial.masked)
+
+
+@pytest.mark.situations(*Situation)
+def test_a_refresh_token_goes_to_the_declared_token_address_and_nowhere_else(
+    trial: Trial, situation: Situation
+) -> None:
+    trial.arrange(situation)
+    with suppress(JobError, ThrottledError):
+        trial.ingest()
+    token = trial.case.refresh_token
+    went = {
+        (one.method, one.path.removeprefix(f"/{trial.provider.name}"))
+        for one in trial.sent
+        if token in one.body
+    }
+    assert not [one for one in trial.sent if token in one.path + one.query + one.headers]
+    address = trial.provider.token_address
+    assert went == ({("POST", urlsplit(address).path)} if address else set())
+    if address is None:
+        assert token not in trial.masked, "A refresh token was read without need."
+
+
+@pytest.mark.situations(*Situation)
+def test_nothing_is_written_to_postiz(trial: Trial, situation: Situation) -> None:
+    before = trial.postiz_rows()
+    trial.arrange(situation)
+    with suppress(JobError, ThrottledError):
+        trial.ingest()
+    assert len(before) > 1
+    assert trial.postiz_rows() == before
 
 
 @pytest.mark.situations(*Situation)

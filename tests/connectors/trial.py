@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote_plus
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Provider
@@ -36,6 +40,43 @@ def latest_day(provider: Provider, now: datetime) -> date:
     return day
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A request as it reached the stand-in: everything in it is text."""
+
+    method: str
+    path: str
+    query: str
+    headers: str
+    body: str
+
+
+def recording(app: ASGIApp, sent: list[Sent]) -> ASGIApp:
+    """``app``, which adds each request to ``sent``."""
+
+    async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
+        sent.append(
+            Sent(
+                request.method,
+                request.url.path,
+                request.url.query,
+                headers,
+                unquote_plus(body.decode("latin-1")),
+            )
+        )
+        rest = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def again() -> Message:
+            return next(rest, None) or await receive()
+
+        await app(scope, again, send)
+
+    return recorded
+
+
 @dataclass
 class Trial:
     """A case whose account is the channel "one" in a Postiz."""
@@ -44,6 +85,8 @@ class Trial:
     day: date
     postiz: psycopg.Connection
     connection: psycopg.Connection
+    #: Every request that reached the stand-in, if it records them.
+    sent: list[Sent] = field(default_factory=list)
     masked: list[str] = field(default_factory=list)
 
     @property
@@ -52,8 +95,9 @@ class Trial:
 
     @property
     def secrets(self) -> set[str]:
-        """The account's token, and each part of it."""
-        return {self.case.account.token, *self.provider.secrets(self.case.account.token)}
+        """The account's token, each part of it, and its refresh token."""
+        token = self.case.account.token
+        return {token, *self.provider.secrets(token), self.case.refresh_token}
 
     @property
     def lookback(self) -> list[date]:
@@ -145,6 +189,20 @@ class Trial:
             str(row["line"])
             for table in tables
             for row in self.rows(f"SELECT t::text AS line FROM analytics.{table['tablename']} AS t")
+        )
+
+    def postiz_rows(self) -> list[tuple[Any, ...]]:
+        """Every row of Postiz's database, with the transaction that wrote it last."""
+        tables = self.postiz.execute(
+            "SELECT schemaname, tablename FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        return sorted(
+            (schema, table, *row)
+            for schema, table in tables
+            for row in self.postiz.execute(
+                sql.SQL("SELECT xmin::text, t::text FROM {} AS t").format(sql.Identifier(schema, table))
+            )
         )
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:

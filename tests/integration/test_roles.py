@@ -18,6 +18,7 @@ from include.sandbox.postiz_db import (
     insert_subscription,
 )
 from include.sandbox.stand_ins.facebook.world import make_page
+from include.sandbox.stand_ins.youtube.world import make_channel
 from include.social_analytics import postiz as postiz_reading
 from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database
@@ -97,6 +98,72 @@ def test_the_reader_cannot_write_even_without_its_read_only_default(reader, stat
     reader.execute("SET default_transaction_read_only = off")
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute(statement)
+
+
+@pytest.fixture
+def channels(postiz):
+    """YouTube channels in that Postiz, one of them deleted. The other channel has a refresh token, too."""
+    for number, columns in ((1, {}), (2, {"deletedAt": "2026-01-01"}), (3, {"refreshToken": ""})):
+        channel = make_channel(number)
+        columns = {"refreshToken": channel.refresh_token} | columns
+        insert_integration(postiz, f"youtube-{number}", "o1", channel, **columns)
+    postiz.execute("""UPDATE "Integration" SET "refreshToken" = 'of another network' WHERE "id" = 'i1'""")
+    return [f"youtube-{number}" for number in (1, 2, 3)]
+
+
+def test_without_the_grant_only_channels_that_need_refresh_tokens_are_left_out(reader, channels):
+    known = names_by_identifier()
+    [[found]] = postiz_reading.active_integrations(reader, known)
+    assert found.id == "i1"
+    assert postiz_reading.left_out(reader, known) == {"deleted": 1, "no_refresh_token_grant": 2}
+    assert list(postiz_reading.accounts(reader, ["i1", *channels], known, mask=lambda token: None)) == ["i1"]
+    assert postiz_reading.inactive_reasons(reader, channels[:1], known) == {
+        "youtube-1": "no_refresh_token_grant"
+    }
+
+
+def test_with_the_grant_the_reader_gets_refresh_tokens_of_that_network_only(reader, channels, postiz):
+    postiz.execute((ROLES / "postiz_reader_youtube.sql").read_bytes())
+    known = names_by_identifier()
+    assert postiz_reading.left_out(reader, known) == {"deleted": 1}
+    masked: list[str] = []
+    found = postiz_reading.accounts(reader, ["i1", *channels], known, mask=masked.extend)
+    token = make_channel(1).refresh_token
+    assert {id_: one.refresh_token for id_, one in found.items()} == {
+        "i1": "",
+        "youtube-1": token,
+        "youtube-3": "",
+    }
+    assert token in masked
+    assert token not in repr(found)
+    given = "SELECT integration_id FROM social_analytics.youtube_refresh_tokens(%s) ORDER BY 1"
+    assert reader.execute(given, [["i1", *channels]]).fetchall() == [("youtube-1",), ("youtube-3",)]
+    with pytest.raises(errors.InsufficientPrivilege):
+        reader.execute('SELECT "refreshToken" FROM "Integration"')
+
+
+def test_the_grant_may_be_given_twice_and_stands_in_the_way_of_no_change_of_postizs(reader, channels, postiz):
+    for _ in range(2):
+        postiz.execute((ROLES / "postiz_reader_youtube.sql").read_bytes())
+    postiz.execute('ALTER TABLE "Integration" ALTER "refreshToken" TYPE varchar(5000)')
+    postiz.execute('ALTER TABLE "Integration" ALTER "providerIdentifier" TYPE varchar(500)')
+    known = names_by_identifier()
+    found = postiz_reading.accounts(reader, channels, known, mask=lambda token: None)
+    assert found["youtube-1"].refresh_token == make_channel(1).refresh_token
+
+
+def test_no_other_role_gets_refresh_tokens(reader, postiz, postiz_database, as_role):
+    postiz.execute((ROLES / "postiz_reader_youtube.sql").read_bytes())
+    postiz.execute("CREATE ROLE somebody LOGIN; GRANT USAGE ON SCHEMA social_analytics TO somebody")
+    with pytest.raises(errors.InsufficientPrivilege):
+        as_role("somebody", postiz_database).execute(
+            "SELECT * FROM social_analytics.youtube_refresh_tokens('{i1}')"
+        )
+
+
+def test_a_role_that_may_read_the_column_needs_no_function(reader, channels, postiz):
+    found = postiz_reading.accounts(postiz, channels, names_by_identifier(), mask=lambda token: None)
+    assert found["youtube-1"].refresh_token == make_channel(1).refresh_token
 
 
 def test_a_role_without_access_to_organization_names_gets_none(reader, postiz):

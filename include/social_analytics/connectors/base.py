@@ -57,10 +57,11 @@ class Provider:
     connections: tuple[str, ...]
     #: That one of them without which the provider is not read.
     required_connection: str | None = None
-    #: Whether an account is read with Postiz's refresh token, too. Only for a provider that does not rotate
-    #: refresh tokens: with any other, Postiz would be cut off. Then there is a script that lets the reader of
-    #: Postiz's database read these tokens: ``include/deploy/roles/postiz_reader_<name>.sql``.
-    needs_refresh_token: bool = False
+    #: Where Postiz's refresh token is exchanged for an access token: the only address to which it goes. Only
+    #: for a provider that does not rotate refresh tokens: with any other, Postiz would be cut off. A script
+    #: lets the reader of Postiz's database read them: ``include/deploy/roles/postiz_reader_<name>.sql``.
+    #: None: no refresh token is read.
+    token_address: str | None = None
     #: The function that makes its :class:`Connector` from the settings: ``module:function``, imported on use.
     connector: str
     #: What to do about an error code, if that differs from the code's own advice.
@@ -102,7 +103,7 @@ class Account:
 
     ``identifier`` is Postiz's ``providerIdentifier``, ``provider_account_id`` its ``internalId``. The secrets
     never show in a repr. ``refresh_token`` is empty where Postiz has none, and where the provider does not
-    declare that it needs one. Call ``mask`` with each secret that is made from these, before anything else
+    declare a ``token_address``. Call ``mask`` with each secret that is made from these, before anything else
     sees it; any thread may.
     """
 
