@@ -15,8 +15,8 @@ from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import AggregateJob
 from include.social_analytics.runs import current_run
 from include.social_analytics.settings import Settings
+from include.social_analytics.tasks.deletion import drop_old_snapshots
 from include.social_analytics.tasks.outcome import airflow_outcome
-from include.social_analytics.warehouse import snapshots
 from include.social_analytics.warehouse.aggregate import aggregate_day
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ def analytics_aggregate() -> dict[str, int]:
                     written[day.isoformat()] = _aggregate(analytics, day)
             if settings.snapshot_retention_months is not None:
                 with AggregateJob(run.day, run.organization_id).log_context():
-                    _drop_old_snapshots(analytics, settings.snapshot_retention_months)
+                    drop_old_snapshots(analytics, settings.snapshot_retention_months, settings)
         return written
 
 
@@ -52,11 +52,3 @@ def _aggregate(analytics: Database, day: date) -> int:
         raise
     log.info("aggregate finished", rows=rows)
     return rows
-
-
-def _drop_old_snapshots(analytics: Database, months: int) -> None:
-    dropped = snapshots.drop_older(analytics, months)
-    if dropped is None:
-        log.warning("old snapshots are in use: the next run drops them")
-    else:
-        log.info("old snapshots dropped", partitions=dropped)

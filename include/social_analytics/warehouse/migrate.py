@@ -9,7 +9,7 @@ from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 
 #: The newest revision in ``migrations/versions``. It tells without Alembic whether a migration is missing.
-HEAD = "0010"
+HEAD = "0013"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
