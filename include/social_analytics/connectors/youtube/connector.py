@@ -60,8 +60,9 @@ class YouTubeReader:
         reports = read_reports(self._client, window, today)
         missing: list[str] = []
         now: dict[str, Decimal | None] = {}
-        with costs_only("The followers", missing):
-            now["followers"] = self._followers()
+        if not window.is_past:
+            with costs_only("The followers", missing):
+                now["followers"] = self._followers()
         uploads = read_uploads(self._client, self._channel_id, window, today)
         published: Mapping[str, Mapping[date, Decimal | None]] = {}
         if uploads.published is not None:

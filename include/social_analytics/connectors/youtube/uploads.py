@@ -61,9 +61,10 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
     :param today: the date in the provider's zone.
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
+    if window.is_past:
+        return Uploads((), None)
     missing: list[str] = []
-    # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
-    first = min(window.first_post_day, window.days[0])
+    first = window.first_listed_day
     videos: dict[str, _Video] = {}
     published = None
     with costs_only("Videos", missing):
