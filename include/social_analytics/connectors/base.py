@@ -69,11 +69,11 @@ class Provider:
     #: The secrets in Postiz's token column. Each is masked.
     secrets: Callable[[str], tuple[str, ...]] = one_secret
     #: For the docs: how long a token lives, and who renews it.
-    access: str = ""
+    access: str
     #: For the docs: how many calls the API allows.
-    quota: str = ""
+    quota: str
     #: For the docs: how many calls an ordinary day of a channel takes.
-    calls: str = ""
+    calls: str
 
     def advice_on(self, code: ErrorCode) -> str:
         """What to do about ``code``, for this provider."""

@@ -21,7 +21,7 @@ PROVIDER = Provider(
     # "Metrics date (UTC)".
     timezone=ZoneInfo("UTC"),
     final_after_days=7,
-    # The API refuses a day more than 90 days back.
+    # The API refuses a day more than 90 days back. A run for the latest due day may begin two days after it.
     history_days=89,
     metrics={
         "views": "IMPRESSION",
