@@ -48,7 +48,7 @@ def _day(day: object) -> str:
 
 
 def _link(url: str | None) -> str | None:
-    """The address if it leads to a web page: a post's permalink could hold a script."""
+    """The address if it is one of the web: a post's permalink could hold a script."""
     return url if url and url.startswith("https://") else None
 
 

@@ -48,7 +48,7 @@ NAMES = re.compile(r"(?i:facebook|instagram|linkedin|threads_graph)|\bMeta\b|Los
 OF_THE_HEALTH_PAGE = ("include/social_analytics/health/", "plugins/social_analytics.py")
 #: Phrases in which a page is not a Facebook page.
 OTHER_PAGES = re.compile(
-    r"""health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
+    r"""@page | health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
       | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css | linkedin-page
       | "page",\ a?\ ?"channel"  # what a provider calls an account
     """,
