@@ -14,6 +14,7 @@ from airflow.sdk.execution_time.context import set_current_context
 from psycopg.rows import dict_row
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.sandbox.postiz_db import insert_customer
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.reading import DayStatus, Reading
@@ -100,6 +101,16 @@ def test_the_first_reading_of_a_channel_brings_all_that_the_provider_still_has(b
         for day in PAST
     }
     assert {row["job_id"] for row in figures} == {job.on(day).job_id for day in PAST}
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_the_past_counts_for_the_customer_that_the_channel_has_when_it_is_read(bench):
+    [job] = bench.jobs
+    insert_customer(bench.postiz, "c1", job.integration.organization_id)
+    bench.postiz.execute('UPDATE "Integration" SET "customerId" = %s', ["c1"])
+    first_run(bench)
+    found = rows(bench, "SELECT customer_id, count(*) AS days FROM analytics.ingest_job GROUP BY 1")
+    assert found == [{"customer_id": "c1", "days": len(PAST) + 1}]
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)

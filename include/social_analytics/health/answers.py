@@ -248,7 +248,7 @@ class Post(Answer):
 
 
 class BestPosts(Answer):
-    """An organization's best posts of a period, by the metric ``ranked_by``."""
+    """The best posts of an organization or customer in a period, by the metric ``ranked_by``."""
 
     ranked_by: Choice
     #: The metrics that the provider has of a post, in the order of the catalogue.
@@ -258,7 +258,7 @@ class BestPosts(Answer):
 
 
 class Trends(Answer):
-    """An organization's figures on a provider, and its best posts, if the provider has figures of posts."""
+    """The figures of an organization or customer on a provider; its best posts if they have figures."""
 
     days: list[date]
     metrics: Sequence[Trend]

@@ -1,4 +1,4 @@
-"""The view "Trends": an organization's figures day by day, and its best posts."""
+"""The view "Trends": the figures of an organization or customer day by day, and its best posts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from include.social_analytics.health.calendar import days_of
 from include.social_analytics.health.queries import Figure
 from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS, Kind, Metric
 
-#: So many of an organization's latest posts are compared; the best are shown.
+#: So many of the latest posts are compared; the best are shown.
 POSTS_COMPARED = 2000
 BEST_POSTS = 10
 #: Up to so many channels, the change of only the same channels is shown.
@@ -32,13 +32,16 @@ CHANNELS_COMPARED = 1000
 
 
 def trends(
-    analytics: Database, organization: str, provider: Provider, first: date, last: date
+    analytics: Database, organization: str, customer: str | None, provider: Provider, first: date, last: date
 ) -> list[Trend]:
-    """The provider's daily metrics, each compared with the same number of days before ``first``."""
+    """The provider's daily metrics, each compared with the same number of days before ``first``.
+
+    :param customer: its figures, over the channels that it had on each day; ``None``: the organization's.
+    """
     days = days_of(first, last)
     before = days_of(first - timedelta(days=len(days)), first - timedelta(days=1))
     metrics = [metric for metric in DAILY_METRICS.values() if metric.name in provider.metrics]
-    of = organization, provider.name
+    of = organization, customer, provider.name
     figures = queries.figures(analytics, *of, before[0], last)
     may_have_none = [metric.name for metric in metrics if not _is_counted_from_posts(metric)]
     without = queries.without_figure(analytics, *of, may_have_none, before[0], last)
@@ -70,7 +73,7 @@ def _is_counted_from_posts(metric: Metric) -> bool:
 
 @dataclass(frozen=True)
 class _Day:
-    """An organization's metric on a day.
+    """A metric of an organization or customer on a day.
 
     ``no_data`` channels need not report it. ``missing`` channels have no job, and the figure does not know
     of them.
@@ -168,9 +171,9 @@ def _number(value: Decimal | None) -> Number | None:
 
 
 def best_posts(
-    analytics: Database, organization: str, provider: Provider, first: date, last: date
+    analytics: Database, organization: str, customer: str | None, provider: Provider, first: date, last: date
 ) -> BestPosts | None:
-    """The best posts that were published in a period.
+    """The best posts of an organization or customer that were published in a period.
 
     They are ranked by the provider's first metric in the order of ``CONTENT_METRICS``. ``None`` if the
     provider has no such metric.
@@ -181,6 +184,7 @@ def best_posts(
     posts = queries.best_posts(
         analytics,
         organization,
+        customer,
         provider.name,
         metrics[0],
         first=first,
