@@ -110,7 +110,7 @@ class Engine:
         root.unlink()
 
     def _make(self, image: str) -> None:
-        name = re.sub(r"^(?:prom|apache)/|:.*$", "", image)
+        name = re.sub(r"^.*/|:.*$", "", image)
         context = self._directory / "images" / name
         shutil.copytree(IMAGES / name, context)
         if name == "airflow":
