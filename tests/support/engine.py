@@ -56,6 +56,8 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self._daemon.terminate()
         self._daemon.wait(120)
+        # Python would take minutes.
+        run(["rm", "-rf", self._directory / "data"])
 
     def _answers(self) -> bool:
         try:
