@@ -24,8 +24,10 @@ from include.sandbox.stand_ins.linkedin_page.world import World, make_page
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.linkedin_page import PROVIDER
 from include.social_analytics.connectors.linkedin_page.connector import connect
+from include.social_analytics.connectors.linkedin_page.verdicts import until_midnight
 from include.social_analytics.connectors.reading import DayStatus, Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
+from include.social_analytics.ingest import LONGEST_WAIT_FOR_QUOTA, ThrottledError
 from include.social_analytics.settings import Settings
 from tests.connectors.cases.linkedin_page import LinkedInPage
 from tests.connectors.trial import Trial, latest_day
@@ -348,6 +350,17 @@ def test_a_spent_quota_rests_until_midnight_and_the_apps_stops_all_pages(
         with pytest.raises(JobError):
             first.read(WINDOW)
         assert first.http_calls == 1
+
+
+def test_a_job_does_not_wait_for_a_quota_that_returns_after_hours(trial: Trial, case: LinkedInPage) -> None:
+    case.fault("app_throttled")
+    waits = until_midnight(datetime.now(UTC)) < LONGEST_WAIT_FOR_QUOTA
+    with pytest.raises(ThrottledError if waits else JobError):
+        trial.ingest()
+    job = trial.job()
+    assert (job["status"], job["error_code"]) == ("queued" if waits else "failed", ErrorCode.RATE_LIMITED)
+    assert job["http_calls"] == len(case.api.calls) == 1
+    assert "midnight UTC" in PROVIDER.advice_on(ErrorCode.RATE_LIMITED)
 
 
 # Posts
