@@ -14,7 +14,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT "id", "refreshToken" FROM public."Integration"
+    SELECT "id"::text, "refreshToken"::text FROM public."Integration"
     WHERE "id" = ANY (ids) AND "providerIdentifier" = 'youtube' AND "deletedAt" IS NULL;
 END
 $$;

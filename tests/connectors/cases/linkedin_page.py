@@ -23,6 +23,8 @@ SOURCES = {
 
 class LinkedInPage(Case):
     provider = "linkedin-page"
+    # Shares, followers, page views.
+    calls_of_the_past = 3
     situations: ClassVar = {
         Situation.QUIET: Impossible(
             "A day of zeros is pending until it is final, and the latest day is not."

@@ -78,8 +78,9 @@ def read_posts(client: Client, page: str, window: Window) -> PagePosts:
     :param page: the page's URN.
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
-    # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
-    first = min(window.first_post_day, window.days[0])
+    if window.is_past:
+        return PagePosts((), None, ())
+    first = window.first_listed_day
     missing: list[str] = []
     posts: dict[str, _Post] = {}
     is_complete = False

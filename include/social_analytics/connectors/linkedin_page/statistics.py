@@ -99,9 +99,10 @@ def read_statistics(client: Client, page: str, window: Window, today: date) -> P
         with costs_only(f"The metric {', '.join(statistics.metrics)}", missing):
             read[statistics.resource] = _by_day(client, page, statistics, window, today)
     now: dict[str, Decimal | None] = {}
-    with costs_only("The metric followers", missing):
-        answer = client.get("networkSizes", page, edgeType="COMPANY_FOLLOWED_BY_MEMBER")
-        now["followers"] = amount(answer.get(PROVIDER.metrics["followers"]))
+    if not window.is_past:
+        with costs_only("The metric followers", missing):
+            answer = client.get("networkSizes", page, edgeType="COMPANY_FOLLOWED_BY_MEMBER")
+            now["followers"] = amount(answer.get(PROVIDER.metrics["followers"]))
 
     days = {
         day: DayStatus.SUCCEEDED
