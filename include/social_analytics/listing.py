@@ -60,6 +60,7 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
     }
     narrowed: dict[str, Any] = {
         "organization_id": run.organization_id,
+        "customer_id": run.customer_id,
         "integration_ids": run.integration_ids,
         "not_read": reasons,
     }
@@ -69,8 +70,9 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
     def registered() -> Iterator[Integration]:
         for page in postiz.active_integrations(postiz_db, identifiers, **narrowed):
             names = postiz.organization_names(postiz_db, {one.organization_id for one in page})
+            customers = postiz.customers(postiz_db, [one.id for one in page])
+            integrations.remember(analytics_db, page, names, run.day, expected_from, customers)
             ledger.register(analytics_db, run.jobs(page), run.run_id)
-            integrations.remember(analytics_db, page, names, run.day, expected_from)
             yield from page
 
     began = integrations.clock(analytics_db)

@@ -17,12 +17,12 @@ from include.social_analytics.connectors import provider_named, providers, two_s
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.jobs import Integration
+from include.social_analytics.jobs import Customer, Integration
 
 # The first reason why an integration is left out; NULL when it is active. The order: what is deleted, what
 # this package cannot read, what the channel's owner can change. "tokenExpiration" is not a reason for any
 # provider: the stored token may work longer, or may have become invalid long before.
-# {half_connected} is _HALF_CONNECTED, see _with_reasons(). not_read: see _known().
+# {half_connected} is _HALF_CONNECTED, see _readable(). not_read: see _known().
 _LEFT_OUT: LiteralString = """
     CASE
         WHEN integration."deletedAt" IS NOT NULL THEN 'deleted'
@@ -41,14 +41,6 @@ _HALF_CONNECTED: LiteralString = """
     (integration."providerIdentifier" = ANY (%(in_two_steps)s::text[])
      AND integration."internalId" = integration."rootInternalId")
 """
-# Whether this role may read a column of "Integration". Postiz may not have it.
-_MAY_READ: LiteralString = """
-    SELECT EXISTS (
-        SELECT FROM pg_attribute
-        WHERE attrelid = '"Integration"'::regclass AND attname = %s AND NOT attisdropped
-          AND has_column_privilege(attrelid, attnum, 'SELECT')
-    )
-"""
 # Whether this role may call a function of the schema social_analytics. By its name alone, Postgres refuses a
 # role that may not use the schema.
 _MAY_CALL: LiteralString = """
@@ -64,6 +56,34 @@ _REFRESH_TOKENS: LiteralString = """
 _GRANTED_REFRESH_TOKENS: LiteralString = """
     SELECT integration_id, refresh_token FROM social_analytics.{}(%s::text[])
 """
+# A customer has only channels of its own organization, even if a channel of another names it.
+_OF_CUSTOMER: LiteralString = """
+    (integration."customerId", integration."organizationId") IN (
+        SELECT "id", "orgId" FROM "Customer" WHERE "id" = %(customer_id)s::text
+    )
+"""
+#: Columns that a role made by an older postiz_reader.sql may not read, and that an older Postiz may not have.
+_NAMES = [("Organization", "name")]
+_ROOTS = [("Integration", "rootInternalId")]
+_URLS = [("Post", "releaseURL")]
+_REFRESH_TOKEN = [("Integration", "refreshToken")]
+_CUSTOMER_COLUMNS = [
+    ("Integration", "customerId"),
+    *(("Customer", column) for column in ("id", "name", "orgId")),
+]
+_SUBSCRIPTION_COLUMNS = [
+    ("Subscription", column) for column in ("organizationId", "subscriptionTier", "deletedAt")
+]
+
+_MAY_READ: LiteralString = """
+    SELECT part
+    FROM unnest(%(parts)s::text[], %(tables)s::text[], %(columns)s::text[]) AS needed (part, relation, name)
+    LEFT JOIN pg_attribute
+        ON attrelid = to_regclass(quote_ident(relation)) AND attname = name AND NOT attisdropped
+    GROUP BY part
+    HAVING bool_and(coalesce(has_column_privilege(attrelid, attnum, 'SELECT'), false))
+"""
+
 _FROM: LiteralString = """
     FROM "Integration" AS integration
     JOIN "Organization" AS organization ON organization."id" = integration."organizationId"
@@ -71,28 +91,48 @@ _FROM: LiteralString = """
 
 _ACTIVE: LiteralString = f"""
     (%(organization_id)s::text IS NULL OR integration."organizationId" = %(organization_id)s::text)
+      AND (%(customer_id)s::text IS NULL OR {{of_customer}})
       AND (%(integration_ids)s::text[] IS NULL OR integration."id" = ANY (%(integration_ids)s::text[]))
       AND {_LEFT_OUT} IS NULL
 """
 
-_MAY_READ_NAMES: LiteralString = """SELECT has_column_privilege('"Organization"', 'name', 'SELECT')"""
 _ORGANIZATIONS: LiteralString = 'SELECT "id", "name" FROM "Organization" WHERE "id" = ANY (%s::text[])'
 
 _COUNT: LiteralString = f"SELECT count(*) {_FROM} WHERE {_ACTIVE}"
 
-# COLLATE "C": the same order in every database and in Python.
+#: Postiz's subscriptions by their price, the highest first.
+TIERS = ("ULTIMATE", "PRO", "TEAM", "STANDARD")
+
+# Organization -> its place in TIERS. A tier that is not in it counts as the last: it is paid for.
+_SUBSCRIBED: LiteralString = """
+    SELECT "organizationId", min(
+        coalesce(array_position(%(tiers)s::text[], "subscriptionTier"::text), cardinality(%(tiers)s::text[]))
+    ) AS tier
+    FROM "Subscription"
+    WHERE "deletedAt" IS NULL
+    GROUP BY "organizationId"
+"""
+_NO_SUBSCRIBED: LiteralString = """SELECT NULL::text AS "organizationId", NULL::integer AS tier"""
+
+# The higher tiers come first, organizations without a subscription last. {subscribed} is _SUBSCRIBED, see
+# _readable(). COLLATE "C": the same order in every database and in Python.
 _PAGE: LiteralString = f"""
-    SELECT integration."id", integration."name",
-        integration."organizationId", integration."providerIdentifier"
-    {_FROM}
-    WHERE integration."id" COLLATE "C" > %(after)s
-      AND {_ACTIVE}
-    ORDER BY integration."id" COLLATE "C"
+    SELECT *
+    FROM (
+        SELECT coalesce(subscribed.tier, cardinality(%(tiers)s::text[]) + 1) AS tier, integration."id" AS id,
+            integration."name", integration."organizationId", integration."providerIdentifier"
+        {_FROM}
+        LEFT JOIN ({{subscribed}}) AS subscribed ON subscribed."organizationId" = organization."id"
+        WHERE {_ACTIVE}
+    ) AS active
+    WHERE (tier, id COLLATE "C") > (%(after_tier)s, %(after)s)
+    ORDER BY tier, id COLLATE "C"
     LIMIT %(page_size)s
 """
 
 _STATES: LiteralString = f"""
-    SELECT integration."id", integration."organizationId", {_LEFT_OUT}
+    SELECT integration."id", integration."organizationId",
+        %(customer_id)s::text IS NULL OR {{of_customer}}, {_LEFT_OUT}
     {_FROM}
     WHERE integration."id" = ANY (%(integration_ids)s::text[])
 """
@@ -112,18 +152,34 @@ _ACCOUNTS: LiteralString = f"""
       AND {_LEFT_OUT} IS NULL
 """
 
-# Served by Postiz's index on "integrationId". A comment is a post with a parent.
+# Postiz shows a customer that is marked as deleted as long as a channel has it, and so does this package.
+_CUSTOMERS: LiteralString = """
+    SELECT integration."id", customer."id", customer."name"
+    FROM "Integration" AS integration
+    JOIN "Customer" AS customer
+        ON customer."id" = integration."customerId" AND customer."orgId" = integration."organizationId"
+    WHERE integration."id" = ANY (%s::text[])
+"""
+_CUSTOMER: LiteralString = """
+    SELECT customer."orgId", organization."deletedAt" IS NOT NULL
+    FROM "Customer" AS customer JOIN "Organization" AS organization ON organization."id" = customer."orgId"
+    WHERE customer."id" = %s
+"""
+
+# Served by Postiz's index on "integrationId". A comment is a post with a parent. {code} is _CODE_IN_URL: if
+# Postiz missed a network's answer, its release id is another one, and only the permalink tells the post.
 _POSTS: LiteralString = """
-    SELECT DISTINCT ON ("releaseId") "releaseId", "id"
-    FROM "Post"
+    SELECT DISTINCT ON (known.name) known.name, "id"
+    FROM "Post", unnest(ARRAY["releaseId", {code}]) AS known (name)
     WHERE "integrationId" = %(integration_id)s
-      AND "releaseId" = ANY (%(release_ids)s::text[])
+      AND known.name = ANY (%(release_ids)s::text[])
       AND "releaseId" <> 'missing'
       AND "state" = 'PUBLISHED'
       AND "deletedAt" IS NULL
       AND "parentPostId" IS NULL
-    ORDER BY "releaseId", "id" COLLATE "C"
+    ORDER BY known.name, known.name = "releaseId" DESC, "id" COLLATE "C"
 """
+_CODE_IN_URL: LiteralString = """substring("releaseURL" from '/([^/?#]+)/?([?#].*)?$')"""
 
 
 def active_integrations(
@@ -131,36 +187,53 @@ def active_integrations(
     identifiers: Mapping[str, str],
     *,
     organization_id: str | None = None,
+    customer_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
     not_read: Mapping[str, str] | None = None,
     page_size: int = 1000,
 ) -> Iterator[list[Integration]]:
-    """Every active integration, sorted by id, at most ``page_size`` at a time.
+    """Every active integration, at most ``page_size`` at a time.
+
+    Sorted by the tier of its organization's subscription (:data:`TIERS`), then by id. Only by id if this role
+    may not read subscriptions.
 
     :param organization_id: only this organization's; ``None`` does not narrow.
+    :param customer_id: only this customer's; ``None`` does not narrow.
     :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
     :param not_read: identifiers that are left out here, and the reason.
     """
-    after = ""
-    query = _with_reasons(postiz, _PAGE)
-    parameters = _active(postiz, identifiers, organization_id, integration_ids, not_read)
+    narrowed = _active(postiz, identifiers, organization_id, customer_id, integration_ids, not_read)
+    after_tier, after = 0, ""
+    query = _readable(postiz, _PAGE)
     while True:
-        rows = postiz.execute(query, parameters | {"after": after, "page_size": page_size}).fetchall()
+        rows = postiz.execute(
+            query,
+            narrowed
+            | {"tiers": list(TIERS), "after_tier": after_tier, "after": after, "page_size": page_size},
+        ).fetchall()
         if rows:
             yield [
                 Integration(id_, name, owner, identifiers[identifier])
-                for id_, name, owner, identifier in rows
+                for _, id_, name, owner, identifier in rows
             ]
-            after = rows[-1][0]
+            after_tier, after = rows[-1][:2]
         if len(rows) < page_size:
             return
 
 
 def organization_names(postiz: Database, ids: Iterable[str]) -> dict[str, str]:
     """Organization id -> name, for display only; empty if this role may not read names."""
-    row = postiz.execute(_MAY_READ_NAMES).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return dict(postiz.execute(_ORGANIZATIONS, [list(ids)]).fetchall()) if row[0] else {}
+    if not _may_read(postiz, {"names": _NAMES}):
+        return {}
+    return dict(postiz.execute(_ORGANIZATIONS, [list(ids)]).fetchall())
+
+
+def customers(postiz: Database, integration_ids: Iterable[str]) -> dict[str, Customer]:
+    """Integration id -> its customer. Without one it is absent; empty if this role may not read customers."""
+    if not _may_read(postiz, {"customers": _CUSTOMER_COLUMNS}):
+        return {}
+    rows = postiz.execute(_CUSTOMERS, [list(integration_ids)])
+    return {integration_id: Customer(id_, name) for integration_id, id_, name in rows}
 
 
 def count_active(
@@ -168,13 +241,14 @@ def count_active(
     identifiers: Mapping[str, str],
     *,
     organization_id: str | None = None,
+    customer_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
     not_read: Mapping[str, str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` returns, if both run in one snapshot."""
-    query = _with_reasons(postiz, _COUNT)
+    query = _readable(postiz, _COUNT)
     row = postiz.execute(
-        query, _active(postiz, identifiers, organization_id, integration_ids, not_read)
+        query, _active(postiz, identifiers, organization_id, customer_id, integration_ids, not_read)
     ).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
@@ -185,12 +259,14 @@ def require_known(
     identifiers: Mapping[str, str],
     *,
     organization_id: str | None = None,
+    customer_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
     not_read: Mapping[str, str] | None = None,
 ) -> None:
     """Check that what a run is narrowed to exists and is active.
 
-    :raises JobError: ``config_invalid``, naming every id that does not fit, and why.
+    :raises JobError: ``config_invalid``, naming every id that does not fit, and why; also for a customer if
+        this role may not read customers.
     """
     faults: list[str] = []
     if organization_id is not None:
@@ -201,16 +277,39 @@ def require_known(
             faults.append(f"organization_id {organization_id!r} is unknown")
         elif organization[0]:
             faults.append(f"organization_id {organization_id!r} is deleted")
+    if customer_id is not None and not faults:
+        fault = _fault_of_customer(postiz, customer_id, organization_id)
+        if fault is not None:
+            faults.append(f"customer_id {customer_id!r} is {fault}")
     if integration_ids is not None and not faults:
-        states = _states(postiz, integration_ids, identifiers, not_read)
+        states = _states(postiz, integration_ids, identifiers, customer_id, not_read)
         for integration_id in integration_ids:
-            owner, reason = states.get(integration_id, (None, "unknown"))
+            owner, is_customers, reason = states.get(integration_id, (None, False, "unknown"))
             if reason is None and organization_id is not None and owner != organization_id:
                 reason = f"not one of organization {organization_id!r}"
+            if reason is None and not is_customers:
+                reason = f"not one of customer {customer_id!r}"
             if reason is not None:
                 faults.append(f"integration_ids {integration_id!r} is {reason}")
     if faults:
         raise JobError(ErrorCode.CONFIG_INVALID, f"Not active in Postiz: {'; '.join(faults)}.")
+
+
+def _fault_of_customer(postiz: Database, customer_id: str, organization_id: str | None) -> str | None:
+    """Why a run cannot be narrowed to a customer, of an organization that is known to be active."""
+    if not _may_read(postiz, {"customers": _CUSTOMER_COLUMNS}):
+        raise JobError(
+            ErrorCode.CONFIG_INVALID,
+            "A run can be narrowed to a customer_id only if the role of 'postiz_db' may read customers: "
+            "give it the rights that postiz_reader.sql gives a new role.",
+        )
+    found = postiz.execute(_CUSTOMER, [customer_id]).fetchone()
+    if found is None:
+        return "unknown"
+    owner, organization_deleted = found
+    if organization_id is not None and owner != organization_id:
+        return f"not one of organization {organization_id!r}"
+    return "organization_deleted" if organization_deleted else None
 
 
 def inactive_reasons(
@@ -218,7 +317,7 @@ def inactive_reasons(
 ) -> dict[str, str]:
     """Why ids are not active: a reason as in :func:`left_out`, or ``unknown``. Active ids are absent."""
     states = _states(postiz, integration_ids, identifiers)
-    reasons = {id_: states[id_][1] if id_ in states else "unknown" for id_ in integration_ids}
+    reasons = {id_: states[id_][-1] if id_ in states else "unknown" for id_ in integration_ids}
     return {id_: reason for id_, reason in reasons.items() if reason is not None}
 
 
@@ -233,7 +332,7 @@ def left_out(
     ``refresh_needed`` (to be reconnected). A reason that applies to no integration is absent.
     """
     parameters = _known(postiz, identifiers, not_read)
-    return dict(postiz.execute(_with_reasons(postiz, _COUNTS), parameters).fetchall())
+    return dict(postiz.execute(_readable(postiz, _COUNTS), parameters).fetchall())
 
 
 def accounts(
@@ -252,7 +351,7 @@ def accounts(
         of logs. The accounts keep it.
     """
     rows = postiz.execute(
-        _with_reasons(postiz, _ACCOUNTS),
+        _readable(postiz, _ACCOUNTS),
         _known(postiz, identifiers) | {"integration_ids": list(integration_ids)},
     ).fetchall()
     refresh_tokens = _refresh_tokens(postiz, {id_: identifiers[identifier] for id_, identifier, _, _ in rows})
@@ -275,11 +374,14 @@ def accounts(
 def published_posts(postiz: Database, integration_id: str, release_ids: Sequence[str]) -> dict[str, str]:
     """Release id -> Postiz's post id, for the posts that Postiz published through the integration.
 
-    If several posts have the same release id, the one whose id sorts first counts.
+    The code that ends a permalink counts as a release id, too. If several posts have the same release id,
+    the one whose id sorts first counts.
     """
+    code = _CODE_IN_URL if _may_read(postiz, {"code": _URLS}) else "NULL"
     return dict(
         postiz.execute(
-            _POSTS, {"integration_id": integration_id, "release_ids": list(release_ids)}
+            sql.SQL(_POSTS).format(code=sql.SQL(code)),
+            {"integration_id": integration_id, "release_ids": list(release_ids)},
         ).fetchall()
     )
 
@@ -304,10 +406,11 @@ def _refresh_token_query(postiz: Database, name: str) -> sql.Composable | None:
     A role that may read the column reads it. Else the script ``postiz_reader_<name>.sql`` has made a function
     that gives it the tokens of this one provider.
     """
-    if _is_true(postiz, _MAY_READ, "refreshToken"):
+    if _may_read(postiz, {"refresh_token": _REFRESH_TOKEN}):
         return sql.SQL(_REFRESH_TOKENS)
     function = f"{name}_refresh_tokens"
-    if _is_true(postiz, _MAY_CALL, function):
+    [(may_call,)] = postiz.execute(_MAY_CALL, [function]).fetchall()
+    if may_call:
         return sql.SQL(_GRANTED_REFRESH_TOKENS).format(sql.Identifier(function))
     return None
 
@@ -329,29 +432,46 @@ def _known(
     }
 
 
-def _is_true(postiz: Database, query: LiteralString, name: str) -> bool:
-    row = postiz.execute(query, [name]).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return bool(row[0])
+def _may_read(postiz: Database, needed: Mapping[str, Sequence[tuple[str, str]]]) -> set[str]:
+    """Those parts whose columns are all there, and whose columns this role may read.
+
+    :param needed: part -> its columns, each with its table.
+    """
+    columns = [(part, *column) for part, of_part in needed.items() for column in of_part]
+    parts, tables, names = zip(*columns, strict=True)
+    found = postiz.execute(_MAY_READ, {"parts": list(parts), "tables": list(tables), "columns": list(names)})
+    return {part for (part,) in found}
 
 
-def _with_reasons(postiz: Database, query: LiteralString) -> sql.Composed:
-    """A query with ``_LEFT_OUT`` in it, as this role can run it."""
-    # A role made by an older postiz_reader.sql may not read the column.
-    may_read = _is_true(postiz, _MAY_READ, "rootInternalId")
-    return sql.SQL(query).format(half_connected=sql.SQL(_HALF_CONNECTED if may_read else "false"))
+def _readable(postiz: Database, query: LiteralString) -> sql.Composed:
+    """A query as this role can run it: where it may not read what a part needs, it goes on without."""
+    may = _may_read(
+        postiz,
+        {
+            "half_connected": _ROOTS,
+            "of_customer": _CUSTOMER_COLUMNS,
+            "subscribed": _SUBSCRIPTION_COLUMNS,
+        },
+    )
+    return sql.SQL(query).format(
+        half_connected=sql.SQL(_HALF_CONNECTED if "half_connected" in may else "false"),
+        of_customer=sql.SQL(_OF_CUSTOMER if "of_customer" in may else "false"),
+        subscribed=sql.SQL(_SUBSCRIBED if "subscribed" in may else _NO_SUBSCRIBED),
+    )
 
 
 def _active(
     postiz: Database,
     identifiers: Mapping[str, str],
     organization_id: str | None,
+    customer_id: str | None,
     integration_ids: Sequence[str] | None,
     not_read: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """The parameters of ``_ACTIVE``."""
     return _known(postiz, identifiers, not_read) | {
         "organization_id": organization_id,
+        "customer_id": customer_id,
         "integration_ids": None if integration_ids is None else list(integration_ids),
     }
 
@@ -360,11 +480,18 @@ def _states(
     postiz: Database,
     integration_ids: Sequence[str],
     identifiers: Mapping[str, str],
+    customer_id: str | None = None,
     not_read: Mapping[str, str] | None = None,
-) -> dict[str, tuple[str, str | None]]:
-    """Id -> organization, and reason to be left out. Ids that Postiz does not have are absent."""
+) -> dict[str, tuple[str, bool, str | None]]:
+    """Id -> organization, whether it is the customer's, and reason to be left out.
+
+    Ids that Postiz does not have are absent.
+
+    :param customer_id: ``None`` does not narrow.
+    """
     rows = postiz.execute(
-        _with_reasons(postiz, _STATES),
-        _known(postiz, identifiers, not_read) | {"integration_ids": list(integration_ids)},
+        _readable(postiz, _STATES),
+        _known(postiz, identifiers, not_read)
+        | {"integration_ids": list(integration_ids), "customer_id": customer_id},
     )
-    return {id_: (organization_id, reason) for id_, organization_id, reason in rows}
+    return {id_: tuple(rest) for id_, *rest in rows}

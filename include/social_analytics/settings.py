@@ -83,6 +83,12 @@ def _day(given: object) -> object:
     return date.fromisoformat(given) if isinstance(given, str) else given
 
 
+def _folder(given: object) -> object:
+    if isinstance(given, str) and not (given.startswith("/") or "://" in given):
+        raise ValueError
+    return given
+
+
 def _names(given: object) -> object:
     if not isinstance(given, str):
         return given
@@ -127,6 +133,7 @@ Day = Annotated[
 Zone = Annotated[
     ZoneInfo, BeforeValidator(_timezone), _Wanted("the name of a time zone such as America/Los_Angeles")
 ]
+Folder = Annotated[str, BeforeValidator(_folder), _Wanted("an absolute path or a URL with a scheme")]
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_names), _Wanted("names of providers, separated by commas")
 ]
@@ -154,10 +161,23 @@ class Settings(BaseModel):
     post_window_days: WholeNumber = Field(
         28, ge=1, le=90, description="Days whose posts are read, the run's day included."
     )
+    weekly_post_window_days: WholeNumber = Field(
+        90,
+        ge=1,
+        le=90,
+        description="Days whose posts are read once a week, on a weekday of each channel's own.",
+    )
     providers: Names | None = Field(
         default=None,
         description="The providers to read, by name, separated by commas. Unset: all. The channels of the "
         "others are left out.",
+    )
+    history_days: WholeNumber = Field(
+        90,
+        ge=0,
+        le=365,
+        description="Days before a channel's first day that are read, once. At most what its provider has. "
+        "0: none.",
     )
     max_mapped_tasks: WholeNumber = Field(
         200,
@@ -192,6 +212,11 @@ class Settings(BaseModel):
     )
     notifier: NotifierJson | None = Field(
         default=None, description="An Airflow notifier for alerts, as JSON. Unset: no alerts."
+    )
+    reports: Folder | None = Field(
+        default=None,
+        description="Where weekly and monthly reports go: a folder, or a URL such as "
+        "`s3://aws_default@bucket/reports` of Airflow's object storage. Unset: none are made.",
     )
     deadline: MinuteOfDay | None = Field(
         default=None,

@@ -89,6 +89,24 @@ def test_the_look_back_writes_no_day_without_a_job(trial: Trial) -> None:
     assert [row["date"] for row in days] == [trial.day]
 
 
+def test_the_past_of_a_new_channel_comes_as_far_back_as_declared_and_in_few_calls(trial: Trial) -> None:
+    day = trial.read_past()
+    assert len(trial.case.api.calls) == trial.case.calls_of_the_past
+    past = trial.provider.past_days(day, SETTINGS)
+    assert len(past) == min(trial.provider.history_days - 1, SETTINGS.history_days)
+    counted_from = day - timedelta(days=SETTINGS.post_window_days - 1)
+    for each in past:
+        figures = trial.case.figures(each)
+        asked = trial.case.metrics_of_the_past
+        known = {"posts_published"} if each >= counted_from else set()
+        known |= figures.keys() - {"posts_published"} if asked is None else asked
+        expected = {name: figures[name] if name in known else None for name in figures}
+        assert trial.stored(each) == expected | dict.fromkeys(trial.case.figures_now()), each
+        job = trial.job(each)
+        assert (job["status"], job["is_backfill"]) == ("succeeded", True)
+    assert trial.rows("SELECT FROM analytics.integration WHERE history_read_at IS NULL") == []
+
+
 @pytest.mark.situations(Situation.RESTATED)
 def test_a_corrected_figure_replaces_the_first_one(trial: Trial, situation: Situation) -> None:
     before = trial.day - timedelta(days=1)

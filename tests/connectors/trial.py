@@ -18,15 +18,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Provider
 from include.social_analytics.databases import Database
-from include.social_analytics.days import day_ended_at
+from include.social_analytics.days import day_ended_at, latest_due_day
+from include.social_analytics.history import read_history
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.runs import Run
 from include.social_analytics.settings import Settings
+from include.social_analytics.warehouse import integrations
 from tests.connectors.case import Arranged, Case, Situation
 from tests.support.bench import ingest
 
-#: A short timeout, for an API that hangs.
-SETTINGS = Settings(request_backoff=0, request_timeout=1)
+#: A test of an API that hangs has a shorter timeout of its own.
+# The same posts on each weekday.
+SETTINGS = Settings(request_backoff=0, weekly_post_window_days=28)
 
 
 def latest_day(provider: Provider, now: datetime) -> date:
@@ -120,15 +124,7 @@ class Trial:
         account = self.case.account
         integration = Integration("one", account.name, "acme", self.case.provider)
         job = IngestJob(integration, day or self.day, is_backfill=False)
-        connector = self.provider.connect(settings)
-        worker = Ingester(
-            Database("postiz_db", self.postiz),
-            Database("analytics_db", self.connection),
-            lambda _: connector,
-            self.masked.extend,
-            settings,
-        )
-        ingest(worker, [job], f"run at {datetime.now(UTC)}")
+        ingest(self._ingester(settings), [job], f"run at {datetime.now(UTC)}")
         if job.date < self.day:
             # As read in time. Else the day would have been final, and some of it is not read again.
             self.connection.execute(
@@ -137,6 +133,35 @@ class Trial:
                 [(self.day - job.date).days, job.date],
             )
         return self.job(day)
+
+    def read_past(self) -> date:
+        """Ingest the latest due day as the daily run does, then the channel's past; returns the day.
+
+        The stand-in has recorded only the calls for the past.
+        """
+        day = latest_due_day(datetime.now(UTC), SETTINGS)
+        run = Run("run", day, is_backfill=False, organization_id=None, integration_ids=None)
+        channel = Integration("one", self.case.account.name, "acme", self.case.provider)
+        integrations.remember(self._analytics, [channel], {"acme": "acme"}, day, day)
+        worker = self._ingester(SETTINGS)
+        ingest(worker, run.jobs([channel]), run.run_id)
+        self.case.api.clear_calls()
+        read_history(worker, run, 0)
+        return day
+
+    @property
+    def _analytics(self) -> Database:
+        return Database("analytics_db", self.connection)
+
+    def _ingester(self, settings: Settings) -> Ingester:
+        connector = self.provider.connect(settings)
+        return Ingester(
+            Database("postiz_db", self.postiz),
+            self._analytics,
+            lambda _: connector,
+            self.masked.extend,
+            settings,
+        )
 
     def job(self, day: date | None = None) -> dict[str, Any]:
         """The ledger's row of a day."""

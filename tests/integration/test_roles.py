@@ -1,20 +1,30 @@
-"""The two database roles that include/deploy/roles makes: their rights, and what they cannot do."""
+"""The database roles that include/deploy/roles makes: their rights, and what they cannot do."""
 
 from __future__ import annotations
 
+import uuid
+from datetime import date
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import errors
 
-from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.postiz_db import (
+    insert_customer,
+    insert_integration,
+    insert_organization,
+    insert_post,
+    insert_subscription,
+)
 from include.sandbox.stand_ins.facebook.world import make_page
 from include.sandbox.stand_ins.youtube.world import make_channel
 from include.social_analytics import postiz as postiz_reading
 from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse.migrate import migrate
+from include.social_analytics.warehouse.snapshots import ensure_month
 
 ROLES = Path(__file__).resolve().parents[2] / "include" / "deploy" / "roles"
 
@@ -66,6 +76,8 @@ def test_the_reader_can_read_what_the_daily_job_needs(reader):
         'SELECT * FROM "Integration"',
         'SELECT "apiKey" FROM "Organization"',
         'SELECT "content" FROM "Post"',
+        'SELECT "createdAt" FROM "Customer"',
+        'SELECT "identifier" FROM "Subscription"',
     ],
 )
 def test_the_reader_can_read_nothing_else(reader, query):
@@ -168,6 +180,32 @@ def test_the_reader_knows_a_half_connected_channel_once_the_column_is_granted(re
     assert postiz_reading.left_out(reader, known) == {}
 
 
+def test_the_reader_knows_customers_and_tiers_once_they_are_granted(reader, postiz):
+    insert_customer(postiz, "c1", "o1", name="Shops")
+    insert_organization(postiz, "o2")
+    insert_subscription(postiz, "o2", "PRO")
+    insert_integration(postiz, "i2", "o2", make_page(2))
+    postiz.execute("""UPDATE "Integration" SET "customerId" = 'c1' WHERE "id" = 'i1'""")
+    known = names_by_identifier()
+    order = [[one.id for one in page] for page in postiz_reading.active_integrations(reader, known)]
+    assert order == [["i2", "i1"]]
+    assert postiz_reading.customers(reader, ["i1", "i2"]) == {"i1": Customer("c1", "Shops")}
+    postiz.execute('REVOKE SELECT ON "Customer", "Subscription" FROM social_analytics_reader')
+    postiz.execute('REVOKE SELECT ("name") ON "Customer" FROM social_analytics_reader')
+    postiz.execute('REVOKE SELECT ("deletedAt") ON "Subscription" FROM social_analytics_reader')
+    order = [[one.id for one in page] for page in postiz_reading.active_integrations(reader, known)]
+    assert order == [["i1", "i2"]]
+    assert postiz_reading.customers(reader, ["i1", "i2"]) == {}
+
+
+def test_the_reader_matches_posts_by_their_permalinks_once_the_column_is_granted(reader, postiz):
+    insert_post(postiz, "p1", "i1", "o1", "container", releaseURL="https://www.instagram.com/p/Abc/")
+    names = ["container", "Abc"]
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1", "Abc": "p1"}
+    postiz.execute('REVOKE SELECT ("releaseURL") ON "Post" FROM social_analytics_reader')
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1"}
+
+
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):
     postgres.create_database("roles_analytics")
     with psycopg.connect(postgres.dsn("roles_analytics"), autocommit=True) as superuser:
@@ -178,3 +216,73 @@ def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role
     for statement in ("CREATE TABLE public.mine (n integer)", "CREATE SCHEMA mine"):
         with pytest.raises(errors.InsufficientPrivilege):
             owner.execute(statement)
+
+
+@pytest.fixture
+def analytics_roles(postgres, as_role) -> tuple[psycopg.Connection, psycopg.Connection]:
+    """Connections as the owner of a migrated schema analytics, and as its reader."""
+    database = f"roles_{uuid.uuid4().hex}"
+    postgres.create_database(database)
+    with psycopg.connect(postgres.dsn(database), autocommit=True) as superuser:
+        superuser.execute((ROLES / "analytics_owner.sql").read_bytes())
+        superuser.execute((ROLES / "analytics_reader.sql").read_bytes())
+        superuser.execute("CREATE TABLE public.secret (n integer)")
+        superuser.execute("CREATE SCHEMA other; CREATE TABLE other.secret (n integer)")
+    reader = as_role("analytics_reader", database)
+    owner = as_role("social_analytics", database)
+    migrate(Database("analytics_db", owner))
+    return owner, reader
+
+
+def test_the_analytics_reader_reads_each_table_and_view_also_those_made_later(analytics_roles):
+    owner, reader = analytics_roles
+    ensure_month(Database("analytics_db", owner), date(2026, 11, 1))
+    owner.execute("CREATE TABLE analytics.later (n integer); CREATE VIEW analytics.latest AS SELECT 1 AS n")
+    names = [
+        name
+        for (name,) in owner.execute(
+            "SELECT relname FROM pg_class"
+            " WHERE relnamespace = 'analytics'::regnamespace AND relkind IN ('r', 'p', 'v')"
+        )
+    ]
+    assert {"later", "latest", "content_metric_snapshot_2026_11", "freshness", "ingest_job"} <= set(names)
+    for name in names:
+        reader.execute(f"SELECT * FROM analytics.{name}")
+
+
+def test_the_analytics_reader_reads_a_schema_that_was_there_before_the_role(postgres, as_role):
+    postgres.create_database("roles_before")
+    with psycopg.connect(postgres.dsn("roles_before"), autocommit=True) as superuser:
+        superuser.execute((ROLES / "analytics_owner.sql").read_bytes())
+        owner = as_role("social_analytics", "roles_before")
+        migrate(Database("analytics_db", owner))
+        superuser.execute((ROLES / "analytics_reader.sql").read_bytes())
+    reader = as_role("analytics_reader", "roles_before")
+    assert reader.execute("SELECT * FROM analytics.organization_week").fetchall() == []
+
+
+def test_the_analytics_reader_does_nothing_else_even_without_its_read_only_default(analytics_roles):
+    _, reader = analytics_roles
+    reader.execute("SET default_transaction_read_only = off")
+    for statement in (
+        "SELECT * FROM public.secret",
+        "SELECT * FROM other.secret",
+        "INSERT INTO analytics.organization VALUES ('o', 'O')",
+        "UPDATE analytics.ingest_job SET reason = NULL",
+        "DELETE FROM analytics.content",
+        "TRUNCATE analytics.alert",
+        "CREATE TABLE analytics.mine (n integer)",
+        "CREATE TABLE public.mine (n integer)",
+        "CREATE SCHEMA mine",
+        "DROP VIEW analytics.freshness",
+        "CREATE OR REPLACE VIEW analytics.freshness AS SELECT 1 AS n",
+        "SELECT pg_read_file('/etc/passwd')",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            reader.execute(statement)
+
+
+def test_the_analytics_reader_cannot_write_by_mistake(analytics_roles):
+    _, reader = analytics_roles
+    with pytest.raises(errors.ReadOnlySqlTransaction):
+        reader.execute("CREATE TEMP TABLE mine (n integer)")

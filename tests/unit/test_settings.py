@@ -51,6 +51,7 @@ def test_every_variable_is_read():
         "SOCIAL_ANALYTICS_MIN_COVERAGE": "1",
         "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "25",
         "SOCIAL_ANALYTICS_NOTIFIER": '{"class": "a.B", "arguments": {"text": "{{ alert_message }}"}}',
+        "SOCIAL_ANALYTICS_REPORTS": "/reports",
         "SOCIAL_ANALYTICS_DEADLINE": "06:15",
     }
     assert read(environment) == Settings(
@@ -70,6 +71,7 @@ def test_every_variable_is_read():
         min_coverage=1.0,
         snapshot_retention_months=25,
         notifier=Notifier("a.B", {"text": "{{ alert_message }}"}),
+        reports="/reports",
         deadline=time(6, 15),
     )
 
@@ -176,3 +178,8 @@ def test_a_bad_notifier_is_named_without_its_secrets(text):
 def test_a_setting_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="nonsense"):
         Settings(nonsense=3)
+
+
+def test_a_folder_for_reports_that_depends_on_where_airflow_runs_is_refused():
+    with pytest.raises(SettingError, match="an absolute path or a URL with a scheme, not 'reports'"):
+        read({"SOCIAL_ANALYTICS_REPORTS": "reports"})

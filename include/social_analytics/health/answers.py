@@ -225,7 +225,7 @@ class Trend(Answer):
 
 
 class Post(Answer):
-    """A post with its latest totals by metric. ``published_on`` is the provider's day."""
+    """A post with its latest totals by metric, as read on ``read_on``. Both days are the provider's."""
 
     integration_id: str
     integration_name: str
@@ -233,6 +233,7 @@ class Post(Answer):
     permalink: str | None
     kind: str
     published_on: date
+    read_on: date
     figures: dict[str, Number | None]
 
 

@@ -27,27 +27,29 @@ from include.social_analytics.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[3]
 
-#: The packages of Meta's networks, and of those whose day ends in Los Angeles, too.
+#: The packages of Meta's networks, of LinkedIn's pages, and of YouTube, whose day is that of Los Angeles.
 AT_HOME = (
     "include/social_analytics/connectors/facebook/",
     "include/social_analytics/connectors/instagram/",
+    "include/social_analytics/connectors/linkedin_page/",
     "include/social_analytics/connectors/threads/",
     "include/social_analytics/connectors/youtube/",
     "include/social_analytics/graph_api/",
     "include/sandbox/stand_ins/facebook/",
     "include/sandbox/stand_ins/instagram/",
+    "include/sandbox/stand_ins/linkedin_page/",
     "include/sandbox/stand_ins/threads/",
     "include/sandbox/stand_ins/youtube/",
 )
 #: Files with examples of connections, which name the providers.
 CONNECTIONS = ("include/sandbox/demo.env", ".env.example", "airflow_settings.example.yaml")
-NAMES = re.compile(r"(?i:facebook|instagram|threads_graph)|\bMeta\b|Los Angeles")
+NAMES = re.compile(r"(?i:facebook|instagram|linkedin|threads_graph)|\bMeta\b|Los Angeles")
 #: In these files a page is the health page.
 OF_THE_HEALTH_PAGE = ("include/social_analytics/health/", "plugins/social_analytics.py")
 #: Phrases in which a page is not a Facebook page.
 OTHER_PAGES = re.compile(
     r"""health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
-      | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css
+      | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css | linkedin-page
       | "page",\ a?\ ?"channel"  # what a provider calls an account
     """,
     re.VERBOSE,

@@ -64,6 +64,8 @@ PROVIDER = Provider(
         "shares": "shares",
         "saves": "saved",
     },
+    # They are not in the listing that posts are counted from.
+    uncounted_kinds=("story",),
     connections=(FACEBOOK_GRAPH, INSTAGRAM_GRAPH),
     connector="include.social_analytics.connectors.instagram.connector:connect",
     advice={
