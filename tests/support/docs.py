@@ -58,6 +58,40 @@ def metrics_table() -> str:
     return _table(rows)
 
 
+def providers_table() -> str:
+    """What each provider declares: its channels, its days, what it has, and what it needs."""
+    rows = [
+        [
+            "provider",
+            "channels in Postiz",
+            "a day",
+            "final after",
+            "days back",
+            "of a post",
+            "connections",
+            "tokens",
+        ]
+    ]
+    for one in providers().values():
+        needed = [
+            f"`{name}`" + (" (required)" if name == one.required_connection else "")
+            for name in one.connections
+        ]
+        rows.append(
+            [
+                one.title,
+                ", ".join(f"`{name}`" for name in one.identifiers),
+                one.timezone.key,
+                f"{one.final_after_days} days",
+                str(one.history_days),
+                ", ".join(one.content_metrics),
+                ", ".join(needed),
+                "fetched with Postiz's refresh token" if one.token_address else "Postiz's access token",
+            ]
+        )
+    return _table(rows)
+
+
 def errors_table() -> str:
     """The error codes, who resolves them and how, with a provider's own advice if it has some.
 
@@ -99,6 +133,7 @@ def _table(rows: list[list[str]]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
+    "providers": providers_table,
     "metrics": metrics_table,
     "errors": errors_table,
     "faults": faults_table,

@@ -19,8 +19,8 @@ class YouTube(Case):
     provider = "youtube"
     #: The access token, two reports, the followers, the listing, its totals, its shares.
     calls_a_day = 7
-    #: The access token, and two reports.
-    calls_of_the_past = 3
+    #: Two reports: the task has the access token already.
+    calls_of_the_past = 2
     retired = "engaged_views"
     situations: ClassVar = {
         Situation.QUIET: Arranged(_quiet),
