@@ -84,7 +84,7 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
     notes = [
         switched_off[name].words
         if reason == "no_connection"
-        else f"{providers()[name].title} is not read: the role of 'postiz_db' may not read its refresh tokens. "
+        else f"{providers()[name].title} is not read: the role of 'postiz_db' may not read refresh tokens. "
         f"Run include/deploy/roles/postiz_reader_{name}.sql in Postiz's database."
         for name, reason in sorted(lacking)
     ]
