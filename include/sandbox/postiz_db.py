@@ -161,10 +161,8 @@ def populate_demo(connection: psycopg.Connection[Any], accounts: Mapping[str, Se
         for provider, of_provider in accounts.items():
             for number, account in enumerate(of_provider, 1):
                 integration_id = f"demo-{provider}-{number:02}"
-                with_customer = {"customerId": _customer_of(account), **account.columns}
-                insert_integration(
-                    connection, integration_id, account.organization_id, account, **with_customer
-                )
+                theirs = {"customerId": _customer_of(account), **account.columns}
+                insert_integration(connection, integration_id, account.organization_id, account, **theirs)
                 _insert_posts(connection, account, integration_id)
         some = next(account for of_provider in accounts.values() for account in of_provider)
         for reason, (organization_id, name, columns) in _LEFT_OUT.items():

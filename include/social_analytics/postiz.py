@@ -172,6 +172,21 @@ _CUSTOMER: LiteralString = """
     WHERE customer."id" = %s
 """
 
+# A time in the future is a mistake. Postiz writes UTC, without a zone.
+_DELETED_CHANNELS: LiteralString = f"""
+    SELECT integration."id", coalesce(
+        least(integration."deletedAt", organization."deletedAt") <= clock_timestamp() AT TIME ZONE 'UTC',
+        false
+    )
+    {_FROM}
+    WHERE integration."id" = ANY (%s::text[])
+"""
+_DELETED_ORGANIZATIONS: LiteralString = """
+    SELECT "id", coalesce("deletedAt" <= clock_timestamp() AT TIME ZONE 'UTC', false)
+    FROM "Organization"
+    WHERE "id" = ANY (%s::text[])
+"""
+
 # Served by Postiz's index on "integrationId". A comment is a post with a parent. {code} is _CODE_IN_URL: if
 # Postiz missed a network's answer, its release id is another one, and only the permalink tells the post.
 _POSTS: LiteralString = """
@@ -240,6 +255,19 @@ def customers(postiz: Database, integration_ids: Iterable[str]) -> dict[str, Cus
         return {}
     rows = postiz.execute(_CUSTOMERS, [list(integration_ids)])
     return {integration_id: Customer(id_, name) for integration_id, id_, name in rows}
+
+
+def deleted_channels(postiz: Database, integration_ids: Sequence[str]) -> dict[str, bool]:
+    """Integration id -> whether Postiz has deleted it or its organization.
+
+    Ids that Postiz does not have are absent: their rows are gone, or were not readable. That tells nothing.
+    """
+    return dict(postiz.execute(_DELETED_CHANNELS, [list(integration_ids)]).fetchall())
+
+
+def deleted_organizations(postiz: Database, ids: Sequence[str]) -> dict[str, bool]:
+    """Organization id -> whether Postiz has deleted it. Ids that Postiz does not have are absent."""
+    return dict(postiz.execute(_DELETED_ORGANIZATIONS, [list(ids)]).fetchall())
 
 
 def count_active(

@@ -47,6 +47,12 @@ def _whole_number(given: object) -> object:
     return given
 
 
+def _switch(given: object) -> object:
+    if isinstance(given, str):
+        return {"true": True, "false": False}.get(given.lower())
+    return given
+
+
 def _seconds(given: object) -> object:
     try:
         return timedelta(seconds=float(given)) if isinstance(given, str) else given
@@ -112,6 +118,7 @@ def _notifier(given: object) -> object:
 
 
 WholeNumber = Annotated[int, BeforeValidator(_whole_number), _Wanted("a whole number")]
+Switch = Annotated[bool, BeforeValidator(_switch), _Wanted("true or false")]
 Number = Annotated[float, Field(allow_inf_nan=False), _Wanted("a number")]
 Seconds = Annotated[
     timedelta,
@@ -209,6 +216,19 @@ class Settings(BaseModel):
     )
     snapshot_retention_months: WholeNumber | None = Field(
         default=None, ge=1, le=1200, description="Full months of content snapshots to keep. Unset: all."
+    )
+    retention_months: WholeNumber | None = Field(
+        default=None, ge=1, le=1200, description="Full months of everything to keep. Unset: all."
+    )
+    erase_after_days: WholeNumber = Field(
+        30,
+        ge=0,
+        le=36_500,
+        description="Days after which the names, texts and account ids of a channel are erased that was "
+        "deleted in Postiz. Its figures stay.",
+    )
+    deletion_dry_run: Switch = Field(
+        default=False, description="`true`: nothing is erased or deleted, and the log says what would be."
     )
     notifier: NotifierJson | None = Field(
         default=None, description="An Airflow notifier for alerts, as JSON. Unset: no alerts."

@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from include.sandbox.postiz_db import insert_post
-from include.social_analytics.connectors import lookback_days, provider_named
+from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.reading import Content, Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
@@ -397,7 +397,7 @@ def test_the_look_back_covers_unfinal_days_and_at_least_the_setting(bench, setti
         "SELECT count(*) FROM analytics.ingest_job WHERE status = 'recovered'"
     ).fetchone()
     assert recovered == (days - 1,)
-    assert lookback_days(bench.ingester.settings) == days - 1
+    assert provider_named("facebook").lookback_days(bench.ingester.settings) == days - 1
 
 
 @dataclass

@@ -68,6 +68,12 @@ class Provider:
     advice: Mapping[ErrorCode, str] = field(default_factory=dict)
     #: The secrets in Postiz's token column. Each is masked.
     secrets: Callable[[str], tuple[str, ...]] = one_secret
+    #: For the docs: how long a token lives, and who renews it.
+    access: str
+    #: For the docs: how many calls the API allows.
+    quota: str
+    #: For the docs: how many calls an ordinary day of a channel takes.
+    calls: str
 
     def advice_on(self, code: ErrorCode) -> str:
         """What to do about ``code``, for this provider."""

@@ -33,6 +33,12 @@ class Choice(Answer):
         return cls(id=name, label=name.replace("_", " ").capitalize())
 
 
+class CustomerChoice(Choice):
+    """A customer, and the organization whose channels it has."""
+
+    organization_id: str
+
+
 class DayTotals(Answer):
     """How many channels are in each state on a day."""
 
@@ -55,6 +61,7 @@ class Overview(Answer):
     #: The providers whose connection is missing, in sentences.
     not_read: list[str]
     organizations: list[Choice]
+    customers: list[CustomerChoice]
     providers: list[Choice]
     states: list[Choice]
 
@@ -84,6 +91,9 @@ class Channel(Answer):
     name: str
     organization_id: str
     organization_name: str
+    #: ``None`` without a customer.
+    customer_id: str | None
+    customer_name: str | None
     provider: str
 
 

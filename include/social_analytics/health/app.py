@@ -125,10 +125,11 @@ Text = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]
 def _filter(
     search: Text = None,
     organization: Text = None,
+    customer: Text = None,
     provider: Text = None,
     state: State | None = None,
 ) -> Filter:
-    return Filter(search, organization, provider, state)
+    return Filter(search, organization, customer, provider, state)
 
 
 def _last(until: date | None = None) -> date:
@@ -167,6 +168,7 @@ def overview(last: Last) -> Overview:
         first = last - timedelta(days=CALENDAR - 1)
         days = [] if empty else counted_days(analytics, first, last, Filter())
         organizations = [] if empty else queries.organizations(analytics)
+        customers = [] if empty else queries.customers(analytics)
     return Overview(
         dag_id=DAILY_DAG,
         list_task=LIST_TASK,
@@ -185,6 +187,7 @@ def overview(last: Last) -> Overview:
             if one.reason == "no_connection"
         ],
         organizations=organizations,
+        customers=customers,
         providers=[Choice(id=one.name, label=one.title) for one in connectors.providers().values()],
         states=[Choice(id=state, label=state.label) for state in State],
     )
@@ -196,6 +199,7 @@ def progress(
     since: Moment | None = None,
     day: Annotated[date | None, Query(alias="date")] = None,
     organization_id: Text = None,
+    customer_id: Text = None,
     integration_ids: Annotated[list[Id] | None, Query()] = None,
 ) -> Progress:
     """How far a run is, by its parameters.
@@ -209,7 +213,8 @@ def progress(
     if since is None:
         return Progress(day=day, all=None)
     with open_analytics_to_read() as analytics:
-        return Progress(day=day, **queries.progress(analytics, day, since, organization_id, integration_ids))
+        counts = queries.progress(analytics, day, since, organization_id, customer_id, integration_ids)
+    return Progress(day=day, **counts)
 
 
 # There are very many cells, so a cell without a failure has only its state.
@@ -244,15 +249,18 @@ def coverage_file(which: Which, last: Last, days: Days = CALENDAR) -> Response:
             page = page_of_calendar(analytics, first, last, which, after, FILE_PAGE)
             rows += [
                 [
-                    one.id, one.name, one.organization_id, one.organization_name, one.provider,
-                    *(_words(cell) for cell in one.cells),
+                    one.id, one.name, one.organization_id, one.organization_name, one.customer_id,
+                    one.customer_name, one.provider, *(_words(cell) for cell in one.cells),
                 ]
                 for one in page.rows
             ]  # fmt: skip
             after = page.next
             if after is None:
                 break
-    header = ["integration_id", "name", "organization_id", "organization_name", "provider"]
+    header = [
+        "integration_id", "name", "organization_id", "organization_name", "customer_id", "customer_name",
+        "provider",
+    ]  # fmt: skip
     header += [day.isoformat() for day in days_of(first, last)]
     return csv_file("coverage", last, header, rows)
 
@@ -283,15 +291,16 @@ def attention_file(which: Which, last: Last, ended: Ended) -> Response:
     """What needs attention, one row for each channel that is listed. Without an error code: no failure."""
     header = [
         "error_code", "error_class", "resolved_by", "advice", "integration_id", "name", "organization_id",
-        "organization_name", "provider", "since", "days", "reason", "trace_id", "run_id",
+        "organization_name", "customer_id", "customer_name", "provider", "since", "days", "reason",
+        "trace_id", "run_id",
     ]  # fmt: skip
     with open_analytics_to_read() as analytics:
         found = needs_attention(analytics, last, which, ended)
     rows: list[list[object]] = [
         [
             group.error_code, group.error_class, group.resolved_by, group.advice, one.id, one.name,
-            one.organization_id, one.organization_name, one.provider, one.since,
-            " ".join(day.isoformat() for day in one.days), one.reason, one.trace_id, one.run_id,
+            one.organization_id, one.organization_name, one.customer_id, one.customer_name, one.provider,
+            one.since, " ".join(day.isoformat() for day in one.days), one.reason, one.trace_id, one.run_id,
         ]
         for group in found.groups
         for one in group.integrations
@@ -300,7 +309,8 @@ def attention_file(which: Which, last: Last, ended: Ended) -> Response:
         rows += [
             [
                 "", "", "", found.lacking.advice, one.id, one.name, one.organization_id,
-                one.organization_name, one.provider, one.day, one.day, lack.reason, "", "",
+                one.organization_name, one.customer_id, one.customer_name, one.provider, one.day, one.day,
+                lack.reason, "", "",
             ]
             for lack in found.lacking.lacks
             for one in lack.integrations

@@ -16,8 +16,9 @@ from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import AggregateJob
 from include.social_analytics.runs import Run, current_run
 from include.social_analytics.settings import Settings
+from include.social_analytics.tasks.deletion import drop_old_snapshots
 from include.social_analytics.tasks.outcome import airflow_outcome
-from include.social_analytics.warehouse import integrations, snapshots
+from include.social_analytics.warehouse import integrations
 from include.social_analytics.warehouse.aggregate import aggregate_day
 
 log = structlog.get_logger(__name__)
@@ -42,7 +43,7 @@ def analytics_aggregate() -> dict[str, int]:
             written |= _aggregate_history(analytics, run, {date.fromisoformat(day) for day in written})
             if settings.snapshot_retention_months is not None:
                 with AggregateJob(run.day, run.organization_id).log_context():
-                    _drop_old_snapshots(analytics, settings.snapshot_retention_months)
+                    drop_old_snapshots(analytics, settings.snapshot_retention_months, settings)
         return written
 
 
@@ -73,11 +74,3 @@ def _aggregate(analytics: Database, day: date, organizations: Collection[str] | 
         raise
     log.info("aggregate finished", rows=rows)
     return rows
-
-
-def _drop_old_snapshots(analytics: Database, months: int) -> None:
-    dropped = snapshots.drop_older(analytics, months)
-    if dropped is None:
-        log.warning("old snapshots are in use: the next run drops them")
-    else:
-        log.info("old snapshots dropped", partitions=dropped)

@@ -89,7 +89,8 @@ COMMENT ON COLUMN analytics.ingest_job.is_backfill IS 'True if a backfill asked 
 COMMENT ON COLUMN analytics.ingest_job.dag_run_id IS 'The run of Airflow that asked for it last';
 COMMENT ON COLUMN analytics.ingest_job.observed_at IS
     'When the latest reading began, by the clock of this database. An older reading never overwrites a newer one';
-COMMENT ON COLUMN analytics.ingest_job.started_at IS 'When the work began. A wait for quota counts';
+COMMENT ON COLUMN analytics.ingest_job.started_at IS
+    'When the work began. A wait for quota counts. Null in a day that was read as the channel''s past, with many others';
 COMMENT ON COLUMN analytics.ingest_job.finished_at IS 'When it ended. Null until then';
 COMMENT ON COLUMN analytics.ingest_job.map_index IS 'Of the mapped task in dag_run_id that started the job last';
 COMMENT ON COLUMN analytics.ingest_job.claimed_by IS
@@ -106,7 +107,8 @@ COMMENT ON COLUMN analytics.integration.integration_id IS 'The channel: its inte
 COMMENT ON COLUMN analytics.integration.organization_id IS 'The organization in Postiz';
 COMMENT ON COLUMN analytics.integration.provider IS 'The network, such as facebook';
 COMMENT ON COLUMN analytics.integration.name IS 'Its name in Postiz';
-COMMENT ON COLUMN analytics.integration.first_day IS 'The earliest day that it was listed for';
+COMMENT ON COLUMN analytics.integration.first_day IS
+    'The earliest day that it was listed for, or that was read as its past';
 COMMENT ON COLUMN analytics.integration.last_day IS 'The latest day that it was listed for';
 COMMENT ON COLUMN analytics.integration.is_active IS 'True if the latest whole listing had it';
 COMMENT ON COLUMN analytics.integration.listed_at IS 'When it was listed last';
@@ -115,11 +117,24 @@ COMMENT ON COLUMN analytics.integration.expected_from IS
 COMMENT ON COLUMN analytics.integration.customer_id IS
     'Its customer in Postiz when it was last listed. Null without one, and where the role may not read it';
 COMMENT ON COLUMN analytics.integration.customer_name IS 'The name of the customer in Postiz, for people';
+COMMENT ON COLUMN analytics.integration.history_read_at IS
+    'When the days before the channel was connected were read. Null: not yet';
+COMMENT ON COLUMN analytics.integration.history_asked_on IS 'The day of the run that asked for them last';
+COMMENT ON COLUMN analytics.integration.history_tries IS
+    'How often they were asked for. A spent quota does not count';
+COMMENT ON COLUMN analytics.integration.history_to_add_from IS
+    'From this day on, they are not in organization_daily yet. Null: nothing to add';
+COMMENT ON COLUMN analytics.integration.deleted_in_postiz_at IS
+    'When a run first found the channel or its organization deleted in Postiz. Null if it is not';
+COMMENT ON COLUMN analytics.integration.erased_at IS
+    'When its names, its posts'' texts and its account''s ids were erased. Null if they are there';
 
 COMMENT ON TABLE analytics.organization IS
     'One row for each organization: its name';
 COMMENT ON COLUMN analytics.organization.organization_id IS 'The organization in Postiz';
 COMMENT ON COLUMN analytics.organization.name IS 'Its name in Postiz';
+COMMENT ON COLUMN analytics.organization.deleted_in_postiz_at IS
+    'When a run first found the organization deleted in Postiz. Null if it is not';
 
 COMMENT ON TABLE analytics.metric IS
     'One row for each provider and daily metric: how the metric adds up. Each run brings it up to date';

@@ -1,4 +1,7 @@
-"""The integrations: their names, for people, and whose past was read. Each listing writes them."""
+"""The integrations: their names, for people, and whose past was read.
+
+Each listing writes them, and an erasure empties them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ SET organization_id = excluded.organization_id, provider = excluded.provider, na
     customer_id = excluded.customer_id, customer_name = excluded.customer_name,
     first_day = least(known.first_day, excluded.first_day),
     last_day = greatest(known.last_day, excluded.last_day),
-    is_active = true, listed_at = excluded.listed_at
+    is_active = true, listed_at = excluded.listed_at, deleted_in_postiz_at = NULL, erased_at = NULL
 """
 
 _NAME = """
@@ -90,6 +93,61 @@ UPDATE analytics.integration AS known
 SET history_to_add_from = NULL
 FROM unnest(%(ids)s::text[], %(days)s::date[]) AS added (integration_id, day)
 WHERE known.integration_id = added.integration_id AND known.history_to_add_from = added.day
+"""
+
+_UNERASED = """
+SELECT integration_id
+FROM analytics.integration
+WHERE erased_at IS NULL AND (NOT is_active OR deleted_in_postiz_at IS NOT NULL)
+ORDER BY integration_id
+"""
+
+_WITHOUT_CHANNELS = """
+SELECT organization_id
+FROM analytics.organization
+WHERE deleted_in_postiz_at IS NOT NULL OR NOT EXISTS (
+    SELECT
+    FROM analytics.integration
+    WHERE integration.organization_id = organization.organization_id AND is_active
+)
+ORDER BY organization_id
+"""
+
+# Only rows that change: this runs every day.
+_MARK_CHANNELS = """
+UPDATE analytics.integration AS known
+SET deleted_in_postiz_at = CASE WHEN said.deleted THEN clock_timestamp() END
+FROM unnest(%(ids)s::text[], %(deleted)s::boolean[]) AS said (id, deleted)
+WHERE known.integration_id = said.id AND said.deleted <> (known.deleted_in_postiz_at IS NOT NULL)
+"""
+_MARK_ORGANIZATIONS = """
+UPDATE analytics.organization AS known
+SET deleted_in_postiz_at = CASE WHEN said.deleted THEN clock_timestamp() END
+FROM unnest(%(ids)s::text[], %(deleted)s::boolean[]) AS said (id, deleted)
+WHERE known.organization_id = said.id AND said.deleted <> (known.deleted_in_postiz_at IS NOT NULL)
+"""
+
+_DUE_CHANNELS = """
+SELECT integration_id, (deleted_in_postiz_at AT TIME ZONE 'UTC')::date + %(days)s,
+    deleted_in_postiz_at + make_interval(days => %(days)s) <= clock_timestamp()
+FROM analytics.integration
+WHERE integration_id = ANY (%(ids)s) AND deleted_in_postiz_at IS NOT NULL AND erased_at IS NULL
+ORDER BY integration_id
+"""
+_DUE_ORGANIZATIONS = """
+SELECT organization_id
+FROM analytics.organization
+WHERE organization_id = ANY (%(ids)s)
+  AND deleted_in_postiz_at + make_interval(days => %(days)s) <= clock_timestamp()
+ORDER BY organization_id
+"""
+
+# Without a name, an integration is shown by its id. One that a listing has found again meanwhile stays.
+_FORGET = """
+UPDATE analytics.integration
+SET name = integration_id, customer_name = NULL, erased_at = clock_timestamp()
+WHERE integration_id = ANY (%s) AND deleted_in_postiz_at IS NOT NULL AND erased_at IS NULL
+RETURNING integration_id
 """
 
 _RETIRE = "UPDATE analytics.integration SET is_active = false WHERE is_active AND listed_at < %s"
@@ -204,3 +262,58 @@ def history_is_added(analytics: Database, added: Sequence[HistoryToAdd]) -> None
         _HISTORY_IS_ADDED,
         {"ids": [one.integration_id for one in added], "days": [one.first for one in added]},
     )
+
+
+def unerased(analytics: Database) -> list[str]:
+    """The integrations that may have to be erased: not active any more, or known to be deleted in Postiz."""
+    return [id_ for (id_,) in analytics.execute(_UNERASED)]
+
+
+def organizations_without_channels(analytics: Database) -> list[str]:
+    """The organizations whose names may have to be erased."""
+    return [id_ for (id_,) in analytics.execute(_WITHOUT_CHANNELS)]
+
+
+def mark_deleted(
+    analytics: Database, channels: Mapping[str, bool], organizations: Mapping[str, bool]
+) -> None:
+    """Note since when Postiz has deleted each, and stop the clock of those that are there again.
+
+    :param channels: id -> whether it is deleted. Those that are not named stay as they are.
+    """
+    for statement, said in ((_MARK_CHANNELS, channels), (_MARK_ORGANIZATIONS, organizations)):
+        analytics.execute(statement, {"ids": list(said), "deleted": list(said.values())})
+
+
+@dataclass(frozen=True)
+class ToErase:
+    """An integration that Postiz has deleted: on which day it is to be erased, and whether it is time."""
+
+    id: str
+    day: date
+    is_due: bool
+
+
+def to_erase(analytics: Database, deleted: Sequence[str], after_days: int) -> list[ToErase]:
+    """When to erase integrations that are deleted in Postiz. By this database's clock."""
+    rows = analytics.execute(_DUE_CHANNELS, {"ids": list(deleted), "days": after_days})
+    return [ToErase(*row) for row in rows]
+
+
+def organizations_to_erase(analytics: Database, deleted: Sequence[str], after_days: int) -> list[str]:
+    """Those of the organizations that are deleted in Postiz whose time is over."""
+    rows = analytics.execute(_DUE_ORGANIZATIONS, {"ids": list(deleted), "days": after_days})
+    return [id_ for (id_,) in rows]
+
+
+def forget(analytics: Database, integration_ids: Sequence[str]) -> list[str]:
+    """Empty the names of integrations that are deleted in Postiz. Part of the transaction that erases them.
+
+    :returns: their ids.
+    """
+    return [id_ for (id_,) in analytics.execute(_FORGET, [list(integration_ids)])]
+
+
+def forget_organizations(analytics: Database, ids: Sequence[str]) -> None:
+    """Drop the names of organizations: from now on they are shown by their ids."""
+    analytics.execute("DELETE FROM analytics.organization WHERE organization_id = ANY (%s)", [list(ids)])

@@ -449,6 +449,36 @@ FROM analytics.integration LEFT JOIN (
 WHERE is_active AND first_day <= %(day)s
 """
 
+# In the order in which jobs are queued, so that no deadlock is possible.
+_LOCK_JOBS: LiteralString = """
+SELECT FROM analytics.ingest_job WHERE integration_id = ANY (%(ids)s) ORDER BY integration_id, date FOR UPDATE
+"""
+
+# Providers' messages may name an account.
+_FORGET_REASONS: LiteralString = """
+UPDATE analytics.ingest_job SET reason = NULL WHERE integration_id = ANY (%(ids)s) AND reason IS NOT NULL
+"""
+
+# An account counts once in an organization's day, whichever integrations read it (aggregate.sql). So while
+# one of them is not erased, its account stays known. Afterwards the first of them stands for the account.
+_FORGET_ACCOUNTS: LiteralString = """
+UPDATE analytics.ingest_job AS job
+SET account_id = nullif(gone.integration_id, job.integration_id)
+FROM (
+    SELECT job.organization_id, job.provider, job.account_id, min(job.integration_id) AS integration_id
+    FROM analytics.ingest_job AS job JOIN analytics.integration USING (integration_id)
+    WHERE job.account_id IN (
+        SELECT account_id
+        FROM analytics.ingest_job
+        WHERE integration_id = ANY (%(ids)s) AND account_id IS NOT NULL
+    )
+    GROUP BY job.organization_id, job.provider, job.account_id
+    HAVING bool_and(erased_at IS NOT NULL)
+) AS gone
+WHERE job.organization_id = gone.organization_id AND job.provider = gone.provider
+  AND job.account_id = gone.account_id
+"""
+
 _STATES: LiteralString = """
 SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls,
        dag_run_id, observed_at
@@ -769,6 +799,14 @@ def runs_that_covered(analytics: Database, day: date) -> set[str]:
     """
     found = {run_id for (run_id,) in analytics.execute(_RUNS, {"day": day})}
     return set() if None in found else found
+
+
+def forget(analytics: Database, integration_ids: Sequence[str]) -> None:
+    """Empty what the jobs of erased integrations tell about their accounts. Part of the transaction that
+    erases them.
+    """
+    for statement in (_LOCK_JOBS, _FORGET_REASONS, _FORGET_ACCOUNTS):
+        analytics.execute(statement, {"ids": list(integration_ids)})
 
 
 def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:

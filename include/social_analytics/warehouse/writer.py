@@ -1,4 +1,7 @@
-"""Stores one integration's day: its rows and its status appear together or not at all."""
+"""Stores one integration's day: its rows and its status appear together or not at all.
+
+It also erases integrations.
+"""
 
 from __future__ import annotations
 
@@ -158,6 +161,25 @@ WHERE integration_id = %(integration_id)s AND kind <> ALL (%(uncounted)s)
 GROUP BY day
 """
 
+# The provider's ids of posts lead to the posts, and some hold the account's id. A random one takes the place
+# of each, so that the post's figures stay together. By the primary keys.
+_FORGET = """
+WITH renamed AS MATERIALIZED (
+    SELECT integration_id, content_id, 'erased-' || gen_random_uuid() AS new_id
+    FROM analytics.content
+    WHERE integration_id = ANY (%(ids)s) AND content_id NOT LIKE 'erased-%%'
+), snapshots AS (
+    UPDATE analytics.content_metric_snapshot AS snapshot
+    SET content_id = new_id
+    FROM renamed
+    WHERE snapshot.integration_id = renamed.integration_id AND snapshot.content_id = renamed.content_id
+)
+UPDATE analytics.content AS content
+SET content_id = new_id, message = NULL, permalink = NULL
+FROM renamed
+WHERE content.integration_id = renamed.integration_id AND content.content_id = renamed.content_id
+"""
+
 
 class _Effect(Enum):
     """What a metric's new row does to the stored one."""
@@ -193,6 +215,22 @@ def settled(analytics: Database, job: IngestJob, days: Sequence[date]) -> frozen
         },
     )
     return frozenset(tuple(row) for row in found)
+
+
+def erase(analytics: Database, integration_ids: Sequence[str]) -> list[str]:
+    """Erase integrations: their names, their posts' texts and links, the ids of their accounts and posts.
+
+    All in one transaction, which waits for readings that are being stored. Figures stay.
+
+    :returns: the erased ones. An integration that was listed again meanwhile is not.
+    """
+    with analytics.transaction():
+        for id_ in sorted(integration_ids):
+            analytics.execute(_LOCK, [id_])
+        erased = integrations.forget(analytics, integration_ids)
+        analytics.execute(_FORGET, {"ids": erased})
+        ledger.forget(analytics, erased)
+    return erased
 
 
 def store(

@@ -124,7 +124,7 @@ def test_the_whole_window_comes_in_one_call_and_names_the_metrics(case: Pinteres
 
 
 def test_days_before_the_apis_history_are_not_asked_for_and_not_written(case: Pinterest) -> None:
-    oldest = NOW.date() - timedelta(days=89)
+    oldest = NOW.date() - timedelta(days=90)
     window = Window(oldest + timedelta(days=2), 7, 28)
     reading = read(case, window)
     [query] = asked(case, "user_account/analytics")

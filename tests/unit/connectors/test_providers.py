@@ -27,7 +27,7 @@ from include.social_analytics.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[3]
 
-#: The packages of Meta's networks, of LinkedIn's pages, and of YouTube, whose day is that of Los Angeles.
+#: The packages of Meta's networks, of LinkedIn's pages, and of those whose day ends in Los Angeles, too.
 AT_HOME = (
     "include/social_analytics/connectors/facebook/",
     "include/social_analytics/connectors/instagram/",
@@ -70,6 +70,7 @@ def test_every_provider_connects_without_a_call_and_declares_known_metrics(name:
     assert set(provider.metrics) <= set(DAILY_METRICS)
     assert set(provider.content_metrics) <= set(CONTENT_METRICS)
     assert 0 < provider.final_after_days <= provider.history_days
+    assert "" not in (provider.access, provider.quota, provider.calls)
     assert provider.connect(Settings()).reader
 
 

@@ -19,12 +19,12 @@ _ACCOUNTS: dict[str, dict[str, Fault | None]] = {
         "Harbour Book Club": Fault("personal"),
     },
     "riverside-museum": {
-        "Riverside Museum": Fault("processing"),
-        "Riverside Prints": Fault("no_business_yet"),
+        "Riverside Museum": Fault("pins_refused"),
+        "Riverside Prints": Fault("processing"),
     },
     "lakeside-sports": {
         "Lakeside Rowing Club": None,
-        "Lakeside Kit Shop": Fault("pins_refused"),
+        "Lakeside Kit Shop": Fault("no_business_yet"),
     },
 }
 

@@ -47,6 +47,12 @@ PROVIDER = Provider(
     },
     connections=(LINKEDIN_API,),
     connector="include.social_analytics.connectors.linkedin_page.connector:connect",
+    access="60 days. Few apps may renew it.",
+    quota=(
+        "The app and each member have one for a day, until midnight UTC. "
+        "Only LinkedIn's developer portal shows how many calls."
+    ),
+    calls="Up to 8.",
     advice={
         ErrorCode.TOKEN_INVALID: (
             "Reconnect the channel in Postiz. LinkedIn's tokens live 60 days, and few apps may renew them."

@@ -21,7 +21,7 @@ PROVIDER = Provider(
     # "Metrics date (UTC)".
     timezone=ZoneInfo("UTC"),
     final_after_days=7,
-    # The API refuses a day more than 90 days back.
+    # The API refuses a day more than 90 days back. A run for the latest due day may begin two days after it.
     history_days=89,
     metrics={
         "views": "IMPRESSION",
@@ -42,6 +42,12 @@ PROVIDER = Provider(
     },
     connections=(PINTEREST_API,),
     connector="include.social_analytics.connectors.pinterest.connector:connect",
+    access="30 days. Postiz renews it when the channel is used.",
+    quota=(
+        "An app with Trial access has 1,000 calls a day for all accounts. "
+        "With Standard access each account has its own, by the second and the minute."
+    ),
+    calls="2, and 1 for each 250 pins back to four weeks before the day.",
     advice={
         ErrorCode.TOKEN_INVALID: (
             "Open the channel's analytics in Postiz, which renews the token. If the channel still fails the "

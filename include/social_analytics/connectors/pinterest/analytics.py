@@ -18,6 +18,8 @@ from include.social_analytics.json_values import amount, at, objects
 
 log = structlog.get_logger(__name__)
 
+#: The API refuses a day further back.
+MOST_DAYS_BACK = 90
 #: Our metrics that the API has by day.
 DAILY: Mapping[str, str] = {
     name: source for name, source in PROVIDER.metrics.items() if name not in ("followers", "posts_published")
@@ -47,7 +49,7 @@ def read_analytics(client: PinterestClient, window: Window, today: date) -> Acco
     :param today: the date in UTC.
     :raises JobError: when the API refuses the call, or each metric.
     """
-    oldest = today - timedelta(days=PROVIDER.history_days)
+    oldest = today - timedelta(days=MOST_DAYS_BACK)
     # A day that is too old is asked for all the same if it is the window's: the API's refusal is the answer.
     days = [day for day in window.days if day >= oldest] or [window.day]
     withheld = tuple(

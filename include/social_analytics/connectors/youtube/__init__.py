@@ -50,6 +50,12 @@ PROVIDER = Provider(
     # Google does not rotate refresh tokens, and an access token that is fetched here ends none of Postiz's.
     token_address="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
     connector="include.social_analytics.connectors.youtube.connector:connect",
+    access="An hour. This package fetches a new one for each task, with Postiz's refresh token.",
+    quota=(
+        "Postiz's project at Google has 10,000 units a day for all channels, until midnight in Los Angeles. "
+        "Reports have a quota of their own."
+    ),
+    calls="7, and 2 for each further 50 uploads in the window.",
     advice={
         ErrorCode.TOKEN_INVALID: (
             "Delete the channel in Postiz and add it again: reconnecting keeps its refresh token empty. "

@@ -12,7 +12,7 @@ from include.social_analytics.connectors.reading import Reading, Window, costs_o
 from include.social_analytics.connectors.youtube import PROVIDER
 from include.social_analytics.connectors.youtube.google import GoogleApp, GoogleClient, google_app
 from include.social_analytics.connectors.youtube.reports import read_reports
-from include.social_analytics.connectors.youtube.uploads import Uploads, count, read_uploads
+from include.social_analytics.connectors.youtube.uploads import count, read_uploads
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.json_values import at, objects
 from include.social_analytics.settings import Settings
@@ -60,11 +60,10 @@ class YouTubeReader:
         reports = read_reports(self._client, window, today)
         missing: list[str] = []
         now: dict[str, Decimal | None] = {}
-        uploads = Uploads()
         if not window.is_past:
             with costs_only("The followers", missing):
                 now["followers"] = self._followers()
-            uploads = read_uploads(self._client, self._channel_id, window, today)
+        uploads = read_uploads(self._client, self._channel_id, window, today)
         published: Mapping[str, Mapping[date, Decimal | None]] = {}
         if uploads.published is not None:
             published = {"posts_published": {day: Decimal(n) for day, n in uploads.published.items()}}

@@ -61,6 +61,8 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
     :param today: the date in the provider's zone.
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
+    if window.is_past:
+        return Uploads()
     first = window.first_listed_day
     videos: dict[str, _Video] = {}
     failed: JobError | None = None

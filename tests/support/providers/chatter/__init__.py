@@ -33,4 +33,7 @@ PROVIDER = Provider(
     connector="include.social_analytics.connectors.chatter.connector:connect",
     advice={ErrorCode.TOKEN_INVALID: "Make a new key in Chatter, and enter it in Postiz."},
     secrets=key_and_secret,
+    access="Until the room's owner makes a new key.",
+    quota="1,000 calls an hour for each room.",
+    calls="3",
 )
