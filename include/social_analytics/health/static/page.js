@@ -434,12 +434,16 @@ function dayByDay(metric, days) {
   return el("details", {}, el("summary", {}, "Day by day"), listOf(`${metric.label}, day by day`, heads, rows));
 }
 
+// Posts are counted here.
+const sourceOf = (metric) => (metric.unit === "posts" ? null
+  : `${labelOf(overview.providers, form.elements.provider.value)} calls it ${metric.source}.`);
+
 function metricCard(metric, days) {
   const total = metric.kind === "gauge" ? "on the last day" : "in the period";
   return el("article", { class: "card" },
     el("h2", {}, metric.label),
     el("p", {}, el("strong", {}, `${metric.total !== null && !metric.total_is_complete ? "≥ " : ""}${number(metric.total)}`), ` ${total}`,
-      ...[changeOf(metric), likeForLike(metric), channelsOf(metric), `Source: ${metric.source}`].filter(Boolean).map((line) => el("div", { class: "faint" }, line))),
+      ...[changeOf(metric), likeForLike(metric), channelsOf(metric), sourceOf(metric)].filter(Boolean).map((line) => el("div", { class: "faint" }, line))),
     chart(metric, days),
     dayByDay(metric, days));
 }
