@@ -150,7 +150,7 @@ def test_an_organizations_providers_stand_side_by_side_and_each_has_its_own_days
 
     # Another organization has channels on another provider only.
     page.get_by_label("Organization").select_option("zoo")
-    expect(page.get_by_label("Provider")).to_have_value("threads")
+    expect(page.get_by_role("combobox", name="Provider")).to_have_value("threads")
     expect(page.get_by_role("heading", name="Providers side by side")).to_have_count(0)
     expect(page.get_by_role("heading", name="Threads")).to_be_visible()
 
