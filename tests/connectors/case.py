@@ -61,6 +61,11 @@ class Case(ABC):
     provider: ClassVar[str]
     #: Requests for an ordinary day.
     calls_a_day: int
+    #: Requests for the past of a new channel, ``Provider.history_days`` back.
+    calls_of_the_past: ClassVar[int] = 1
+    #: The metrics of the past, by our names: those that come for many days in one call. ``None``: all of
+    #: :meth:`figures` but ``posts_published``.
+    metrics_of_the_past: ClassVar[frozenset[str] | None] = None
     #: A daily metric by our name, for ``Situation.RETIRED``.
     retired: ClassVar[str]
     situations: ClassVar[Mapping[Situation, Arranged | Impossible]]
@@ -69,6 +74,8 @@ class Case(ABC):
     api: Api
     world: Any
     account: Account
+    #: Postiz's refresh token of the account. Most providers must never see it.
+    refresh_token: str = "refresh-token-that-no-provider-needs-0123456789"
 
     @abstractmethod
     def __init__(self, now: datetime, day: date) -> None:

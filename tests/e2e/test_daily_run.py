@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from include.sandbox.local_airflow import PROJECT
+from include.sandbox.postiz_db import insert_subscription
 from include.sandbox.stand_ins.facebook.world import Page
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.dag_ids import DAILY_DAG
@@ -67,6 +68,31 @@ def test_catch_up_runs_each_day_once_and_names_the_run_after_its_day(stage):
         assert stage.job(page, day)["status"] == "succeeded"
         value, reported, of = stage.figures(organization_id, day)["views"]
         assert (value, reported, of) == (expected(stage, [page], "page_media_view", day), 1, 1)
+
+
+def test_with_two_slots_the_channels_of_higher_subscriptions_are_read_first(stage):
+    # By their ids the channels would come in the opposite order.
+    tiers = (None, "STANDARD", "ULTIMATE")
+    by_tier = {}
+    for tier in tiers:
+        organization_id, by_tier[tier] = stage.organization(2)
+        if tier:
+            insert_subscription(stage.postiz, organization_id, tier)
+    best_first = [page for tier in reversed(tiers) for page in by_tier[tier]]
+    pool = "pools/default_pool"
+    slots = stage.airflow.api("GET", pool)["slots"]
+    stage.airflow.api("PATCH", f"{pool}?update_mask=slots", {"slots": 2})
+    try:
+        run = stage.run(integration_ids=[page.id for page in best_first])
+    finally:
+        stage.airflow.api("PATCH", f"{pool}?update_mask=slots", {"slots": slots})
+    assert run.state == "success"
+    ingests = run.of("analytics_ingest")
+    assert [one["rendered_map_index"] for one in ingests] == [page.name for page in best_first]
+    queued = [one["queued_when"] for one in ingests]
+    assert queued == sorted(queued)
+    started = {tier: [stage.job(page)["started_at"] for page in pages] for tier, pages in by_tier.items()}
+    assert max(started["ULTIMATE"]) < min(started[None])
 
 
 def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenarios):

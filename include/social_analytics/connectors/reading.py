@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -35,12 +35,15 @@ class UnsupportedMetric:
 class Window:
     """What to read: ``day`` and the look-back before it; posts go further back.
 
+    ``is_past``, with a ``post_window_days`` of 0: these are a channel's days before it was connected. No
+    posts and no values as of now are asked for, and ``posts_published`` is absent from the reading.
+
     ``refused`` holds what the API lately refused some channel of the provider. A metric that no channel can
     have is not asked for again; the connector tells by the reason. What depends on a channel's permissions is
     another channel's matter, so it is asked for.
 
-    ``settled`` holds our metrics and earlier days that were read when they were final. What needs a call for
-    each day need not be read again.
+    ``settled`` holds our metrics and days that need no call of their own: earlier days that were read when
+    they were final, and all days of a past. What comes for many days in one call is read all the same.
     """
 
     day: date
@@ -48,6 +51,23 @@ class Window:
     post_window_days: int
     refused: tuple[UnsupportedMetric, ...] = ()
     settled: frozenset[tuple[str, date]] = frozenset()
+
+    @classmethod
+    def of_past(
+        cls, first: date, last: date, metrics: Iterable[str], refused: tuple[UnsupportedMetric, ...] = ()
+    ) -> Window:
+        """A channel's days before it was connected: many days, few calls.
+
+        :param metrics: all that the provider declares.
+        """
+        window = cls(last, (last - first).days, 0, refused)
+        every = frozenset((metric, day) for metric in metrics for day in window.days)
+        return replace(window, settled=every)
+
+    @property
+    def is_past(self) -> bool:
+        """Whether neither posts nor values as of now are asked for."""
+        return self.post_window_days == 0
 
     @property
     def days(self) -> tuple[date, ...]:

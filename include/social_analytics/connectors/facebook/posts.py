@@ -78,6 +78,8 @@ def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
+    if window.is_past:
+        return PagePosts((), {})
     first = window.first_listed_day
     request = _PostListing(client, page_id, window, first)
     listing = request.read()

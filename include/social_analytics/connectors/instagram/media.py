@@ -70,9 +70,9 @@ class AccountMedia:
 
     content: tuple[Content, ...]
     published: Mapping[str, Mapping[date, Decimal | None]]
-    unsupported: tuple[UnsupportedMetric, ...]
-    withheld: tuple[UnsupportedMetric, ...]
-    missing: tuple[str, ...]
+    unsupported: tuple[UnsupportedMetric, ...] = ()
+    withheld: tuple[UnsupportedMetric, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def read_media(client: GraphClient, account_id: str, window: Window) -> AccountMedia:
@@ -80,6 +80,8 @@ def read_media(client: GraphClient, account_id: str, window: Window) -> AccountM
 
     :raises JobError: for a failure that is about the whole account.
     """
+    if window.is_past:
+        return AccountMedia((), {})
     first = window.first_listed_day
     end = midnight(window.day + timedelta(days=1))
     media = _Edge(

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import structlog
 
+from include.social_analytics.connectors.derived import metrics_of, parts_of, total_of
 from include.social_analytics.connectors.reading import (
     Content,
     UnsupportedMetric,
@@ -18,7 +19,6 @@ from include.social_analytics.connectors.reading import (
 )
 from include.social_analytics.connectors.threads import PROVIDER
 from include.social_analytics.connectors.threads.asking import Asking
-from include.social_analytics.connectors.threads.values import metrics_of, parts_of, total_of
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.days import midnight
@@ -42,7 +42,8 @@ KINDS: Mapping[str, str] = {
 }
 #: Far above the limit of Threads for a post.
 MAX_MESSAGE_LENGTH = 20_000
-#: A post's totals grow fast at first. They are read on these days; the day of publication is the first.
+#: A post's totals grow fast at first. They are read on these days; the day of publication is the first. After
+#: the last of them they are read whenever the window reaches so far back, which is once a week.
 DAYS_OF_READING = frozenset({*range(1, 8), 14, 28})
 #: The API's answers to questions about a post that has no insights, or is gone.
 _HAS_NO_INSIGHTS = frozenset({ErrorCode.REQUEST_INVALID, ErrorCode.OBJECT_NOT_FOUND})
@@ -67,7 +68,8 @@ class ProfilePosts:
 
 def is_due(published: date, day: date) -> bool:
     """Whether the totals of a post of the day ``published`` are read for ``day``."""
-    return (day - published).days + 1 in DAYS_OF_READING
+    age = (day - published).days + 1
+    return age in DAYS_OF_READING or age > max(DAYS_OF_READING)
 
 
 def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfilePosts:
@@ -77,6 +79,8 @@ def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfileP
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
+    if window.is_past:
+        return ProfilePosts((), {})
     first = window.first_listed_day
     listing = read_listing(
         client,
