@@ -28,7 +28,7 @@ CHANNELS = {
 }
 _POSTS = """
 INSERT INTO analytics.content
-SELECT integration_id, integration_id || '-' || n, organization_id, provider, published, 'photo', 'Post ' || n,
+SELECT integration_id, integration_id || '-' || n, organization_id, provider, published, 'photo', 'P ' || n,
     'https://example.org', NULL, published, published + interval '12 days',
     jsonb_build_object('views', 100 * n, 'reactions', n, 'comments', 1),
     (published + interval '12 days')::date
