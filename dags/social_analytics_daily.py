@@ -68,6 +68,12 @@ with DAG(
         "organization_id": Param(
             None, type=["null", "string"], minLength=1, description="Only this organization's channels."
         ),
+        "customer_id": Param(
+            None,
+            type=["null", "string"],
+            minLength=1,
+            description="Only this customer's channels, by the customer's id in Postiz.",
+        ),
         "integration_ids": Param(
             None,
             type=["null", "array"],

@@ -31,6 +31,34 @@ def insert_organization(connection: psycopg.Connection[Any], organization_id: st
     )
 
 
+def insert_subscription(
+    connection: psycopg.Connection[Any], organization_id: str, tier: str, **columns: object
+) -> None:
+    """Insert an organization's subscription."""
+    standard: dict[str, object] = {
+        "id": f"subscription-of-{organization_id}",
+        "organizationId": organization_id,
+        "subscriptionTier": tier,
+        "period": "MONTHLY",
+        "totalChannels": 100,
+        "updatedAt": _LONG_AGO,
+    }
+    _insert(connection, "Subscription", standard | columns)
+
+
+def insert_customer(
+    connection: psycopg.Connection[Any], customer_id: str, organization_id: str, **columns: object
+) -> None:
+    """Insert a customer of an organization."""
+    standard: dict[str, object] = {
+        "id": customer_id,
+        "orgId": organization_id,
+        "name": customer_id,
+        "updatedAt": _LONG_AGO,
+    }
+    _insert(connection, "Customer", standard | columns)
+
+
 def insert_integration(
     connection: psycopg.Connection[Any],
     integration_id: str,
@@ -93,11 +121,31 @@ _LEFT_OUT: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
 }
 
 
+#: Organization -> its subscription. The last organization has none.
+_SUBSCRIPTIONS: Mapping[str, str] = {
+    "northwind-bakery": "ULTIMATE",
+    "harbour-books": "PRO",
+    "riverside-museum": "TEAM",
+}
+
+#: Organization -> its customers -> words in the names of their channels. Some channels have no customer.
+_CUSTOMERS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "northwind-bakery": {"Bakeries and Coffee Bars": ("bakery", "coffee"), "Catering": ("catering",)},
+    "harbour-books": {"Harbour Clubs": ("reading", "kids", "events")},
+    "riverside-museum": {"Museum Shop": ("shop",), "Museum Education": ("young", "archive")},
+    "lakeside-sports": {
+        "Water Sports": ("rowing", "diving", "sailing"),
+        "Court and Track": ("tennis", "running"),
+    },
+}
+
+
 def populate_demo(connection: psycopg.Connection[Any], accounts: Mapping[str, Sequence[DemoAccount]]) -> None:
     """The demo: every account as an active channel of one of four organizations, and others.
 
-    The others are channels that must be left out, each for another reason, and a deleted organization. There
-    are also rows that are not published posts: comments, a draft, and a release that is missing.
+    Most channels have a customer, and most organizations a subscription. The others are channels that must
+    be left out, each for another reason, and a deleted organization. There are also rows that are not
+    published posts: comments, a draft, and a release that is missing.
 
     :param accounts: by their provider's name.
     """
@@ -105,12 +153,16 @@ def populate_demo(connection: psycopg.Connection[Any], accounts: Mapping[str, Se
         for organization_id, name in DEMO_ORGANIZATIONS.items():
             insert_organization(connection, organization_id, name=name)
         insert_organization(connection, "closed-company", name="Old Mill Brewery", deletedAt=_LONG_AGO)
+        for organization_id, tier in _SUBSCRIPTIONS.items():
+            insert_subscription(connection, organization_id, tier)
+        for organization_id, customers in _CUSTOMERS.items():
+            for name in customers:
+                insert_customer(connection, _customer_id(organization_id, name), organization_id, name=name)
         for provider, of_provider in accounts.items():
             for number, account in enumerate(of_provider, 1):
                 integration_id = f"demo-{provider}-{number:02}"
-                insert_integration(
-                    connection, integration_id, account.organization_id, account, **account.columns
-                )
+                theirs = {"customerId": _customer_of(account), **account.columns}
+                insert_integration(connection, integration_id, account.organization_id, account, **theirs)
                 _insert_posts(connection, account, integration_id)
         some = next(account for of_provider in accounts.values() for account in of_provider)
         for reason, (organization_id, name, columns) in _LEFT_OUT.items():
@@ -124,6 +176,17 @@ def populate_demo(connection: psycopg.Connection[Any], accounts: Mapping[str, Se
         insert_integration(
             connection, "demo-left-out-organization", "closed-company", some, name="Old Mill Brewery"
         )
+
+
+def _customer_of(account: DemoAccount) -> str | None:
+    for name, words in _CUSTOMERS[account.organization_id].items():
+        if any(word in account.name.lower() for word in words):
+            return _customer_id(account.organization_id, name)
+    return None
+
+
+def _customer_id(organization_id: str, name: str) -> str:
+    return f"{organization_id}-{name.lower().replace(' ', '-')}"
 
 
 def populate_many(connection: psycopg.Connection[Any], accounts: Iterable[Account]) -> None:

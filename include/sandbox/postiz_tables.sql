@@ -4,6 +4,8 @@
 CREATE TYPE "State" AS ENUM ('QUEUE', 'PUBLISHED', 'ERROR', 'DRAFT');
 CREATE TYPE "ShortLinkPreference" AS ENUM ('ASK', 'YES', 'NO');
 CREATE TYPE "APPROVED_SUBMIT_FOR_ORDER" AS ENUM ('NO', 'WAITING_CONFIRMATION', 'YES');
+CREATE TYPE "SubscriptionTier" AS ENUM ('STANDARD', 'PRO', 'TEAM', 'ULTIMATE');
+CREATE TYPE "Period" AS ENUM ('MONTHLY', 'YEARLY');
 CREATE TYPE "CreationMethod" AS ENUM ('UNKNOWN', 'WEB', 'MCP', 'API', 'AUTOPOST', 'CLI');
 
 CREATE TABLE "Organization" (
@@ -21,6 +23,26 @@ CREATE TABLE "Organization" (
     "shortlink" "ShortLinkPreference" NOT NULL DEFAULT 'ASK',
     CONSTRAINT "Organization_pkey" PRIMARY KEY ("id")
 );
+
+CREATE TABLE "Subscription" (
+    "id" text NOT NULL,
+    "organizationId" text NOT NULL,
+    "subscriptionTier" "SubscriptionTier" NOT NULL,
+    "identifier" text,
+    "cancelAt" timestamp(3),
+    "period" "Period" NOT NULL,
+    "totalChannels" integer NOT NULL,
+    "isLifetime" boolean NOT NULL DEFAULT false,
+    "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "updatedAt" timestamp(3) NOT NULL,
+    "deletedAt" timestamp(3),
+    CONSTRAINT "Subscription_pkey" PRIMARY KEY ("id"),
+    CONSTRAINT "Subscription_organizationId_fkey" FOREIGN KEY ("organizationId") REFERENCES "Organization" ("id")
+        ON DELETE RESTRICT ON UPDATE CASCADE
+);
+CREATE UNIQUE INDEX "Subscription_organizationId_key" ON "Subscription" ("organizationId");
+CREATE INDEX "Subscription_organizationId_idx" ON "Subscription" ("organizationId");
+CREATE INDEX "Subscription_deletedAt_idx" ON "Subscription" ("deletedAt");
 
 CREATE TABLE "Customer" (
     "id" text NOT NULL,

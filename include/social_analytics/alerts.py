@@ -82,14 +82,22 @@ class Alert:
     fingerprint: str
 
 
-def alert_of(run: Run, coverage: Coverage, complaints: list[str], lost: Sequence[Failure] = ()) -> Alert:
+def alert_of(
+    run: Run,
+    coverage: Coverage,
+    complaints: list[str],
+    lost: Sequence[Failure] = (),
+    undeleted: Sequence[str] = (),
+) -> Alert:
     """The alert about a run that was checked.
 
     :param lost: channels with earlier days that their provider never published.
+    :param undeleted: sentences about what could not be erased or deleted. They make no run red.
     """
     failures = [*coverage.for_operator, *coverage.for_owner]
     wrong = sorted(f"{one.integration.id} {one.code}" for one in [*failures, *lost])
     wrong += sorted(f"{one.id} unsettled" for one in coverage.unsettled)
+    wrong += undeleted
     if complaints:
         wrong.append("red")
     if not wrong:
@@ -102,7 +110,7 @@ def alert_of(run: Run, coverage: Coverage, complaints: list[str], lost: Sequence
     count = len(failures) + len(coverage.unsettled)
     missing = f"{count} of {coverage.jobs} channels are missing"
     if not count:
-        missing = f"{len(lost)} channels miss an earlier day"
+        missing = f"{len(lost)} channels miss an earlier day" if lost else "some data was not deleted"
     subject = f"Social analytics, {run.day}: {missing}"
     parts = [_group(code, advice, members) for (code, advice), members in _alike([*failures, *lost]).items()]
     if coverage.unsettled:
@@ -110,9 +118,9 @@ def alert_of(run: Run, coverage: Coverage, complaints: list[str], lost: Sequence
             f"{len(coverage.unsettled)} never ended. Resolved by the Airflow operator: clear the run."
         )
     verdict = "The run is red." if complaints else "The run is green."
-    if not complaints and not lost:
+    if not complaints and not lost and not undeleted:
         verdict = "The run is green: only the channels' owners can resolve this."
-    message = "\n\n".join([f"Coverage {coverage.ratio:.0%}. {verdict}", *parts, _links(run)])
+    message = "\n\n".join([f"Coverage {coverage.ratio:.0%}. {verdict}", *parts, *undeleted, _links(run)])
     return Alert(subject, message, hashlib.sha256(json.dumps(wrong).encode()).hexdigest())
 
 

@@ -21,6 +21,14 @@ class Integration:
 
 
 @dataclass(frozen=True)
+class Customer:
+    """Some of an organization's channels that belong together: in Postiz, a group."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class IngestJob:
     """One day of one integration."""
 

@@ -22,12 +22,13 @@ class Run:
     is_backfill: bool
     organization_id: str | None
     integration_ids: tuple[str, ...] | None
+    customer_id: str | None = None
     is_scheduled: bool = False
 
     @property
     def is_whole(self) -> bool:
         """Whether it covers all integrations."""
-        return self.organization_id is None and self.integration_ids is None
+        return self.organization_id is None and self.customer_id is None and self.integration_ids is None
 
     def jobs(self, integrations: Iterable[Integration]) -> list[IngestJob]:
         """One ingest job for each integration."""
@@ -51,8 +52,13 @@ def current_run(settings: Settings) -> Run:
         now=datetime.now(UTC),
         settings=settings,
     )
-    ids, organization_id = params.get("integration_ids"), params.get("organization_id")
-    for field, given in (("organization_id", [organization_id]), ("integration_ids", ids or [])):
+    ids = params.get("integration_ids")
+    organization_id, customer_id = params.get("organization_id"), params.get("customer_id")
+    for field, given in (
+        ("organization_id", [organization_id]),
+        ("customer_id", [customer_id]),
+        ("integration_ids", ids or []),
+    ):
         for one in given:
             _require_storable(field, one)
     return Run(
@@ -61,6 +67,7 @@ def current_run(settings: Settings) -> Run:
         is_backfill=dag_run.run_type == "backfill",
         organization_id=organization_id,
         integration_ids=tuple(ids) if ids is not None else None,
+        customer_id=customer_id,
         is_scheduled=dag_run.run_type == "scheduled",
     )
 

@@ -16,13 +16,14 @@ import pytest
 import requests
 
 from include.sandbox.local_airflow import PROJECT
+from include.sandbox.postiz_db import insert_subscription
 from include.sandbox.stand_ins.facebook.world import Page
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.snapshots import ensure_month
-from tests.support.stage import DAY, Run, Stage, expected, tables
+from tests.support.stage import DAY, Stage, expected, tables
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,31 @@ def test_catch_up_runs_each_day_once_and_names_the_run_after_its_day(stage):
         assert stage.job(page, day)["status"] == "succeeded"
         value, reported, of = stage.figures(organization_id, day)["views"]
         assert (value, reported, of) == (expected(stage, [page], "page_media_view", day), 1, 1)
+
+
+def test_with_two_slots_the_channels_of_higher_subscriptions_are_read_first(stage):
+    # By their ids the channels would come in the opposite order.
+    tiers = (None, "STANDARD", "ULTIMATE")
+    by_tier = {}
+    for tier in tiers:
+        organization_id, by_tier[tier] = stage.organization(2)
+        if tier:
+            insert_subscription(stage.postiz, organization_id, tier)
+    best_first = [page for tier in reversed(tiers) for page in by_tier[tier]]
+    pool = "pools/default_pool"
+    slots = stage.airflow.api("GET", pool)["slots"]
+    stage.airflow.api("PATCH", f"{pool}?update_mask=slots", {"slots": 2})
+    try:
+        run = stage.run(integration_ids=[page.id for page in best_first])
+    finally:
+        stage.airflow.api("PATCH", f"{pool}?update_mask=slots", {"slots": slots})
+    assert run.state == "success"
+    ingests = run.of("analytics_ingest")
+    assert [one["rendered_map_index"] for one in ingests] == [page.name for page in best_first]
+    queued = [one["queued_when"] for one in ingests]
+    assert queued == sorted(queued)
+    started = {tier: [stage.job(page)["started_at"] for page in pages] for tier, pages in by_tier.items()}
+    assert max(started["ULTIMATE"]) < min(started[None])
 
 
 def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenarios):
@@ -212,7 +238,7 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
     fields = {"organizationId", "integrationId", "jobId", "date"}
     for page in scenario.pages[:3]:
         [instance] = [one for one in run.of("analytics_ingest") if one["rendered_map_index"] == page.name]
-        lines = lines_of(stage, run, instance)
+        lines = stage.lines_of(run, instance)
         events = {line["event"] for line in lines}
         assert events >= {"ingest started", "api request"}
         assert events & {"ingest finished", "ingest failed"}
@@ -220,7 +246,7 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
             assert fields <= set(line), line
             assert line["jobId"] == f"analytics-ingest:{page.id}:{DAY}"
     [aggregate] = run.of("analytics_aggregate")
-    lines = lines_of(stage, run, aggregate)
+    lines = stage.lines_of(run, aggregate)
     assert lines
     for line in lines:
         assert fields <= set(line), line
@@ -288,15 +314,6 @@ def test_statsd_receives_the_outcomes_of_jobs_and_days(stage, scenarios):
         return told - stage.metrics | {name for name, kind in measured.items() if (name, kind) not in names}
 
     stage.wait_for(lambda: not untold())
-
-
-def lines_of(stage: Stage, run: Run, instance: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines that this package wrote to a task instance's log."""
-    [folder] = stage.home.glob(f"logs/**/run_id={run.run_id}/task_id={instance['task_id']}")
-    if instance["map_index"] >= 0:
-        folder /= f"map_index={instance['map_index']}"
-    lines = [json.loads(line) for line in (folder / "attempt=1.log").read_text().splitlines()]
-    return [line for line in lines if str(line.get("logger", "")).startswith("include.social_analytics")]
 
 
 def test_running_a_day_twice_leaves_the_tables_unchanged(stage, scenarios):

@@ -13,11 +13,12 @@ from include.social_analytics import postiz as postiz_module
 from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.jobs import Integration
+from include.social_analytics.jobs import Customer, Integration
 from include.social_analytics.postiz import (
     accounts,
     active_integrations,
     count_active,
+    customers,
     inactive_reasons,
     left_out,
     organization_names,
@@ -72,6 +73,27 @@ def post(connection: psycopg.Connection, id_: str, release_id: str | None, **col
     insert(connection, "Post", id=id_, **standard | columns)
 
 
+def customer(
+    connection: psycopg.Connection, id_: str, organization_id: str = "acme", **columns: object
+) -> None:
+    standard = {"name": f"Customer {id_}", "orgId": organization_id, "updatedAt": LATER}
+    insert(connection, "Customer", id=id_, **standard | columns)
+
+
+def subscription(connection: psycopg.Connection, organization_id: str, tier: str, **columns: object) -> None:
+    insert(
+        connection,
+        "Subscription",
+        id=f"of-{organization_id}",
+        organizationId=organization_id,
+        subscriptionTier=tier,
+        period="MONTHLY",
+        totalChannels=5,
+        updatedAt=LATER,
+        **columns,
+    )
+
+
 @pytest.fixture
 def acme(postiz: psycopg.Connection) -> psycopg.Connection:
     """A Postiz with only the empty organization acme."""
@@ -99,11 +121,17 @@ INACTIVE: dict[str, dict[str, object]] = {
 
 @pytest.fixture
 def mixed(acme: psycopg.Connection) -> psycopg.Connection:
-    """Two active integrations, ``a`` of acme and ``b`` of bolt, and an inactive one of every kind."""
+    """Two active integrations, ``a`` of acme and ``b`` of bolt, and an inactive one of every kind.
+
+    ``a`` has the customer club. ``b`` names a customer that is not bolt's.
+    """
     organization(acme, "bolt")
     organization(acme, "gone", deletedAt=LATER)
-    integration(acme, "a")
-    integration(acme, "b", organizationId="bolt")
+    customer(acme, "club")
+    customer(acme, "foreign")
+    customer(acme, "past", "gone")
+    integration(acme, "a", customerId="club")
+    integration(acme, "b", organizationId="bolt", customerId="foreign")
     for reason, columns in INACTIVE.items():
         integration(acme, f"is-{reason}", **columns)
     return acme
@@ -165,6 +193,12 @@ def test_pages_are_read_one_at_a_time(acme):
         ({"integration_ids": ["b", "is-disabled", "unknown"]}, ["b"]),
         ({"integration_ids": []}, []),
         ({"organization_id": "acme", "integration_ids": ["a", "b"]}, ["a"]),
+        ({"customer_id": "club"}, ["a"]),
+        ({"customer_id": "nobody"}, []),
+        ({"customer_id": "club", "organization_id": "bolt"}, []),
+        ({"customer_id": "club", "integration_ids": ["a", "b"]}, ["a"]),
+        # A channel of another organization names it.
+        ({"customer_id": "foreign"}, []),
     ],
 )
 def test_the_listing_can_be_narrowed(mixed, narrowed, ids):
@@ -178,6 +212,8 @@ def test_the_listing_can_be_narrowed(mixed, narrowed, ids):
         {"organization_id": "bolt"},
         {"integration_ids": ["b", "a"]},
         {"organization_id": "bolt", "integration_ids": ["b"]},
+        {"customer_id": "club"},
+        {"customer_id": "club", "organization_id": "acme", "integration_ids": ["a"]},
     ],
 )
 def test_active_organizations_and_integrations_are_found(mixed, narrowed):
@@ -197,6 +233,20 @@ def test_active_organizations_and_integrations_are_found(mixed, narrowed):
         (
             {"organization_id": "acme", "integration_ids": ["a", "b"]},
             "integration_ids 'b' is not one of organization 'acme'",
+        ),
+        ({"customer_id": "nobody"}, "customer_id 'nobody' is unknown"),
+        (
+            {"customer_id": "club", "organization_id": "bolt"},
+            "customer_id 'club' is not one of organization 'bolt'",
+        ),
+        ({"customer_id": "past"}, "customer_id 'past' is organization_deleted"),
+        (
+            {"customer_id": "club", "integration_ids": ["a", "b", "x"]},
+            "integration_ids 'b' is not one of customer 'club'; integration_ids 'x' is unknown",
+        ),
+        (
+            {"customer_id": "foreign", "integration_ids": ["b"]},
+            "integration_ids 'b' is not one of customer 'foreign'",
         ),
         *[
             ({"integration_ids": [f"is-{reason}"]}, f"integration_ids 'is-{reason}' is {reason}")
@@ -290,6 +340,28 @@ def test_the_release_id_missing_matches_no_post(acme):
     assert published_posts(acme, "a", ["missing"]) == {}
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.instagram.com/p/DKx_9-a/",
+        "https://www.instagram.com/reel/DKx_9-a",
+        "https://www.threads.net/@bakery/post/DKx_9-a?xmt=1",
+        "https://www.threads.com/@bakery/post/DKx_9-a#top",
+    ],
+)
+def test_a_post_with_another_release_id_is_matched_by_the_code_in_its_permalink(acme, url):
+    integration(acme, "a")
+    post(acme, "x", "container", releaseURL=url)
+    assert published_posts(acme, "a", ["DKx_9-a", "p", "@bakery"]) == {"DKx_9-a": "x"}
+
+
+def test_a_posts_own_release_id_comes_before_the_code_in_anothers_permalink(acme):
+    integration(acme, "a")
+    post(acme, "a", "container", releaseURL="https://www.instagram.com/p/1_2/")
+    post(acme, "b", "1_2")
+    assert published_posts(acme, "a", ["1_2"]) == {"1_2": "b"}
+
+
 def test_the_first_post_by_id_counts_when_several_have_one_release_id(acme):
     integration(acme, "a")
     for id_ in ("z", "a", "M"):
@@ -308,25 +380,94 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("more", ["", ", rootInternalId"], ids=["an older role", "a role of today"])
+#: The columns that a role made by an older script may not read.
+NEW = {
+    "Integration": READ["Integration"] + ", rootInternalId, customerId",
+    "Customer": "id, name, orgId",
+    "Subscription": "organizationId, subscriptionTier, deletedAt",
+}
+
+
+@pytest.mark.parametrize("more", [{}, NEW], ids=["an older role", "a role of today"])
 def test_reading_postiz_needs_only_these_columns_and_writes_nothing(mixed, more):
     role = sql.Identifier(f"reader_{next(_numbers)}_{mixed.info.dbname}")
     mixed.execute(sql.SQL("CREATE ROLE {}").format(role))
-    for table, columns in (READ | {"Integration": READ["Integration"] + more}).items():
+    for table, columns in (READ | more).items():
         mixed.execute(
             sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(
                 sql.SQL(", ").join(map(sql.Identifier, columns.split(", "))), sql.Identifier(table), role
             )
         )
-    mixed.execute(sql.SQL("SET LOCAL ROLE {}").format(role))
-    mixed.execute("SET LOCAL transaction_read_only = on")
+    with mixed.transaction():
+        mixed.execute(sql.SQL("SET LOCAL ROLE {}").format(role))
+        mixed.execute("SET LOCAL transaction_read_only = on")
 
-    assert listed(mixed, organization_id="acme", integration_ids=["a"]) == ["a"]
-    require_known(mixed, FACEBOOK, organization_id="acme", integration_ids=["a"])
-    assert left_out(mixed, FACEBOOK)
-    assert inactive_reasons(mixed, ["b"], FACEBOOK) == {}
-    assert accounts(mixed, ["a"], FACEBOOK, mask=id)
-    assert published_posts(mixed, "a", ["1_2"]) == {}
+        assert listed(mixed, organization_id="acme", integration_ids=["a"]) == ["a"]
+        require_known(mixed, FACEBOOK, organization_id="acme", integration_ids=["a"])
+        assert left_out(mixed, FACEBOOK)
+        assert inactive_reasons(mixed, ["b"], FACEBOOK) == {}
+        assert accounts(mixed, ["a"], FACEBOOK, mask=id)
+        assert published_posts(mixed, "a", ["1_2"]) == {}
+        assert customers(mixed, ["a", "b"]) == ({"a": Customer("club", "Customer club")} if more else {})
+        if more:
+            require_known(mixed, FACEBOOK, customer_id="club", integration_ids=["a"])
+            assert listed(mixed, customer_id="club") == ["a"]
+        else:
+            with pytest.raises(
+                JobError, match="only if the role of 'postiz_db' may read customers"
+            ) as refusal:
+                require_known(mixed, FACEBOOK, customer_id="club")
+            assert refusal.value.code is ErrorCode.CONFIG_INVALID
+            assert listed(mixed, customer_id="club") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        'ALTER TABLE "Integration" DROP COLUMN "customerId"',
+        'DROP TABLE "Customer" CASCADE',
+        'ALTER TABLE "Customer" RENAME "name" TO "title"',
+        'DROP TABLE "Subscription"',
+        'ALTER TABLE "Subscription" RENAME "subscriptionTier" TO "tier"',
+    ],
+)
+def test_a_postiz_without_customers_or_subscriptions_is_listed_all_the_same(mixed, change):
+    mixed.execute(change)
+    assert listed(mixed) == ["a", "b"]
+    assert customers(mixed, ["a"]) == ({"a": Customer("club", "Customer club")} if "Sub" in change else {})
+
+
+def test_channels_have_the_customers_of_their_own_organization(mixed):
+    mixed.execute('UPDATE "Customer" SET "deletedAt" = now()')
+    # As in Postiz: a customer that is marked as deleted is shown as long as a channel has it.
+    assert customers(mixed, ["a", "b", "is-disabled", "unknown"]) == {"a": Customer("club", "Customer club")}
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 1000])
+def test_channels_of_a_higher_subscription_come_first(acme, page_size):
+    for name, tier in (("team", "TEAM"), ("best", "ULTIMATE"), ("least", "STANDARD"), ("pro", "PRO")):
+        organization(acme, name)
+        subscription(acme, name, tier)
+    organization(acme, "ended")
+    subscription(acme, "ended", "ULTIMATE", deletedAt=LATER)
+    expected = ["Z", "a", "M", "b", "L", "K", "A", "c"]
+    owners = ["best", "best", "pro", "pro", "team", "least", "acme", "ended"]
+    for id_, owner in sorted(zip(expected, owners, strict=True)):
+        integration(acme, id_, organizationId=owner)
+    assert listed(acme, page_size=page_size) == expected
+    assert listed(acme, page_size=page_size, integration_ids=["A", "K", "Z"]) == ["Z", "K", "A"]
+    acme.execute('DROP TABLE "Subscription"')
+    assert listed(acme, page_size=page_size) == sorted(expected)
+
+
+def test_a_subscription_of_a_tier_that_is_not_known_is_the_least_that_is_paid_for(acme):
+    acme.execute("""ALTER TYPE "SubscriptionTier" ADD VALUE 'GALACTIC'""")
+    for name, tier in (("new", "GALACTIC"), ("least", "STANDARD"), ("team", "TEAM")):
+        organization(acme, name)
+        subscription(acme, name, tier)
+        integration(acme, name, organizationId=name)
+    integration(acme, "free")
+    assert listed(acme) == ["team", "least", "new", "free"]
 
 
 def test_organizations_have_names(postiz):

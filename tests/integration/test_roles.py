@@ -10,11 +10,19 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.postiz_db import (
+    insert_customer,
+    insert_integration,
+    insert_organization,
+    insert_post,
+    insert_subscription,
+)
 from include.sandbox.stand_ins.facebook.world import make_page
+from include.sandbox.stand_ins.youtube.world import make_channel
 from include.social_analytics import postiz as postiz_reading
 from include.social_analytics.connectors import names_by_identifier
 from include.social_analytics.databases import Database
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse.migrate import migrate
 from include.social_analytics.warehouse.snapshots import ensure_month
 
@@ -68,6 +76,8 @@ def test_the_reader_can_read_what_the_daily_job_needs(reader):
         'SELECT * FROM "Integration"',
         'SELECT "apiKey" FROM "Organization"',
         'SELECT "content" FROM "Post"',
+        'SELECT "createdAt" FROM "Customer"',
+        'SELECT "identifier" FROM "Subscription"',
     ],
 )
 def test_the_reader_can_read_nothing_else(reader, query):
@@ -90,6 +100,72 @@ def test_the_reader_cannot_write_even_without_its_read_only_default(reader, stat
         reader.execute(statement)
 
 
+@pytest.fixture
+def channels(postiz):
+    """YouTube channels in that Postiz, one of them deleted. The other channel has a refresh token, too."""
+    for number, columns in ((1, {}), (2, {"deletedAt": "2026-01-01"}), (3, {"refreshToken": ""})):
+        channel = make_channel(number)
+        columns = {"refreshToken": channel.refresh_token} | columns
+        insert_integration(postiz, f"youtube-{number}", "o1", channel, **columns)
+    postiz.execute("""UPDATE "Integration" SET "refreshToken" = 'of another network' WHERE "id" = 'i1'""")
+    return [f"youtube-{number}" for number in (1, 2, 3)]
+
+
+def test_without_the_grant_only_channels_that_need_refresh_tokens_are_left_out(reader, channels):
+    known = names_by_identifier()
+    [[found]] = postiz_reading.active_integrations(reader, known)
+    assert found.id == "i1"
+    assert postiz_reading.left_out(reader, known) == {"deleted": 1, "no_refresh_token_grant": 2}
+    assert list(postiz_reading.accounts(reader, ["i1", *channels], known, mask=lambda token: None)) == ["i1"]
+    assert postiz_reading.inactive_reasons(reader, channels[:1], known) == {
+        "youtube-1": "no_refresh_token_grant"
+    }
+
+
+def test_with_the_grant_the_reader_gets_refresh_tokens_of_that_network_only(reader, channels, postiz):
+    postiz.execute((ROLES / "postiz_reader_youtube.sql").read_bytes())
+    known = names_by_identifier()
+    assert postiz_reading.left_out(reader, known) == {"deleted": 1}
+    masked: list[str] = []
+    found = postiz_reading.accounts(reader, ["i1", *channels], known, mask=masked.extend)
+    token = make_channel(1).refresh_token
+    assert {id_: one.refresh_token for id_, one in found.items()} == {
+        "i1": "",
+        "youtube-1": token,
+        "youtube-3": "",
+    }
+    assert token in masked
+    assert token not in repr(found)
+    given = "SELECT integration_id FROM social_analytics.youtube_refresh_tokens(%s) ORDER BY 1"
+    assert reader.execute(given, [["i1", *channels]]).fetchall() == [("youtube-1",), ("youtube-3",)]
+    with pytest.raises(errors.InsufficientPrivilege):
+        reader.execute('SELECT "refreshToken" FROM "Integration"')
+
+
+def test_the_grant_may_be_given_twice_and_stands_in_the_way_of_no_change_of_postizs(reader, channels, postiz):
+    for _ in range(2):
+        postiz.execute((ROLES / "postiz_reader_youtube.sql").read_bytes())
+    postiz.execute('ALTER TABLE "Integration" ALTER "refreshToken" TYPE varchar(5000)')
+    postiz.execute('ALTER TABLE "Integration" ALTER "providerIdentifier" TYPE varchar(500)')
+    known = names_by_identifier()
+    found = postiz_reading.accounts(reader, channels, known, mask=lambda token: None)
+    assert found["youtube-1"].refresh_token == make_channel(1).refresh_token
+
+
+def test_no_other_role_gets_refresh_tokens(reader, postiz, postiz_database, as_role):
+    postiz.execute((ROLES / "postiz_reader_youtube.sql").read_bytes())
+    postiz.execute("CREATE ROLE somebody LOGIN; GRANT USAGE ON SCHEMA social_analytics TO somebody")
+    with pytest.raises(errors.InsufficientPrivilege):
+        as_role("somebody", postiz_database).execute(
+            "SELECT * FROM social_analytics.youtube_refresh_tokens('{i1}')"
+        )
+
+
+def test_a_role_that_may_read_the_column_needs_no_function(reader, channels, postiz):
+    found = postiz_reading.accounts(postiz, channels, names_by_identifier(), mask=lambda token: None)
+    assert found["youtube-1"].refresh_token == make_channel(1).refresh_token
+
+
 def test_a_role_without_access_to_organization_names_gets_none(reader, postiz):
     assert postiz_reading.organization_names(reader, {"o1"}) == {"o1": "o1"}
     postiz.execute('REVOKE SELECT ("name") ON "Organization" FROM social_analytics_reader')
@@ -102,6 +178,32 @@ def test_the_reader_knows_a_half_connected_channel_once_the_column_is_granted(re
     assert postiz_reading.left_out(reader, known) == {"in_between_steps": 1}
     postiz.execute('REVOKE SELECT ("rootInternalId") ON "Integration" FROM social_analytics_reader')
     assert postiz_reading.left_out(reader, known) == {}
+
+
+def test_the_reader_knows_customers_and_tiers_once_they_are_granted(reader, postiz):
+    insert_customer(postiz, "c1", "o1", name="Shops")
+    insert_organization(postiz, "o2")
+    insert_subscription(postiz, "o2", "PRO")
+    insert_integration(postiz, "i2", "o2", make_page(2))
+    postiz.execute("""UPDATE "Integration" SET "customerId" = 'c1' WHERE "id" = 'i1'""")
+    known = names_by_identifier()
+    order = [[one.id for one in page] for page in postiz_reading.active_integrations(reader, known)]
+    assert order == [["i2", "i1"]]
+    assert postiz_reading.customers(reader, ["i1", "i2"]) == {"i1": Customer("c1", "Shops")}
+    postiz.execute('REVOKE SELECT ON "Customer", "Subscription" FROM social_analytics_reader')
+    postiz.execute('REVOKE SELECT ("name") ON "Customer" FROM social_analytics_reader')
+    postiz.execute('REVOKE SELECT ("deletedAt") ON "Subscription" FROM social_analytics_reader')
+    order = [[one.id for one in page] for page in postiz_reading.active_integrations(reader, known)]
+    assert order == [["i1", "i2"]]
+    assert postiz_reading.customers(reader, ["i1", "i2"]) == {}
+
+
+def test_the_reader_matches_posts_by_their_permalinks_once_the_column_is_granted(reader, postiz):
+    insert_post(postiz, "p1", "i1", "o1", "container", releaseURL="https://www.instagram.com/p/Abc/")
+    names = ["container", "Abc"]
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1", "Abc": "p1"}
+    postiz.execute('REVOKE SELECT ("releaseURL") ON "Post" FROM social_analytics_reader')
+    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1"}
 
 
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):

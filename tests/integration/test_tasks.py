@@ -12,13 +12,17 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 from airflow.sdk.execution_time.context import set_current_context
 
+from include.sandbox.faults import Faults
 from include.sandbox.postgres import EmbeddedPostgres
+from include.sandbox.postiz_db import insert_customer, insert_organization, insert_subscription
+from include.sandbox.stand_ins.facebook.world import Fault
 from include.social_analytics import telemetry
-from include.social_analytics.batches import Batch, deal_out
+from include.social_analytics.batches import Batch, deal_out, integrations_of
 from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
 from include.social_analytics.days import day_ended_at, label_of
 from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.jobs import IngestJob
 from include.social_analytics.runs import current_run
 from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
@@ -26,6 +30,7 @@ from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.tasks.list_integrations import list_active_integrations
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY, Bench
+from tests.support.bench import ingest as start
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
 from tests.support.readings import Warehouse, reading
 from tests.support.scripted_http import Answer, scripted_server
@@ -128,7 +133,7 @@ def pending(bench: Bench, days_ago: int, channels: int) -> None:
 
 @pytest.mark.parametrize("run_type", ["manual", "backfill"])
 @pytest.mark.parametrize("given", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
-@pytest.mark.parametrize("field", ["organization_id", "integration_ids"])
+@pytest.mark.parametrize("field", ["organization_id", "customer_id", "integration_ids"])
 def test_an_id_that_postgres_cannot_hold_is_bad_input_and_is_not_retried(batch, run, field, given, run_type):
     run.run_type = run_type
     params = {field: [given] if field == "integration_ids" else given}
@@ -185,6 +190,24 @@ def test_a_start_after_a_wait_for_quota_does_what_is_left(bench, ingest, max_tri
         ingest(first_try, max_tries=max_tries)
     ingest(first_try, max_tries=max_tries, reschedules=1)
     assert attempts(bench) == [2, 1, 1]
+
+
+def test_a_quota_that_returns_after_hours_is_waited_for_by_no_task_and_not_retried(bench, ingest):
+    bench.world.faults.set(Faults.APP, Fault("app_throttled", minutes=300))
+    with pytest.raises(AirflowFailException, match="3 of 3 channels failed: 3 rate_limited"):
+        ingest(1)
+    assert [state[:2] for state in bench.states()] == [("failed", "rate_limited")] * 3
+
+
+def test_a_quota_that_returns_after_hours_costs_the_other_channels_no_call(bench):
+    bench.fault(0, "app_throttled", minutes=300)
+    first, *others = bench.jobs
+    with pytest.raises(JobError, match="Application request limit"):
+        start(bench.ingester, [first], "run")
+    with pytest.raises(JobError, match="2 rate_limited"):
+        start(bench.ingester, others, "run")
+    calls = bench.analytics.execute("SELECT http_calls FROM analytics.ingest_job ORDER BY job_id").fetchall()
+    assert calls == [(1,), (0,), (0,)]
 
 
 def test_no_all_clear_is_sent_while_another_run_still_reads_the_day(bench, ingest, check, outbox):
@@ -315,12 +338,12 @@ def test_the_check_settles_what_runs_that_have_ended_left_open(bench, ingest, ch
 
 @pytest.mark.parametrize(
     "given",
-    [{"date": "2026-11-20"}, {"organization_id": "org-1"}, {"integration_ids": ["a"]}],
+    [{"date": "2026-11-20"}, {"organization_id": "org-1"}, {"customer_id": "c"}, {"integration_ids": ["a"]}],
     ids=lambda given: next(iter(given)),
 )
 def test_a_run_whose_configuration_airflow_ignores_is_refused(run, given):
     # As Airflow merges them with [core] dag_run_conf_overrides_params = False.
-    params = {"date": None, "organization_id": None, "integration_ids": None}
+    params = {"date": None, "organization_id": None, "customer_id": None, "integration_ids": None}
     run.conf = params | given
     context: Any = {"dag_run": run, "params": params}
     with (
@@ -360,6 +383,84 @@ def test_a_channel_is_expected_from_the_day_on_which_it_was_first_known_to_be_ac
     # Running an earlier day says nothing about the days between.
     for later_type in ("backfill", "scheduled"):
         assert list_for(later_type, 200) == expected
+
+
+@pytest.fixture
+def list_for(batch: Batch, run: SimpleNamespace) -> Callable[..., list[str]]:
+    """A function that lists for a day; returns the channels of its batches, by id and in order."""
+
+    def start(day: date, **params: object) -> list[str]:
+        run.logical_date = label_of(day)
+        context: Any = {"dag_run": run, "params": params}
+        with set_current_context(context):
+            batches = list_active_integrations()
+        return [one.id for each in batches for one in integrations_of(each)]
+
+    return start
+
+
+def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for, ingest):
+    def customers_of(table: str, columns: str) -> set[tuple[str | None, ...]]:
+        return set(bench.analytics.execute(f"SELECT {columns} FROM analytics.{table}").fetchall())
+
+    before, day = DAY - timedelta(1), DAY
+    list_for(before)
+    insert_customer(bench.postiz, "c1", "acme", name="Shops")
+    insert_customer(bench.postiz, "c2", "acme", name="Cafés")
+    bench.postiz.execute("""UPDATE "Integration" SET "customerId" = 'c1'""")
+    list_for(day)
+    assert customers_of("integration", "customer_id, customer_name") == {("c1", "Shops")}
+    assert customers_of("ingest_job", "date, customer_id") == {(before, None), (day, "c1")}
+    ingest(1)
+    bench.postiz.execute("""UPDATE "Integration" SET "customerId" = 'c2'""")
+    list_for(day)
+    ingest(1)
+    assert customers_of("integration", "customer_id, customer_name") == {("c2", "Cafés")}
+    # A day of which no customer was known gets today's.
+    list_for(before)
+    assert customers_of("ingest_job", "date, customer_id") == {(before, "c2"), (day, "c1")}
+
+
+def test_a_run_of_one_customer_lists_its_channels_and_retires_no_other(bench, list_for):
+    everybody = list_for(DAY)
+    insert_customer(bench.postiz, "c1", "acme")
+    bench.postiz.execute("""UPDATE "Integration" SET "customerId" = 'c1' WHERE "id" = %s""", everybody[:1])
+    assert list_for(DAY, customer_id="c1") == everybody[:1]
+    active = bench.analytics.execute("SELECT count(*) FROM analytics.integration WHERE is_active")
+    assert active.fetchone() == (3,)
+    with pytest.raises(AirflowFailException, match="customer_id 'c2' is unknown"):
+        list_for(DAY, customer_id="c2")
+
+
+def test_channels_of_higher_tiers_are_in_earlier_batches_and_start_first_in_each(
+    bench, list_for, run, monkeypatch
+):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_MAX_MAPPED_TASKS", "2")
+    pages = sorted(bench.world.pages)
+    for page, tier in zip(pages, (None, "STANDARD", "ULTIMATE"), strict=True):
+        insert_organization(bench.postiz, f"of-{page}")
+        bench.postiz.execute(
+            'UPDATE "Integration" SET "organizationId" = %s WHERE "id" = %s', [f"of-{page}", page]
+        )
+        if tier:
+            insert_subscription(bench.postiz, f"of-{page}", tier)
+    best_first = list(reversed(pages))
+    assert list_for(DAY) == best_first
+    context: Any = {"dag_run": run, "params": {}}
+    with set_current_context(context):
+        batches = list_active_integrations()
+    assert [[one.id for one in integrations_of(each)] for each in batches] == [best_first[:2], best_first[2:]]
+    jobs = [job for each in batches for job in current_jobs(run, each)]
+    start(bench.ingester, jobs, "run")
+    started = bench.analytics.execute("SELECT integration_id FROM analytics.ingest_job ORDER BY started_at")
+    assert [id_ for (id_,) in started] == best_first
+
+
+def current_jobs(run: SimpleNamespace, batch: Batch) -> list[IngestJob]:
+    """The jobs of a batch of the run."""
+    context: Any = {"dag_run": run, "params": {}}
+    with set_current_context(context):
+        return current_run(Settings()).jobs(integrations_of(batch))
 
 
 def test_a_cleared_task_that_fails_before_it_can_claim_counts_as_unread_in_run_alert_and_gauge(

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.reading import Content
 from include.social_analytics.errors import JobError
-from include.social_analytics.jobs import IngestJob, Integration
+from include.social_analytics.jobs import Customer, IngestJob, Integration
 from include.social_analytics.warehouse import integrations, ledger
 from tests.support.bench import DAY
 from tests.support.readings import REVOKED, Warehouse, reading
@@ -42,6 +42,7 @@ class History:
         name: str = "",
         provider: str = "facebook",
         expected_from: date | None = None,
+        customer: Customer | None = None,
     ) -> IngestJob:
         """Record an integration that the listing for ``day`` found; returns its job.
 
@@ -49,7 +50,8 @@ class History:
         """
         one = Integration(integration, name or integration.title(), organization, provider)
         names = {organization: organization.upper()}
-        integrations.remember(self.warehouse.connection, [one], names, day, expected_from or day)
+        customers = {integration: customer} if customer else {}
+        integrations.remember(self.warehouse.connection, [one], names, day, expected_from or day, customers)
         return IngestJob(one, day, is_backfill=False)
 
     def stored(

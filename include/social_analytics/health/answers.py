@@ -33,6 +33,12 @@ class Choice(Answer):
         return cls(id=name, label=name.replace("_", " ").capitalize())
 
 
+class CustomerChoice(Choice):
+    """A customer, and the organization whose channels it has."""
+
+    organization_id: str
+
+
 class DayTotals(Answer):
     """How many channels are in each state on a day."""
 
@@ -52,7 +58,10 @@ class Overview(Answer):
     latest: DayTotals | None
     #: What to do while nothing is stored.
     next_step: str | None
+    #: The providers whose connection is missing, in sentences.
+    not_read: list[str]
     organizations: list[Choice]
+    customers: list[CustomerChoice]
     providers: list[Choice]
     states: list[Choice]
 
@@ -82,6 +91,9 @@ class Channel(Answer):
     name: str
     organization_id: str
     organization_name: str
+    #: ``None`` without a customer.
+    customer_id: str | None
+    customer_name: str | None
     provider: str
 
 
@@ -223,7 +235,7 @@ class Trend(Answer):
 
 
 class Post(Answer):
-    """A post with its latest totals by metric. ``published_on`` is the provider's day."""
+    """A post with its latest totals by metric, as read on ``read_on``. Both days are the provider's."""
 
     integration_id: str
     integration_name: str
@@ -231,6 +243,7 @@ class Post(Answer):
     permalink: str | None
     kind: str
     published_on: date
+    read_on: date
     figures: dict[str, Number | None]
 
 

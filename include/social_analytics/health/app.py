@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from pydantic import AwareDatetime, StringConstraints
 
 from include.social_analytics import connectors
@@ -41,6 +41,11 @@ from include.social_analytics.health.calendar import counted_days, days_of, page
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.spreadsheet import csv_file
 from include.social_analytics.health.trends import best_posts, trends
+from include.social_analytics.metrics import CONTENT_METRICS
+from include.social_analytics.reports import period as periods
+from include.social_analytics.reports.period import PeriodKind
+from include.social_analytics.reports.render import REPORT_POLICY, as_html
+from include.social_analytics.reports.report import report_on
 from include.social_analytics.settings import SettingError, Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -49,6 +54,8 @@ STATIC = Path(__file__).parent / "static"
 CALENDAR = 14
 #: Channels on a page of the calendar, and in one query for a file.
 PAGE, FILE_PAGE = 50, 1000
+#: Posts in a file: what a spreadsheet opens with ease.
+MOST_POSTS = 50_000
 
 #: The page loads nothing from other hosts, and runs only scripts from its own files.
 _HEADERS = {
@@ -74,7 +81,8 @@ app = FastAPI(
 @app.middleware("http")
 async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
-    response.headers.update(_HEADERS)
+    # The report has a policy of its own: its styles are inside it.
+    response.headers.update({**_HEADERS, **response.headers})
     return response
 
 
@@ -117,10 +125,11 @@ Text = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]
 def _filter(
     search: Text = None,
     organization: Text = None,
+    customer: Text = None,
     provider: Text = None,
     state: State | None = None,
 ) -> Filter:
-    return Filter(search, organization, provider, state)
+    return Filter(search, organization, customer, provider, state)
 
 
 def _last(until: date | None = None) -> date:
@@ -159,6 +168,7 @@ def overview(last: Last) -> Overview:
         first = last - timedelta(days=CALENDAR - 1)
         days = [] if empty else counted_days(analytics, first, last, Filter())
         organizations = [] if empty else queries.organizations(analytics)
+        customers = [] if empty else queries.customers(analytics)
     return Overview(
         dag_id=DAILY_DAG,
         list_task=LIST_TASK,
@@ -171,7 +181,13 @@ def overview(last: Last) -> Overview:
         "When its first task has ended, this page shows the channels."
         if empty
         else None,
+        not_read=[
+            one.words
+            for one in connectors.not_read(Settings.from_environment()).values()
+            if one.reason == "no_connection"
+        ],
         organizations=organizations,
+        customers=customers,
         providers=[Choice(id=one.name, label=one.title) for one in connectors.providers().values()],
         states=[Choice(id=state, label=state.label) for state in State],
     )
@@ -183,6 +199,7 @@ def progress(
     since: Moment | None = None,
     day: Annotated[date | None, Query(alias="date")] = None,
     organization_id: Text = None,
+    customer_id: Text = None,
     integration_ids: Annotated[list[Id] | None, Query()] = None,
 ) -> Progress:
     """How far a run is, by its parameters.
@@ -196,7 +213,8 @@ def progress(
     if since is None:
         return Progress(day=day, all=None)
     with open_analytics_to_read() as analytics:
-        return Progress(day=day, **queries.progress(analytics, day, since, organization_id, integration_ids))
+        counts = queries.progress(analytics, day, since, organization_id, customer_id, integration_ids)
+    return Progress(day=day, **counts)
 
 
 # There are very many cells, so a cell without a failure has only its state.
@@ -231,15 +249,18 @@ def coverage_file(which: Which, last: Last, days: Days = CALENDAR) -> Response:
             page = page_of_calendar(analytics, first, last, which, after, FILE_PAGE)
             rows += [
                 [
-                    one.id, one.name, one.organization_id, one.organization_name, one.provider,
-                    *(_words(cell) for cell in one.cells),
+                    one.id, one.name, one.organization_id, one.organization_name, one.customer_id,
+                    one.customer_name, one.provider, *(_words(cell) for cell in one.cells),
                 ]
                 for one in page.rows
             ]  # fmt: skip
             after = page.next
             if after is None:
                 break
-    header = ["integration_id", "name", "organization_id", "organization_name", "provider"]
+    header = [
+        "integration_id", "name", "organization_id", "organization_name", "customer_id", "customer_name",
+        "provider",
+    ]  # fmt: skip
     header += [day.isoformat() for day in days_of(first, last)]
     return csv_file("coverage", last, header, rows)
 
@@ -270,15 +291,16 @@ def attention_file(which: Which, last: Last, ended: Ended) -> Response:
     """What needs attention, one row for each channel that is listed. Without an error code: no failure."""
     header = [
         "error_code", "error_class", "resolved_by", "advice", "integration_id", "name", "organization_id",
-        "organization_name", "provider", "since", "days", "reason", "trace_id", "run_id",
+        "organization_name", "customer_id", "customer_name", "provider", "since", "days", "reason",
+        "trace_id", "run_id",
     ]  # fmt: skip
     with open_analytics_to_read() as analytics:
         found = needs_attention(analytics, last, which, ended)
     rows: list[list[object]] = [
         [
             group.error_code, group.error_class, group.resolved_by, group.advice, one.id, one.name,
-            one.organization_id, one.organization_name, one.provider, one.since,
-            " ".join(day.isoformat() for day in one.days), one.reason, one.trace_id, one.run_id,
+            one.organization_id, one.organization_name, one.customer_id, one.customer_name, one.provider,
+            one.since, " ".join(day.isoformat() for day in one.days), one.reason, one.trace_id, one.run_id,
         ]
         for group in found.groups
         for one in group.integrations
@@ -287,7 +309,8 @@ def attention_file(which: Which, last: Last, ended: Ended) -> Response:
         rows += [
             [
                 "", "", "", found.lacking.advice, one.id, one.name, one.organization_id,
-                one.organization_name, one.provider, one.day, one.day, lack.reason, "", "",
+                one.organization_name, one.customer_id, one.customer_name, one.provider, one.day, one.day,
+                lack.reason, "", "",
             ]
             for lack in found.lacking.lacks
             for one in lack.integrations
@@ -325,3 +348,44 @@ def trends_file(organization: Named, provider: On, last: Last, days: Period = 28
         "integrations_expected",
     ]  # fmt: skip
     return csv_file("trends", last, header, rows)
+
+
+@app.get("/posts.csv")
+def posts_file(organization: Named, provider: On, last: Last, days: Period = 28) -> Response:
+    """An organization's posts of a period, newest first, with their latest totals and the day of those."""
+    metrics = [name for name in CONTENT_METRICS if name in provider.content_metrics]
+    first = last - timedelta(days=days - 1)
+    with open_analytics_to_read() as analytics:
+        found = queries.posts(
+            analytics,
+            organization,
+            provider.name,
+            first=first,
+            last=last,
+            zone=provider.timezone,
+            most=MOST_POSTS,
+        )
+    rows = [
+        [
+            organization, provider.name, one.integration_id, one.integration_name, one.content_id, one.kind,
+            one.published_at.astimezone(provider.timezone).isoformat(timespec="seconds"), one.message,
+            one.permalink, one.postiz_post_id, *(one.figures.get(name) for name in metrics), one.read_on,
+        ]
+        for one in found
+    ]  # fmt: skip
+    header = [
+        "organization_id", "provider", "integration_id", "name", "content_id", "kind", "published_at",
+        "message", "permalink", "postiz_post_id", *metrics, "read_on",
+    ]  # fmt: skip
+    return csv_file("posts", last, header, rows)
+
+
+@app.get("/report.html")
+def report(organization: Named, last: Last, period: PeriodKind = PeriodKind.WEEK) -> HTMLResponse:
+    """The report on an organization's latest period that has ended."""
+    with open_analytics_to_read() as analytics:
+        known = {one.id: one for one in queries.organizations(analytics)}
+        if organization not in known:
+            raise _refused("organization")
+        made = report_on(analytics, known[organization], periods.latest(period, last))
+    return HTMLResponse(as_html(made), headers={"Content-Security-Policy": REPORT_POLICY})

@@ -42,7 +42,7 @@ class CountedDay:
 
 
 def counted_days(analytics: Database, first: date, last: date, which: Filter) -> list[CountedDay]:
-    """Each day's counts, over an organization's or provider's channels."""
+    """Each day's counts, over an organization's, customer's or provider's channels."""
     counts = queries.day_counts(analytics, first, last, which)
     return [_counted(day, list(of_day)) for day, of_day in groupby(counts, key=lambda one: one.day)]
 
@@ -85,6 +85,8 @@ def page_of_calendar(
             name=one.name,
             organization_id=one.organization_id,
             organization_name=one.organization_name,
+            customer_id=one.customer_id,
+            customer_name=one.customer_name,
             provider=one.provider,
             cells=[
                 cells.get((one.id, day))

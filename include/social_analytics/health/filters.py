@@ -51,5 +51,7 @@ class Filter:
 
     search: str | None = None
     organization: str | None = None
+    #: By its id: the channels that it had when they were last listed.
+    customer: str | None = None
     provider: str | None = None
     state: State | None = None

@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from include.social_analytics.databases import Database
 from include.social_analytics.days import day_ended_at
 from include.social_analytics.errors import ErrorCode
-from include.social_analytics.health.answers import Choice, Number
+from include.social_analytics.health.answers import Choice, CustomerChoice, Number
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.ledger import JobStatus
@@ -44,8 +44,8 @@ def _ask(analytics: Database, name: str, row: Callable[..., Row], **parameters: 
     return [row(**found) for found in analytics.execute(_question(name), parameters)]
 
 
-def _is_true(analytics: Database, name: str) -> bool:
-    [answer] = _ask(analytics, name, dict[str, bool])
+def _is_true(analytics: Database, name: str, **parameters: object) -> bool:
+    [answer] = _ask(analytics, name, dict[str, bool], **parameters)
     return answer["is_true"]
 
 
@@ -57,6 +57,11 @@ def has_integrations(analytics: Database) -> bool:
 def organizations(analytics: Database) -> list[Choice]:
     """All organizations, by name."""
     return _ask(analytics, "organizations", Choice)
+
+
+def customers(analytics: Database) -> list[CustomerChoice]:
+    """The customers that channels have, by name."""
+    return _ask(analytics, "customers", CustomerChoice)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class DayCount:
 
 
 def day_counts(analytics: Database, first: date, last: date, which: Filter) -> list[DayCount]:
-    """Each day's jobs, over an organization's or provider's integrations."""
+    """Each day's jobs, over an organization's, customer's or provider's integrations."""
     return _ask(
         analytics,
         "day_counts",
@@ -84,6 +89,7 @@ def day_counts(analytics: Database, first: date, last: date, which: Filter) -> l
         first=first,
         last=last,
         organization=which.organization,
+        customer=which.customer,
         provider=which.provider,
         **ledger.COMPLETE,
     )
@@ -97,6 +103,8 @@ class ListedIntegration:
     name: str
     organization_id: str
     organization_name: str
+    customer_id: str | None
+    customer_name: str | None
     provider: str
     expected_from: date
     last_day: date
@@ -123,6 +131,7 @@ def calendar(
         last=last,
         search=which.search,
         organization=which.organization,
+        customer=which.customer,
         provider=which.provider,
         state=which.state,
         statuses=list(which.state.statuses) if which.state else None,
@@ -165,12 +174,13 @@ def progress(
     day: date,
     since: datetime,
     organization: str | None = None,
+    customer: str | None = None,
     integrations: Sequence[str] | None = None,
 ) -> Counts:
     """How far a run for ``day`` is.
 
     :param since: when its listing began, by Airflow's clock. The database's clock should agree with it.
-    :param organization: the run was narrowed to this one; the same for ``integrations``, by id.
+    :param organization: the run was narrowed to this one; likewise ``customer`` and ``integrations``, by id.
     """
     [counts] = _ask(
         analytics,
@@ -179,6 +189,7 @@ def progress(
         day=day,
         since=since,
         organization=organization,
+        customer=customer,
         integrations=integrations,
         failed=JobStatus.FAILED,
         open=list(ledger.OPEN),
@@ -203,6 +214,8 @@ class Failure:
     name: str
     organization_id: str
     organization_name: str
+    customer_id: str | None
+    customer_name: str | None
     since: date
     days: list[date]
     reason: str | None
@@ -244,6 +257,7 @@ def failures(
         first=first,
         last=last,
         organization=which.organization,
+        customer=which.customer,
         provider=which.provider,
         open_days=list(open_days),
         open=list(ledger.OPEN),
@@ -272,6 +286,8 @@ class Lack:
     name: str
     organization_id: str
     organization_name: str
+    customer_id: str | None
+    customer_name: str | None
     date: date
     run_id: str
     map_index: int | None
@@ -293,6 +309,7 @@ def lacking(
         first=first,
         last=last,
         organization=which.organization,
+        customer=which.customer,
         provider=which.provider,
         most=most,
         named=named,
@@ -318,6 +335,13 @@ def figures(
         analytics, "figures", Figure, organization=organization, provider=provider, first=first, last=last
     )
     return {(one.metric, one.date): one for one in found}
+
+
+def has_figures(analytics: Database, organization: str, provider: str, first: date, last: date) -> bool:
+    """Whether an organization has rows for a provider in a period, complete or not."""
+    return _is_true(
+        analytics, "has_figures", organization=organization, provider=provider, first=first, last=last
+    )
 
 
 @dataclass(frozen=True)
@@ -392,7 +416,7 @@ def like_for_like(
 
 @dataclass(frozen=True)
 class RankedPost:
-    """One of the best posts, out of ``compared`` posts."""
+    """One of the best posts, out of ``compared`` posts. ``read_on``: the day of its latest totals."""
 
     integration_id: str
     integration_name: str
@@ -400,6 +424,7 @@ class RankedPost:
     permalink: str | None
     kind: str
     published_at: datetime
+    read_on: date
     figures: dict[str, Number | None]
     compared: int
 
@@ -434,4 +459,47 @@ def best_posts(
         end=day_ended_at(last, zone),
         compared=compared,
         best=best,
+    )
+
+
+@dataclass(frozen=True)
+class StoredPost:
+    """A post with its latest totals by metric; ``read_on``: their day, ``None`` if it has none."""
+
+    integration_id: str
+    integration_name: str
+    content_id: str
+    kind: str
+    message: str | None
+    permalink: str | None
+    published_at: datetime
+    postiz_post_id: str | None
+    read_on: date | None
+    figures: dict[str, Number | None]
+
+
+def posts(
+    analytics: Database,
+    organization: str,
+    provider: str,
+    *,
+    first: date,
+    last: date,
+    zone: ZoneInfo,
+    most: int,
+) -> list[StoredPost]:
+    """An organization's posts that were published in a period, newest first.
+
+    :param zone: of the period's days.
+    :param most: so many of the newest.
+    """
+    return _ask(
+        analytics,
+        "posts",
+        StoredPost,
+        organization=organization,
+        provider=provider,
+        begin=day_ended_at(first - timedelta(days=1), zone),
+        end=day_ended_at(last, zone),
+        most=most,
     )

@@ -22,6 +22,7 @@ from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import Integration
 from include.social_analytics.runs import Run, current_run
 from include.social_analytics.settings import Settings
+from include.social_analytics.tasks.deletion import delete_what_is_due
 from include.social_analytics.tasks.outcome import airflow_outcome
 from include.social_analytics.tasks.tell import tell
 from include.social_analytics.warehouse import ledger
@@ -47,8 +48,9 @@ def check_coverage() -> dict[str, Any]:
     ]
     with airflow_outcome():
         run = current_run(settings)
+        undeleted = delete_what_is_due(settings) if _is_news(run, settings) else []
         try:
-            coverage, complaints = _judge(run, batches, failed, settings, context)
+            coverage, complaints = _judge(run, batches, failed, undeleted, settings, context)
         except JobError as error:
             if error.code.is_final or is_last_try():
                 _tell_of_failure(run, f"{CHECK_TASK} failed: {error}", settings, context)
@@ -67,6 +69,7 @@ def _judge(
     run: Run,
     batches: Sequence[Sequence[Integration]],
     failed: Sequence[Sequence[Integration]],
+    undeleted: Sequence[str],
     settings: Settings,
     context: Any,
 ) -> tuple[Coverage, list[str]]:
@@ -74,6 +77,7 @@ def _judge(
 
     :param batches: all batches of the run.
     :param failed: the batches whose task failed.
+    :param undeleted: sentences about what could not be erased or deleted.
     """
     integrations = [one for batch in batches for one in batch]
     with open_analytics() as analytics:
@@ -90,7 +94,7 @@ def _judge(
                 of_provider = [one for one in integrations if one.provider == provider]
                 _emit_gauges(analytics, run, provider, assess(of_provider, rows, run.run_id, unread, alike))
             if settings.notifier is not None:
-                alert = alerts.alert_of(run, coverage, complaints, lost)
+                alert = alerts.alert_of(run, coverage, complaints, lost, undeleted)
                 # Don't send the all-clear while another run is still reading this day.
                 if alert.fingerprint or not coverage.taken_over:
                     alerts.tell_of_changes(analytics, settings.notifier, alert, context)

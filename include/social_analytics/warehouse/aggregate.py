@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
@@ -16,7 +17,11 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' |
 # loop or a sort: that takes minutes, a hash join takes a fraction of a second.
 _HASH_WHOLE_DAYS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off"
 # Finds its rows by organization_daily_by_date.
-_DELETE = "DELETE FROM analytics.organization_daily WHERE date = %s"
+_DELETE = """
+DELETE FROM analytics.organization_daily
+WHERE date = %(day)s
+  AND (%(organizations)s::text[] IS NULL OR organization_id = ANY (%(organizations)s))
+"""
 # Only what is new or differs: runs of other days need not wait for each other. Other metrics stay: an earlier
 # version's figures are still there.
 _CATALOGUE = """
@@ -33,9 +38,10 @@ SET kind = excluded.kind, unit = excluded.unit, organization_metric = excluded.o
 """
 
 
-def aggregate_day(analytics: Database, day: date) -> int:
-    """Compute ``day`` from the tables, for all organizations.
+def aggregate_day(analytics: Database, day: date, organizations: Collection[str] | None = None) -> int:
+    """Compute ``day`` from the tables.
 
+    :param organizations: only these, by id. ``None``: all.
     :returns: rows written: one per organization, provider and catalogue metric.
     """
     declared = [
@@ -55,7 +61,8 @@ def aggregate_day(analytics: Database, day: date) -> int:
         analytics.execute(_CATALOGUE, catalogue)
         analytics.execute(_LOCK, [day.isoformat()])
         analytics.execute(_HASH_WHOLE_DAYS)
-        analytics.execute(_DELETE, [day])
+        which = {"day": day, "organizations": None if organizations is None else sorted(organizations)}
+        analytics.execute(_DELETE, which)
         return analytics.execute(
-            _AGGREGATE, catalogue | {"day": day, "complete": list(COMPLETE_STATUSES)}
+            _AGGREGATE, catalogue | which | {"complete": list(COMPLETE_STATUSES)}
         ).rowcount

@@ -1,4 +1,4 @@
--- One day's figures per organization. Reads the day's jobs by ingest_job_by_date and its figures by
+-- One day's figures per organization, or of some organizations. Reads the day's jobs by ingest_job_by_date and its figures by
 -- integration_metric_daily_by_date: the cost depends on the day, not on the history.
 -- An integration has at most one job and one figure of each metric for the day. A figure counts for the
 -- job's organization. sum() is null, not 0, when no integration reported.
@@ -25,6 +25,7 @@ FROM (
          ON figure.date = %(day)s AND figure.integration_id = job.integration_id
         AND figure.metric = catalogue.metric
     WHERE job.date = %(day)s
+      AND (%(organizations)s::text[] IS NULL OR job.organization_id = ANY (%(organizations)s))
     ORDER BY job.organization_id, job.provider, catalogue.organization_name,
              coalesce(job.account_id, job.integration_id), figure.value IS NULL,
              job.status = ANY (%(complete)s) DESC, job.observed_at DESC, job.integration_id DESC

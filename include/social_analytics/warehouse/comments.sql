@@ -4,7 +4,7 @@
 COMMENT ON TABLE analytics.organization_daily IS
     'One row for each organization, provider, metric and day: the figures, added up over the channels of the organization. An account that was removed in Postiz and connected again counts once';
 COMMENT ON COLUMN analytics.organization_daily.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.organization_daily.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.organization_daily.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.organization_daily.metric IS
     'The metric. A sum of unique counts has a name that ends in _summed. The table metric says how each adds up';
 COMMENT ON COLUMN analytics.organization_daily.date IS
@@ -24,7 +24,7 @@ COMMENT ON COLUMN analytics.integration_metric_daily.metric IS 'The metric, by o
 COMMENT ON COLUMN analytics.integration_metric_daily.date IS
     'The day that the figure is about, in the calendar of the provider';
 COMMENT ON COLUMN analytics.integration_metric_daily.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.integration_metric_daily.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.integration_metric_daily.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.integration_metric_daily.value IS
     'Null where the provider gave no number. 0 only where it said 0';
 COMMENT ON COLUMN analytics.integration_metric_daily.source_metric IS 'The name that the provider gives the metric';
@@ -37,7 +37,7 @@ COMMENT ON TABLE analytics.content IS
 COMMENT ON COLUMN analytics.content.integration_id IS 'The channel: its integration in Postiz';
 COMMENT ON COLUMN analytics.content.content_id IS 'The id that the provider gives the post';
 COMMENT ON COLUMN analytics.content.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.content.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.content.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.content.published_at IS 'When it was published';
 COMMENT ON COLUMN analytics.content.kind IS 'What it is, in the words of the provider';
 COMMENT ON COLUMN analytics.content.message IS 'Its text. Null without one';
@@ -71,7 +71,7 @@ COMMENT ON COLUMN analytics.ingest_job.job_id IS 'analytics-ingest:<integration_
 COMMENT ON COLUMN analytics.ingest_job.organization_id IS
     'The organization in Postiz that the channel belonged to on that day';
 COMMENT ON COLUMN analytics.ingest_job.integration_id IS 'The channel: its integration in Postiz';
-COMMENT ON COLUMN analytics.ingest_job.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.ingest_job.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.ingest_job.date IS 'The day that was to be read, in the calendar of the provider';
 COMMENT ON COLUMN analytics.ingest_job.status IS
     'queued: not started. running: started, not ended. succeeded: stored. no_data: the provider has no figures for this account. pending: not published yet. failed: missing. recovered: a later run brought it in';
@@ -91,7 +91,8 @@ COMMENT ON COLUMN analytics.ingest_job.is_backfill IS 'True if a backfill asked 
 COMMENT ON COLUMN analytics.ingest_job.dag_run_id IS 'The run of Airflow that asked for it last';
 COMMENT ON COLUMN analytics.ingest_job.observed_at IS
     'When the latest reading began, by the clock of this database. An older reading never overwrites a newer one';
-COMMENT ON COLUMN analytics.ingest_job.started_at IS 'When the work began. A wait for quota counts';
+COMMENT ON COLUMN analytics.ingest_job.started_at IS
+    'When the work began. A wait for quota counts. Null in a day that was read as the channel''s past, with many others';
 COMMENT ON COLUMN analytics.ingest_job.finished_at IS 'When it ended. Null until then';
 COMMENT ON COLUMN analytics.ingest_job.map_index IS 'Of the mapped task in dag_run_id that started the job last';
 COMMENT ON COLUMN analytics.ingest_job.claimed_by IS
@@ -106,9 +107,10 @@ COMMENT ON TABLE analytics.integration IS
     'One row for each channel that was ever listed, as Postiz had it then';
 COMMENT ON COLUMN analytics.integration.integration_id IS 'The channel: its integration in Postiz';
 COMMENT ON COLUMN analytics.integration.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.integration.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.integration.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.integration.name IS 'Its name in Postiz';
-COMMENT ON COLUMN analytics.integration.first_day IS 'The earliest day that it was listed for';
+COMMENT ON COLUMN analytics.integration.first_day IS
+    'The earliest day that it was listed for, or that was read as its past';
 COMMENT ON COLUMN analytics.integration.last_day IS 'The latest day that it was listed for';
 COMMENT ON COLUMN analytics.integration.is_active IS 'True if the latest whole listing had it';
 COMMENT ON COLUMN analytics.integration.listed_at IS 'When it was listed last';
@@ -117,15 +119,28 @@ COMMENT ON COLUMN analytics.integration.expected_from IS
 COMMENT ON COLUMN analytics.integration.customer_id IS
     'Its customer in Postiz when it was last listed. Null without one, and where the role may not read it';
 COMMENT ON COLUMN analytics.integration.customer_name IS 'The name of the customer in Postiz, for people';
+COMMENT ON COLUMN analytics.integration.history_read_at IS
+    'When the days before the channel was connected were read. Null: not yet';
+COMMENT ON COLUMN analytics.integration.history_asked_on IS 'The day of the run that asked for them last';
+COMMENT ON COLUMN analytics.integration.history_tries IS
+    'How often they were asked for. A spent quota does not count';
+COMMENT ON COLUMN analytics.integration.history_to_add_from IS
+    'From this day on, they are not in organization_daily yet. Null: nothing to add';
+COMMENT ON COLUMN analytics.integration.deleted_in_postiz_at IS
+    'When a run first found the channel or its organization deleted in Postiz. Null if it is not';
+COMMENT ON COLUMN analytics.integration.erased_at IS
+    'When its names, its posts'' texts and its account''s ids were erased. Null if they are there';
 
 COMMENT ON TABLE analytics.organization IS
     'One row for each organization: its name';
 COMMENT ON COLUMN analytics.organization.organization_id IS 'The organization in Postiz';
 COMMENT ON COLUMN analytics.organization.name IS 'Its name in Postiz';
+COMMENT ON COLUMN analytics.organization.deleted_in_postiz_at IS
+    'When a run first found the organization deleted in Postiz. Null if it is not';
 
 COMMENT ON TABLE analytics.metric IS
     'One row for each provider and daily metric: how the metric adds up. Each run brings it up to date';
-COMMENT ON COLUMN analytics.metric.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.metric.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.metric.metric IS 'The metric, by our name';
 COMMENT ON COLUMN analytics.metric.kind IS
     'flow: it happened during the day, and is summed. gauge: it stood at the end of the day. unique: it counts each account once for each channel, so a sum counts people twice';
@@ -135,7 +150,7 @@ COMMENT ON COLUMN analytics.metric.source_metric IS 'The name that the provider 
 
 COMMENT ON TABLE analytics.unsupported_metric IS
     'One row for each provider, API version and metric that the API refuses. What it refuses to all channels is asked for again a week after last_seen_at';
-COMMENT ON COLUMN analytics.unsupported_metric.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.unsupported_metric.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.unsupported_metric.api_version IS 'The version of the API';
 COMMENT ON COLUMN analytics.unsupported_metric.metric IS 'The metric, by the name that the provider gives it';
 COMMENT ON COLUMN analytics.unsupported_metric.first_seen_at IS 'When it was refused first';
@@ -159,7 +174,7 @@ COMMENT ON COLUMN analytics.post_latest.organization_id IS 'The organization in 
 COMMENT ON COLUMN analytics.post_latest.integration_id IS
     'The channel: its integration in Postiz. Of an account that was connected again: the one that read the post last';
 COMMENT ON COLUMN analytics.post_latest.content_id IS 'The id that the provider gives the post';
-COMMENT ON COLUMN analytics.post_latest.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.post_latest.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.post_latest.published_at IS 'When it was published';
 COMMENT ON COLUMN analytics.post_latest.kind IS 'What it is, in the words of the provider';
 COMMENT ON COLUMN analytics.post_latest.message IS 'Its text. Null without one';
@@ -190,7 +205,7 @@ COMMENT ON VIEW analytics.post_daily_gain IS
 COMMENT ON COLUMN analytics.post_daily_gain.organization_id IS 'The organization in Postiz';
 COMMENT ON COLUMN analytics.post_daily_gain.integration_id IS 'The channel: its integration in Postiz';
 COMMENT ON COLUMN analytics.post_daily_gain.content_id IS 'The id that the provider gives the post';
-COMMENT ON COLUMN analytics.post_daily_gain.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.post_daily_gain.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.post_daily_gain.published_at IS 'When the post was published';
 COMMENT ON COLUMN analytics.post_daily_gain.metric IS 'The metric, by our name';
 COMMENT ON COLUMN analytics.post_daily_gain.date IS 'The day of the reading, in the calendar of the provider';
@@ -204,7 +219,7 @@ COMMENT ON COLUMN analytics.post_daily_gain.days IS
 COMMENT ON VIEW analytics.organization_week IS
     'One row for each organization, provider, metric and week that has figures. It adds up organization_daily';
 COMMENT ON COLUMN analytics.organization_week.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.organization_week.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.organization_week.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.organization_week.metric IS 'The metric, as in organization_daily';
 COMMENT ON COLUMN analytics.organization_week.week IS 'Its Monday: weeks are ISO weeks';
 COMMENT ON COLUMN analytics.organization_week.value IS
@@ -218,7 +233,7 @@ COMMENT ON COLUMN analytics.organization_week.days IS 'Days that the week has';
 COMMENT ON VIEW analytics.organization_month IS
     'One row for each organization, provider, metric and month that has figures. It adds up organization_daily';
 COMMENT ON COLUMN analytics.organization_month.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.organization_month.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.organization_month.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.organization_month.metric IS 'The metric, as in organization_daily';
 COMMENT ON COLUMN analytics.organization_month.month IS 'Its first day';
 COMMENT ON COLUMN analytics.organization_month.value IS
@@ -232,7 +247,7 @@ COMMENT ON COLUMN analytics.organization_month.days IS 'Days that the month has'
 COMMENT ON VIEW analytics.engagement_rate IS
     'One row for each organization, provider and day: engagements for each view';
 COMMENT ON COLUMN analytics.engagement_rate.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.engagement_rate.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.engagement_rate.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.engagement_rate.date IS 'The day, in the calendar of the provider';
 COMMENT ON COLUMN analytics.engagement_rate.engagements IS
     'Of all channels of the organization. Null unless complete';
@@ -243,7 +258,7 @@ COMMENT ON COLUMN analytics.engagement_rate.engagement_rate IS
 COMMENT ON VIEW analytics.best_hours IS
     'One row for each organization, provider, weekday and hour in which posts were published. Hours are those of the time zone of the session: SET timezone changes them';
 COMMENT ON COLUMN analytics.best_hours.organization_id IS 'The organization in Postiz';
-COMMENT ON COLUMN analytics.best_hours.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.best_hours.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.best_hours.weekday IS '1 is Monday, 7 is Sunday';
 COMMENT ON COLUMN analytics.best_hours.hour IS '0 to 23: from this full hour to the next';
 COMMENT ON COLUMN analytics.best_hours.posts IS
@@ -254,7 +269,7 @@ COMMENT ON VIEW analytics.customer_daily IS
     'One row for each customer, provider, metric and day: the figures, added up over the channels that the customer had on that day. It follows organization_daily. Channels without a customer are not in it';
 COMMENT ON COLUMN analytics.customer_daily.organization_id IS 'The organization in Postiz';
 COMMENT ON COLUMN analytics.customer_daily.customer_id IS 'The customer in Postiz: a group of channels';
-COMMENT ON COLUMN analytics.customer_daily.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.customer_daily.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.customer_daily.metric IS 'The metric, as in organization_daily';
 COMMENT ON COLUMN analytics.customer_daily.date IS
     'The day that the figure is about, in the calendar of the provider';
@@ -267,7 +282,7 @@ COMMENT ON COLUMN analytics.customer_daily.is_complete IS
 
 COMMENT ON VIEW analytics.freshness IS
     'One row for each provider: how fresh its figures are. It looks at the four weeks up to the newest day that was listed';
-COMMENT ON COLUMN analytics.freshness.provider IS 'The network, such as facebook';
+COMMENT ON COLUMN analytics.freshness.provider IS 'The name of the network';
 COMMENT ON COLUMN analytics.freshness.newest_complete_day IS
     'The newest day on which nothing is missing but what only the owners of channels can resolve. Null if there is none';
 COMMENT ON COLUMN analytics.freshness.newest_day IS

@@ -19,6 +19,8 @@ The states of a job, and what moves it from one to the next::
 - ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
 - ``withdraw``: the look-back of a later day has found the day no longer published. Its figures are cleared.
 - ``doubt``: a reading has brought in figures of the four weeks before, so the account does have figures.
+- ``add_past``: a channel's past was read at once. Each of its days without a job gets one that has succeeded.
+  No task has claimed or started it.
 - ``settle``: the task ended without a result.
 - ``give_up``: the first run of a later day whose look-back does not reach the day any more. The code is
   ``not_published``. A backfilled day is no exception: the next daily run gives it up.
@@ -125,20 +127,24 @@ error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = 
 """
 _NO_ERROR: LiteralString = f"{_NO_CODE}, reason = NULL"
 
-# In a fixed order, so that two runs that queue the same jobs cannot deadlock.
+# In a fixed order, so that two runs that queue the same jobs cannot deadlock. A day keeps the first customer
+# that is known of it: the listing knows only today's.
 _QUEUED: LiteralString = """
 INSERT INTO analytics.ingest_job AS job
-    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, claimed_by,
-     queued_at)
-SELECT job_id, organization_id, integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s,
-       %(claimed_by)s::text, clock_timestamp()
+    (job_id, organization_id, customer_id, integration_id, provider, date, status, is_backfill, dag_run_id,
+     claimed_by, queued_at)
+SELECT job_id, organization_id,
+       (SELECT customer_id FROM analytics.integration WHERE integration_id = new.integration_id),
+       integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s, %(claimed_by)s::text,
+       clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids)s::text[],
             %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
      AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
 ORDER BY integration_id, date
 ON CONFLICT (job_id) DO UPDATE
 SET status = 'queued', dag_run_id = excluded.dag_run_id, queued_at = excluded.queued_at,
-    is_backfill = excluded.is_backfill, organization_id = excluded.organization_id, finished_at = NULL
+    is_backfill = excluded.is_backfill, organization_id = excluded.organization_id,
+    customer_id = coalesce(job.customer_id, excluded.customer_id), finished_at = NULL
 """
 
 # A reading that is under way keeps its claim, and may still end the job. A job that waits for quota keeps its
@@ -234,6 +240,31 @@ WHERE job_id = ANY (%(job_ids)s) AND status = 'no_data'
 _ENDED: LiteralString = """
 SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
+"""
+
+_WITH_JOB: LiteralString = """
+SELECT date FROM analytics.ingest_job WHERE job_id = ANY (%s)
+"""
+
+# A day that any run has listed is that run's. In the order in which jobs are queued, against deadlocks.
+_ADD_PAST: LiteralString = """
+INSERT INTO analytics.ingest_job
+    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, map_index,
+     account_id, metric_rows, observed_at, finished_at)
+SELECT job_id, %(organization_id)s, %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s,
+       %(map_index)s, %(account_id)s, %(metric_rows)s, %(observed_at)s, clock_timestamp()
+FROM unnest(%(job_ids)s::text[], %(dates)s::date[]) AS past (job_id, date)
+ORDER BY date
+ON CONFLICT (job_id) DO NOTHING
+RETURNING date
+"""
+
+_HAS_OPEN: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM analytics.ingest_job
+    -- By the index on waiting jobs. The planner uses it only for literals.
+    WHERE status IN ('queued', 'running') AND date = %s AND dag_run_id = %s
+)
 """
 
 _OPEN_RUNS: LiteralString = """
@@ -418,6 +449,36 @@ FROM analytics.integration LEFT JOIN (
 WHERE is_active AND first_day <= %(day)s
 """
 
+# In the order in which jobs are queued, so that no deadlock is possible.
+_LOCK_JOBS: LiteralString = """
+SELECT FROM analytics.ingest_job WHERE integration_id = ANY (%(ids)s) ORDER BY integration_id, date FOR UPDATE
+"""
+
+# Providers' messages may name an account.
+_FORGET_REASONS: LiteralString = """
+UPDATE analytics.ingest_job SET reason = NULL WHERE integration_id = ANY (%(ids)s) AND reason IS NOT NULL
+"""
+
+# An account counts once in an organization's day, whichever integrations read it (aggregate.sql). So while
+# one of them is not erased, its account stays known. Afterwards the first of them stands for the account.
+_FORGET_ACCOUNTS: LiteralString = """
+UPDATE analytics.ingest_job AS job
+SET account_id = nullif(gone.integration_id, job.integration_id)
+FROM (
+    SELECT job.organization_id, job.provider, job.account_id, min(job.integration_id) AS integration_id
+    FROM analytics.ingest_job AS job JOIN analytics.integration USING (integration_id)
+    WHERE job.account_id IN (
+        SELECT account_id
+        FROM analytics.ingest_job
+        WHERE integration_id = ANY (%(ids)s) AND account_id IS NOT NULL
+    )
+    GROUP BY job.organization_id, job.provider, job.account_id
+    HAVING bool_and(erased_at IS NOT NULL)
+) AS gone
+WHERE job.organization_id = gone.organization_id AND job.provider = gone.provider
+  AND job.account_id = gone.account_id
+"""
+
 _STATES: LiteralString = """
 SELECT job_id, integration_id, date, status, error_class, error_code, reason, attempts, http_calls,
        dag_run_id, observed_at
@@ -427,7 +488,10 @@ WHERE job_id = ANY (%s)
 
 
 def register(analytics: Database, jobs: Sequence[IngestJob], dag_run_id: str) -> None:
-    """Insert the jobs as ``queued``, so that a job that never runs is noticed. Ended jobs stay."""
+    """Insert the jobs as ``queued``, so that a job that never runs is noticed. Ended jobs stay.
+
+    Remember their integrations before (:func:`integrations.remember`): jobs take their customers from there.
+    """
     analytics.execute(_REGISTER, _to_queue(jobs, dag_run_id) | {"claimed_by": None})
 
 
@@ -593,6 +657,52 @@ def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
+def days_without_job(analytics: Database, job: IngestJob, days: Sequence[date]) -> list[date]:
+    """Those of ``days`` on which the integration has no job."""
+    found = {day for (day,) in analytics.execute(_WITH_JOB, [[job.on(day).job_id for day in days]])}
+    return [day for day in days if day not in found]
+
+
+def add_past(
+    analytics: Database,
+    job: IngestJob,
+    days: Sequence[date],
+    *,
+    dag_run_id: str,
+    map_index: int | None,
+    account_id: str,
+    metric_rows: int,
+    observed_at: datetime,
+) -> set[date]:
+    """Give the integration a job for each of ``days`` that has none, in the transaction that stores them.
+
+    :param metric_rows: of each day.
+    :returns: the days that had none.
+    """
+    rows = analytics.execute(
+        _ADD_PAST,
+        {
+            "organization_id": job.integration.organization_id,
+            "integration_id": job.integration.id,
+            "provider": job.integration.provider,
+            "dag_run_id": dag_run_id,
+            "map_index": map_index,
+            "account_id": account_id,
+            "metric_rows": metric_rows,
+            "observed_at": observed_at,
+            "job_ids": [job.on(day).job_id for day in days],
+            "dates": list(days),
+        },
+    )
+    return {day for (day,) in rows}
+
+
+def has_open_jobs(analytics: Database, day: date, dag_run_id: str) -> bool:
+    """Whether a run still has to read some of its day's jobs."""
+    row = analytics.execute(_HAS_OPEN, [day, dag_run_id]).fetchone()
+    return row is not None and bool(row[0])
+
+
 def open_runs(analytics: Database) -> list[str]:
     """The ids of the runs to which jobs belong that have not ended."""
     return [run_id for (run_id,) in analytics.execute(_OPEN_RUNS)]
@@ -689,6 +799,14 @@ def runs_that_covered(analytics: Database, day: date) -> set[str]:
     """
     found = {run_id for (run_id,) in analytics.execute(_RUNS, {"day": day})}
     return set() if None in found else found
+
+
+def forget(analytics: Database, integration_ids: Sequence[str]) -> None:
+    """Empty what the jobs of erased integrations tell about their accounts. Part of the transaction that
+    erases them.
+    """
+    for statement in (_LOCK_JOBS, _FORGET_REASONS, _FORGET_ACCOUNTS):
+        analytics.execute(statement, {"ids": list(integration_ids)})
 
 
 def states(analytics: Database, job_ids: Sequence[str]) -> list[JobState]:

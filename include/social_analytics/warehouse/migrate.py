@@ -10,7 +10,7 @@ from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import ledger
 
 #: The newest revision in ``migrations/versions``. It tells without Alembic whether a migration is missing.
-HEAD = "0012"
+HEAD = "0013"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _VIEWS = Path(__file__).parent / "views.sql"

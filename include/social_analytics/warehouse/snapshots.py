@@ -52,6 +52,11 @@ def ensure_month(analytics: Database, day: date) -> None:
             )
 
 
+def older(analytics: Database, months: int) -> list[str]:
+    """The names of all partitions but the current month and the ``months`` full months before it."""
+    return [name for (name,) in analytics.execute(_OLDER, [months])]
+
+
 def drop_older(analytics: Database, months: int) -> list[str] | None:
     """Drop all partitions but the current month and the ``months`` full months before it.
 
@@ -64,12 +69,12 @@ def drop_older(analytics: Database, months: int) -> list[str] | None:
                 connection.execute(_LOCK)
                 # While this waits for its lock, all writers wait behind it.
                 connection.execute("SET LOCAL lock_timeout = '5s'")
-                older = [name for (name,) in connection.execute(_OLDER, [months]).fetchall()]
-                for name in older:
+                names = older(analytics, months)
+                for name in names:
                     connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("analytics", name)))
         except errors.LockNotAvailable:
             return None
-    return older
+    return names
 
 
 def _is_there(analytics: Database, table: str) -> bool:

@@ -1,10 +1,13 @@
-"""Stores one integration's day: its rows and its status appear together or not at all."""
+"""Stores one integration's day: its rows and its status appear together or not at all.
+
+It also erases integrations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -15,7 +18,7 @@ from include.social_analytics.connectors.reading import Content, DayStatus, Read
 from include.social_analytics.databases import Database
 from include.social_analytics.days import is_on_time
 from include.social_analytics.jobs import IngestJob
-from include.social_analytics.warehouse import ledger, unsupported
+from include.social_analytics.warehouse import integrations, ledger, unsupported
 from include.social_analytics.warehouse.snapshots import ensure_month
 
 
@@ -143,6 +146,41 @@ WHERE integration_id = %(integration_id)s AND metric = ANY (%(metrics)s) AND dat
 """
 
 
+# The listing that the day's own reading has read to its end. If that reading lacked something, a post may be
+# missing here.
+_COUNTED_POSTS = """
+SELECT (published_at AT TIME ZONE %(timezone)s)::date AS day, count(*)
+FROM analytics.content
+WHERE integration_id = %(integration_id)s AND kind <> ALL (%(uncounted)s)
+  AND EXISTS (
+      SELECT
+      FROM analytics.integration_metric_daily AS listed JOIN analytics.ingest_job AS job USING (job_id)
+      WHERE listed.integration_id = %(integration_id)s AND listed.metric = 'posts_published'
+        AND listed.date = %(day)s AND listed.value IS NOT NULL AND job.reason IS NULL
+  )
+GROUP BY day
+"""
+
+# The provider's ids of posts lead to the posts, and some hold the account's id. A random one takes the place
+# of each, so that the post's figures stay together. By the primary keys.
+_FORGET = """
+WITH renamed AS MATERIALIZED (
+    SELECT integration_id, content_id, 'erased-' || gen_random_uuid() AS new_id
+    FROM analytics.content
+    WHERE integration_id = ANY (%(ids)s) AND content_id NOT LIKE 'erased-%%'
+), snapshots AS (
+    UPDATE analytics.content_metric_snapshot AS snapshot
+    SET content_id = new_id
+    FROM renamed
+    WHERE snapshot.integration_id = renamed.integration_id AND snapshot.content_id = renamed.content_id
+)
+UPDATE analytics.content AS content
+SET content_id = new_id, message = NULL, permalink = NULL
+FROM renamed
+WHERE content.integration_id = renamed.integration_id AND content.content_id = renamed.content_id
+"""
+
+
 class _Effect(Enum):
     """What a metric's new row does to the stored one."""
 
@@ -177,6 +215,22 @@ def settled(analytics: Database, job: IngestJob, days: Sequence[date]) -> frozen
         },
     )
     return frozenset(tuple(row) for row in found)
+
+
+def erase(analytics: Database, integration_ids: Sequence[str]) -> list[str]:
+    """Erase integrations: their names, their posts' texts and links, the ids of their accounts and posts.
+
+    All in one transaction, which waits for readings that are being stored. Figures stay.
+
+    :returns: the erased ones. An integration that was listed again meanwhile is not.
+    """
+    with analytics.transaction():
+        for id_ in sorted(integration_ids):
+            analytics.execute(_LOCK, [id_])
+        erased = integrations.forget(analytics, integration_ids)
+        analytics.execute(_FORGET, {"ids": erased})
+        ledger.forget(analytics, erased)
+    return erased
 
 
 def store(
@@ -239,6 +293,97 @@ def store(
         )
         unsupported.record(analytics, provider.name, reading.unsupported, start.observed_at)
     return Stored(status, metric_rows, content_rows)
+
+
+def store_past(
+    analytics: Database,
+    job: IngestJob,
+    reading: Reading,
+    *,
+    observed_at: datetime,
+    dag_run_id: str,
+    map_index: int | None,
+    account_id: str,
+    lookback_days: int,
+    post_window_days: int,
+) -> int:
+    """Store a channel's days before it was connected, in one short transaction of their own.
+
+    The past begins with the first day that has a figure other than 0: before that the channel may not have
+    existed. A day that has a job, and a figure that is stored, stay as they are. Metrics that the reading
+    does not have are null. ``posts_published`` is counted from the posts that the day's own reading stored.
+
+    :param job: the day's job; its posts are stored.
+    :param reading: of a window before the day (:meth:`Window.of_past`).
+    :param observed_at: the database's clock before the first request.
+    :param lookback_days: of the day's own reading. So many days may still be published.
+    :param post_window_days: of the day's own reading.
+    :returns: how many days were stored.
+    """
+    provider = provider_named(job.integration.provider)
+    common: dict[str, Any] = {
+        "integration_id": job.integration.id,
+        "organization_id": job.integration.organization_id,
+        "provider": provider.name,
+        "observed_at": observed_at,
+    }
+    known = [on for on in reading.window.days if reading.days[on] is DayStatus.SUCCEEDED]
+    alive = [on for on in known if any(days.get(on) for days in reading.series.values())]
+    late = [
+        on
+        for on, status in reading.days.items()
+        if status is DayStatus.PENDING and on >= job.date - timedelta(days=lookback_days)
+    ]
+    with analytics.transaction():
+        analytics.execute(_LOCK, [job.integration.id])
+        days = ledger.add_past(
+            analytics,
+            job,
+            [on for on in known if alive and on >= alive[0]],
+            dag_run_id=dag_run_id,
+            map_index=map_index,
+            account_id=account_id,
+            metric_rows=len(provider.metrics),
+            observed_at=observed_at,
+        )
+        posts = _counted_posts(analytics, common, job, provider, post_window_days)
+        rows = [
+            _MetricRow(
+                metric,
+                source,
+                on,
+                posts.get(on) if metric == "posts_published" else reading.series.get(metric, {}).get(on),
+                _Effect.KEEP_FIRST,
+            )
+            for metric, source in provider.metrics.items()
+            for on in sorted(days)
+        ]
+        _store_metrics(analytics, common, job, rows)
+        integrations.history_is_read(
+            analytics, job.integration.id, min(days, default=None), is_complete=not late
+        )
+    return len(days)
+
+
+def _counted_posts(
+    analytics: Database, common: dict[str, Any], job: IngestJob, provider: Provider, window_days: int
+) -> dict[date, Decimal]:
+    """How many posts were published on each day of the window before the job's; empty if it is not known."""
+    counted = dict(
+        analytics.execute(
+            _COUNTED_POSTS,
+            common
+            | {
+                "timezone": provider.timezone.key,
+                "uncounted": list(provider.uncounted_kinds),
+                "day": job.date,
+            },
+        ).fetchall()
+    )
+    if not counted:
+        return {}
+    days = (job.date - timedelta(days=n) for n in range(1, window_days))
+    return {day: Decimal(counted.get(day, 0)) for day in days}
 
 
 def _status(
@@ -336,7 +481,10 @@ def _store_content(
     )
     rows = written.rowcount
     if shared := {
-        postiz_posts[name] for one in content for name in one.also_known_as if name in postiz_posts
+        postiz_posts[name]
+        for one in content
+        for name in one.also_known_as
+        if name in postiz_posts and postiz_posts[name] != postiz_posts.get(one.content_id)
     }:
         own_ids = [one.content_id for one in content if one.content_id in postiz_posts]
         analytics.execute(_TAKE_BACK, common | {"shared": sorted(shared), "own_ids": own_ids})

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.databases import Database
 from include.social_analytics.health.app import app, may_look
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.bench import DAY
 from tests.support.browser import chromium
@@ -70,6 +71,39 @@ def test_days_that_are_not_published_yet_are_counted_and_not_called_complete(his
         history.warehouse.store(history.listed(f"page-{number}", DAY), reading({}, day=DAY))
     status = opened(page, "coverage").get_by_role("status").first
     expect(status).to_contain_text("is not complete: 0 of 10 stored, 10 not published yet.")
+
+
+def test_the_calendar_can_be_narrowed_to_a_customer(history, page):
+    shops = Customer("c1", HOSTILE)
+    history.stored("Corner Shop", DAY, customer=shops)
+    history.stored("Market Stall", DAY, customer=Customer("c2", "Markets"), organization="other")
+    history.stored("Head Office", DAY)
+    calendar = opened(page, "coverage").locator("#calendar tbody")
+    expect(calendar.get_by_role("row")).to_have_count(3)
+    expect(calendar).to_contain_text(f"{HOSTILE}, ACME")
+    customer, organization = page.get_by_label("Customer"), page.get_by_label("Organization")
+    expect(customer.locator("option")).to_have_text(["All", f"{HOSTILE} (ACME)", "Markets (OTHER)"])
+    customer.select_option("c1")
+    expect(calendar.get_by_role("row")).to_have_count(1)
+    expect(page).to_have_url(re.compile("customer=c1"))
+    expect(page.locator("#download")).to_have_attribute("href", re.compile("customer=c1"))
+    page.reload()
+    expect(customer).to_have_value("c1")
+    expect(calendar.get_by_role("row")).to_have_count(1)
+    # Another organization has other customers.
+    organization.select_option("other")
+    expect(customer.locator("option")).to_have_text(["All", "Markets"])
+    expect(calendar).to_contain_text("Market Stall")
+    expect(customer).to_have_value("")
+    page.get_by_role("tab", name="Trends").click()
+    expect(customer).to_be_hidden()
+    expect(page).to_have_title("Social analytics")
+
+
+def test_nobody_is_asked_for_a_customer_where_there_is_none(history, page):
+    history.stored("page", DAY)
+    expect(opened(page, "coverage").get_by_label("Organization")).to_be_visible()
+    expect(page.get_by_label("Customer")).to_be_hidden()
 
 
 def test_trends_say_how_many_channels_reported_and_what_the_same_ones_did(history, page):

@@ -11,6 +11,7 @@ import pytest
 from include.social_analytics import connectors
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.health import attention
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse import ledger
 from tests.support.bench import DAY
 from tests.support.history import ago
@@ -296,6 +297,27 @@ def test_the_filter_narrows_to_an_organization(history):
     history.failed("theirs", DAY, organization="other")
     [group] = history.get("/api/attention", organization="other")["groups"]
     assert [one["id"] for one in group["integrations"]] == ["theirs"]
+
+
+def test_the_filter_narrows_to_a_customer_and_channels_are_shown_with_theirs(history):
+    shops = Customer("c1", "Shops")
+    for name, customer in (("mine", shops), ("theirs", None)):
+        history.failed(f"failed-{name}", DAY, customer=customer)
+        history.stored(f"lacks-{name}", DAY, customer=customer)
+        history.lacks(f"lacks-{name}", DAY, "No posts.")
+    answer = history.get("/api/attention", customer="c1")
+    [[failed]] = [group["integrations"] for group in answer["groups"]]
+    [[lacking]] = [lack["integrations"] for lack in answer["lacking"]["lacks"]]
+    for one, name in ((failed, "failed-mine"), (lacking, "lacks-mine")):
+        assert (one["id"], one["customer_id"], one["customer_name"]) == (name, "c1", "Shops")
+    file = history.ask.get("/attention.csv").content.decode("utf-8-sig")
+    customers = {row["integration_id"]: row["customer_name"] for row in csv.DictReader(StringIO(file))}
+    assert customers == {
+        "failed-mine": "Shops",
+        "lacks-mine": "Shops",
+        "failed-theirs": "",
+        "lacks-theirs": "",
+    }
 
 
 def test_the_csv_file_escapes_formulas(history):

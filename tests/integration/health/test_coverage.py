@@ -11,11 +11,13 @@ import pytest
 from include.social_analytics.dag_ids import DAILY_DAG, FLOW, INGEST_TASK, LIST_TASK
 from include.social_analytics.health import queries
 from include.social_analytics.health.filters import State
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse import integrations, ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.ledger import JobStatus
 from tests.support.bench import DAY
 from tests.support.history import ago
+from tests.support.made_up import registered
 from tests.support.readings import reading
 
 HOSTILE = "=1+1 <img src=x onerror=alert(1)> '; DROP TABLE analytics.integration; --"
@@ -31,8 +33,18 @@ def test_an_empty_database_shows_what_to_do_next(history):
     assert "Unpause the DAG social_analytics_daily" in overview["next_step"]
 
 
+def test_a_provider_whose_connection_is_missing_is_named(history, monkeypatch):
+    with registered():
+        assert (
+            "Chatter is not read: the Airflow connection 'chatter_api' is missing."
+            in (history.get("/api/overview")["not_read"])
+        )
+        monkeypatch.setenv("AIRFLOW_CONN_CHATTER_API", "http://chatter.example")
+        assert not [words for words in history.get("/api/overview")["not_read"] if "Chatter" in words]
+
+
 @pytest.mark.parametrize(
-    "change", ["DROP SCHEMA analytics CASCADE", "ALTER TABLE analytics.integration DROP COLUMN expected_from"]
+    "change", ["DROP SCHEMA analytics CASCADE", "ALTER TABLE analytics.integration DROP COLUMN customer_id"]
 )
 def test_a_database_that_no_run_has_migrated_has_no_latest_day(history, change):
     history.stored("page", DAY)
@@ -143,6 +155,42 @@ def test_the_calendar_filters_by_organization_provider_state_and_search(history,
     assert list(cells(history.get("/api/coverage", days=1, **asked))) == shown
 
 
+def test_the_calendar_and_its_counts_filter_by_the_customer_that_a_channel_has_now(history):
+    shops, cafes = Customer("c1", "Shops"), Customer("c2", "Cafés")
+    # Before it had a customer.
+    history.stored("moved", ago(1))
+    history.stored("moved", DAY, customer=cafes)
+    history.stored("shop", DAY, customer=shops)
+    history.failed("other", DAY)
+    answer = history.get("/api/coverage", days=2, customer="c2")
+    assert cells(answer) == {"moved": ["stored", "stored"]}
+    assert [sum(total["by_state"].values()) for total in answer["totals"]] == [1, 1]
+    [row] = answer["integrations"]
+    assert (row["customer_id"], row["customer_name"]) == ("c2", "Cafés")
+    assert cells(history.get("/api/coverage", days=2, customer="c2", organization="other")) == {}
+    [failed] = history.get("/api/coverage", days=1, state="failed")["integrations"]
+    assert (failed["customer_id"], failed["customer_name"]) == (None, None)
+
+
+def test_the_csv_file_names_customers(history):
+    history.stored("a-shop", DAY, customer=Customer("c1", "=Shops"))
+    history.stored("b-other", DAY)
+    file = history.ask.get("/coverage.csv", params={"days": 1}).content.decode("utf-8-sig")
+    rows = [(row["customer_id"], row["customer_name"]) for row in csv.DictReader(StringIO(file))]
+    assert rows == [("c1", "'=Shops"), ("", "")]
+
+
+def test_customers_are_offered_by_their_latest_name_with_their_organization(history):
+    history.stored("a", DAY, customer=Customer("c1", "Shops"))
+    history.stored("b", DAY, customer=Customer("c1", "Renamed shops"))
+    history.stored("c", DAY, customer=Customer("c2", "Cafés"), organization="other")
+    history.stored("d", DAY)
+    assert history.get("/api/overview")["customers"] == [
+        {"id": "c2", "label": "Cafés", "organization_id": "other"},
+        {"id": "c1", "label": "Renamed shops", "organization_id": "acme"},
+    ]
+
+
 def test_pages_follow_one_another_without_gaps_or_repeats(history, monkeypatch):
     for number in range(7):
         # Pairs with the same name.
@@ -183,7 +231,7 @@ def test_a_hostile_name_is_text_in_the_answer_and_no_formula_in_the_file(history
     assert answer.headers["content-disposition"].startswith("attachment")
     header, row = csv.reader(StringIO(answer.content.decode("utf-8-sig")))
     assert header[-1] == DAY.isoformat()
-    assert row == ["page", f"'{HOSTILE}", "acme", "ACME", "facebook", "failed: token_invalid"]
+    assert row == ["page", f"'{HOSTILE}", "acme", "ACME", "", "", "facebook", "failed: token_invalid"]
 
 
 def test_the_csv_file_has_every_row_that_matches_the_filter(history, monkeypatch):

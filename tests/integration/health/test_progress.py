@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse import integrations, ledger
 from tests.support.bench import DAY
 from tests.support.readings import DOWN
@@ -42,11 +43,13 @@ def test_done_counts_the_jobs_that_ended_since_the_run_began(history):
 
 def test_all_counts_only_the_channels_that_the_run_is_narrowed_to(history):
     since = integrations.clock(history.warehouse.connection).isoformat()
-    history.stored("a", DAY)
+    history.stored("a", DAY, customer=Customer("c1", "Shops"))
     history.stored("b", DAY)
     history.stored("c", DAY, organization="other")
     for narrowed, expected in (
         ({"organization_id": "other"}, (1, 1, 0)),
+        ({"customer_id": "c1"}, (1, 1, 0)),
+        ({"customer_id": "c1", "integration_ids": ["b"]}, (0, 0, 0)),
         ({"integration_ids": ["a", "c"]}, (2, 2, 0)),
         ({"organization_id": "acme", "integration_ids": ["a", "c"]}, (1, 1, 0)),
         ({}, (3, 3, 0)),
@@ -83,6 +86,7 @@ def test_the_day_is_the_parameter_or_the_labels_day_or_the_latest_due_day(histor
         ({"moment": LABEL, "since": "x"}, "since"),
         ({"moment": LABEL, "date": "x"}, "date"),
         ({"moment": LABEL, "organization_id": "a\0"}, "organization_id"),
+        ({"moment": LABEL, "customer_id": "a\0"}, "customer_id"),
         ({"moment": LABEL, "since": LABEL, "integration_ids": ["a\0"]}, "integration_ids"),
     ],
 )

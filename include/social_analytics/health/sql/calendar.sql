@@ -31,7 +31,7 @@ WITH in_state AS (
           - greatest(expected_from, %(first)s::date) + 1
 )
 SELECT integration_id AS id, integration.name, organization_id, provider, expected_from,
-    CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day,
+    CASE WHEN is_active THEN %(last)s ELSE last_day END AS last_day, customer_id, customer_name,
     -- Looked up last, only for the page's rows.
     coalesce(
         (SELECT name FROM analytics.organization
@@ -42,6 +42,7 @@ FROM analytics.integration LEFT JOIN in_state USING (integration_id)
 WHERE first_day <= %(last)s AND (is_active OR last_day >= %(first)s)
   AND (%(state)s::text IS NULL OR in_state.integration_id IS NOT NULL)
   AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
+  AND (%(customer)s::text IS NULL OR customer_id = %(customer)s)
   AND (%(provider)s::text IS NULL OR provider = %(provider)s)
   AND (%(search)s::text IS NULL OR integration_id = %(search)s
        OR position(lower(%(search)s) IN lower(integration.name)) > 0)

@@ -8,6 +8,7 @@ WITH common AS MATERIALIZED ({common_failures}), changes AS MATERIALIZED (
             (greatest(CASE WHEN is_active THEN %(last)s ELSE last_day END + 1, expected_from), -1)
     ) AS change (day, by)
     WHERE (%(organization)s::text IS NULL OR organization_id = %(organization)s)
+      AND (%(customer)s::text IS NULL OR customer_id = %(customer)s)
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
     GROUP BY change.day
 ), shown AS MATERIALIZED (
@@ -20,6 +21,7 @@ WITH common AS MATERIALIZED ({common_failures}), changes AS MATERIALIZED (
     FROM analytics.ingest_job AS job LEFT JOIN analytics.integration USING (integration_id)
     WHERE date BETWEEN %(first)s AND %(last)s AND status <> 'failed'
       AND (%(organization)s::text IS NULL OR job.organization_id = %(organization)s)
+      AND (%(customer)s::text IS NULL OR integration.customer_id = %(customer)s)
       AND (%(provider)s::text IS NULL OR job.provider = %(provider)s)
     GROUP BY date, status, error_code
     UNION ALL
@@ -29,6 +31,7 @@ WITH common AS MATERIALIZED ({common_failures}), changes AS MATERIALIZED (
     FROM analytics.ingest_job AS job LEFT JOIN analytics.integration USING (integration_id)
     WHERE date BETWEEN %(first)s AND %(last)s AND status = 'failed'
       AND (%(organization)s::text IS NULL OR job.organization_id = %(organization)s)
+      AND (%(customer)s::text IS NULL OR integration.customer_id = %(customer)s)
       AND (%(provider)s::text IS NULL OR job.provider = %(provider)s)
     GROUP BY date, status, error_code, is_common
 )

@@ -16,6 +16,8 @@ WITH common AS MATERIALIZED ({common_failures}), failed AS (
         WHERE date = ANY (%(open_days)s) AND status = ANY (%(open)s) AND dag_run_id = ANY (%(ended_runs)s)
     ) AS job
     WHERE (%(organization)s::text IS NULL OR organization_id = %(organization)s)
+      AND (%(customer)s::text IS NULL
+           OR integration_id IN (SELECT integration_id FROM analytics.integration WHERE customer_id = %(customer)s))
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
     GROUP BY integration_id
 ), named AS (
@@ -44,7 +46,7 @@ WITH common AS MATERIALIZED ({common_failures}), failed AS (
 SELECT ranked.error_code, ranked.is_common, ranked.provider, integrations, oldest, newest,
     integration_id AS id, coalesce(integration.name, integration_id) AS name,
     ranked.organization_id, coalesce(organization.name, ranked.organization_id) AS organization_name,
-    since, days, reason, trace_id, run_id, map_index
+    integration.customer_id, customer_name, since, days, reason, trace_id, run_id, map_index
 FROM ranked
 LEFT JOIN analytics.integration USING (integration_id)
 LEFT JOIN analytics.organization ON organization.organization_id = ranked.organization_id

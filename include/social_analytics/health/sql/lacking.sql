@@ -9,11 +9,14 @@ WITH lacking AS (
     WHERE status IN ('succeeded', 'no_data', 'pending', 'recovered') AND reason IS NOT NULL
       AND date BETWEEN %(first)s AND %(last)s
       AND (%(organization)s::text IS NULL OR organization_id = %(organization)s)
+      AND (%(customer)s::text IS NULL
+           OR integration_id IN (SELECT integration_id FROM analytics.integration WHERE customer_id = %(customer)s))
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
     GROUP BY integration_id
 ), named AS (
     SELECT lacking.integration_id, lacking.date, job.organization_id, job.provider, job.reason, job.map_index,
-        job.dag_run_id AS run_id, coalesce(integration.name, lacking.integration_id) AS name
+        job.dag_run_id AS run_id, coalesce(integration.name, lacking.integration_id) AS name,
+        integration.customer_id, integration.customer_name
     FROM lacking JOIN analytics.ingest_job AS job ON job.job_id = lacking.latest
     LEFT JOIN analytics.integration ON integration.integration_id = lacking.integration_id
     WHERE NOT EXISTS (
@@ -34,7 +37,8 @@ WITH lacking AS (
     FROM counted
 )
 SELECT provider, reason, integrations, newest, integration_id AS id, ranked.name, ranked.organization_id,
-    coalesce(organization.name, ranked.organization_id) AS organization_name, date, run_id, map_index,
+    coalesce(organization.name, ranked.organization_id) AS organization_name, customer_id, customer_name, date, run_id,
+    map_index,
     (SELECT max(rank) FROM ranked) AS reasons
 FROM ranked LEFT JOIN analytics.organization USING (organization_id)
 WHERE place <= %(named)s AND rank <= %(most)s

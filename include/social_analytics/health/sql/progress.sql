@@ -7,4 +7,5 @@ FROM analytics.ingest_job JOIN analytics.integration USING (integration_id),
     LATERAL (SELECT started_at >= %(since)s AND status <> ALL (%(open)s)) AS ended (done)
 WHERE date = %(day)s AND listed_at >= %(since)s
   AND (%(organization)s::text IS NULL OR integration.organization_id = %(organization)s)
+  AND (%(customer)s::text IS NULL OR integration.customer_id = %(customer)s)
   AND (%(integrations)s::text[] IS NULL OR integration_id = ANY (%(integrations)s))

@@ -43,7 +43,7 @@ const labelOf = (choices, id) => choices.find((one) => one.id === id)?.label ?? 
 const providersOf = (names) => (overview.providers.length > 1
   ? names.map((name) => labelOf(overview.providers, name)).join(", ") : "");
 const nameOf = (channel) => el("th", { scope: "row" }, channel.name, el("div", { class: "faint" },
-  [channel.organization_name, providersOf([channel.provider])].filter(Boolean).join(", ")));
+  [channel.customer_name, channel.organization_name, providersOf([channel.provider])].filter(Boolean).join(", ")));
 
 function show(id, text) {
   $(id).textContent = text ?? "";
@@ -78,8 +78,8 @@ function chosen() {
   const values = Object.fromEntries(new FormData(form));
   const view = VIEWS.find((name) => !$(name).hidden);
   const wanted = {
-    coverage: ["search", "organization", "provider", "state", "days"],
-    attention: ["organization", "provider"],
+    coverage: ["search", "organization", "customer", "provider", "state", "days"],
+    attention: ["organization", "customer", "provider"],
     trends: ["organization", "provider", "period"],
   }[view];
   return new URLSearchParams(wanted.filter((name) => values[name]).map((name) => [name, values[name]]));
@@ -104,7 +104,7 @@ function readAddress() {
     $(`tab-${name}`).tabIndex = here ? 0 : -1;
   }
   const current = VIEWS.find((name) => !$(name).hidden);
-  for (const label of form.querySelectorAll("[data-in]")) label.hidden = label.dataset.in !== current;
+  for (const label of form.querySelectorAll("[data-in]")) label.hidden = !label.dataset.in.split(" ").includes(current);
   offerChoices(current);
   for (const [name, value] of new URLSearchParams(parameters)) {
     const field = form.elements.namedItem(name);
@@ -113,11 +113,13 @@ function readAddress() {
     field.value = value;
     // If the value is not in the list, such as an organization that is gone, keep the choice before.
     if (field.value !== value) field.value = before;
+    if (name === "organization") offerCustomers();
   }
   load(current);
 }
 
 function writeAddress() {
+  offerCustomers();
   const view = VIEWS.find((name) => !$(name).hidden);
   history.replaceState(null, "", `#${view}?${chosen()}`);
   load(view);
@@ -131,11 +133,22 @@ function options(name, choices, all) {
   if (kept && choices.some((one) => one.id === kept)) select.value = kept;
 }
 
+// Those of the chosen organization, or all. Two organizations may have customers of the same name.
+function offerCustomers() {
+  const chosenOne = form.elements.organization.value;
+  const offered = overview.customers.filter((one) => !chosenOne || one.organization_id === chosenOne);
+  options("customer", offered.map((one) => (chosenOne ? one
+    : { id: one.id, label: `${one.label} (${labelOf(overview.organizations, one.organization_id)})` })), "All");
+  const label = form.elements.customer.parentElement;
+  label.hidden = label.hidden || !overview.customers.length;
+}
+
 function offerChoices(view) {
   // A trend is about one organization on one provider.
   options("organization", overview.organizations, view === "trends" ? null : "All");
   options("provider", overview.providers, view === "trends" ? null : "All");
   options("state", overview.states, "Any");
+  offerCustomers();
 }
 
 async function load(view) {
@@ -445,23 +458,34 @@ function postRow(one, metrics) {
     el("td", {}, safe ? el("a", link, message) : message),
     cell("Channel", one.integration_name),
     cell("Published", longDay(one.published_on)),
-    ...metrics.map((metric) => el("td", { "data-head": metric.label, class: "figure" }, number(one.figures[metric.id]))));
+    ...metrics.map((metric) => el("td", { "data-head": metric.label, class: "figure" }, number(one.figures[metric.id]))),
+    cell("As of", longDay(one.read_on)));
 }
 
 function postsCard(best) {
   const heads = [...["Post", "Channel", "Published"].map((head) => headCell(head)),
-    ...best.metrics.map((metric) => headCell(metric.label, { class: "figure" }))];
+    ...best.metrics.map((metric) => headCell(metric.label, { class: "figure" })), headCell("As of")];
   return el("article", { class: "card" },
     el("h2", {}, "Best posts"),
-    el("p", { class: "faint" }, `Posts published in the period, ranked by ${best.ranked_by.label.toLowerCase()} so far. `, best.note),
+    el("p", { class: "faint" }, `Posts published in the period, ranked by ${best.ranked_by.label.toLowerCase()} so far. `, best.note,
+      " ", el("a", { href: `posts.csv?${query()}`, download: "" }, "Download all posts")),
     best.posts.length
       ? listOf("Best posts", heads, best.posts.map((one) => postRow(one, best.metrics)))
       : el("p", {}, "None."));
 }
 
+function reportLinks() {
+  const link = (period) => el("a", {
+    href: `report.html?${new URLSearchParams({ organization: form.elements.organization.value, period })}`,
+    "data-out": "", target: "_blank", rel: "noopener noreferrer",
+  }, `Report of the last ${period}`);
+  return el("p", { class: "actions" }, link("week"), link("month"));
+}
+
 async function trends() {
   const answer = await ask(`api/trends?${query()}`);
   $("trends").replaceChildren(
+    reportLinks(),
     el("p", { class: "faint" }, "Incomplete days are hollow marks; totals over them are shown as ≥. "
       + "A dashed line marks a day on which not as many channels reported as before."),
     el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
@@ -482,7 +506,7 @@ const runs = (kind, states, more) =>
 async function runLine(run) {
   const list = await airflow(`/${encodeURIComponent(run.dag_run_id)}/taskInstances/${encodeURIComponent(overview.list_task)}`);
   const parameters = new URLSearchParams({ moment: run.logical_date ?? run.run_after });
-  for (const name of ["date", "organization_id"]) if (run.conf?.[name]) parameters.set(name, run.conf[name]);
+  for (const name of ["date", "organization_id", "customer_id"]) if (run.conf?.[name]) parameters.set(name, run.conf[name]);
   for (const id of run.conf?.integration_ids ?? []) parameters.append("integration_ids", id);
   if (list.state === "success") parameters.set("since", list.start_date);
   const found = await ask(`api/progress?${parameters}`, { signal: null });
@@ -579,6 +603,7 @@ async function refresh() {
   show("status", overview.latest ? statusOf(overview.latest) : "Nothing is stored yet.");
   show("said", null);
   show("next", overview.next_step);
+  show("not-read", overview.not_read.join(" "));
   $("views").hidden = !overview.latest;
   if (!overview.latest) return;
   legend();
