@@ -168,7 +168,7 @@ def airflow_commands() -> list[tuple[str, str]]:
     """Each service that calls Airflow, and the arguments."""
     found = []
     for service, spec in SERVICES.items():
-        line = " ".join(spec["command"]).replace("\\\n", " ")
+        line = " ".join(spec.get("command", [])).replace("\\\n", " ")
         # The shell replaces these.
         line = re.sub(r'"?\$\$(\{[^}]*\}|\w+)"?', "x", line)
         found += [(service, command) for command in re.findall(r"\bairflow ([^&\n]+)", line)]
