@@ -383,7 +383,8 @@ def test_a_date_on_the_command_line_means_its_day_in_the_default_zone(stage):
     )
     assert stage.ended("of_a_day").state == "success"
     assert stage.job(page)["dag_run_id"] == "of_a_day"
-    stage.wait_for(lambda: bool(stage.rows("SELECT FROM analytics.ingest_job WHERE date = %s", early)))
+    mine = "SELECT FROM analytics.ingest_job WHERE date = %s AND integration_id = %s"
+    stage.wait_for(lambda: bool(stage.rows(mine, early, page.id)))
     assert stage.ended(stage.job(page, early)["dag_run_id"]).state == "success"
 
 

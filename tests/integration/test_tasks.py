@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
-from airflow.sdk.execution_time.context import set_current_context
+from airflow.sdk.execution_time.context import OutletEventAccessors, set_current_context
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics import telemetry
+from include.social_analytics.assets import ORGANIZATION_DAILY
 from include.social_analytics.batches import Batch, deal_out
 from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
@@ -85,11 +86,12 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
             run_id=run.run_id,
             try_number=1,
             max_tries=RETRIES,
+            task=SimpleNamespace(outlets=[ORGANIZATION_DAILY]),
             get_task_states=lambda **_: {run.run_id: states},
             get_dr_count=lambda _, run_ids, states: 0 if run_ids == ["ended"] else 1,
             xcom_pull=lambda **_: [batch],
         )
-        context: Any = {"dag_run": run, "params": {}, "ti": ti}
+        context: Any = {"dag_run": run, "params": {}, "ti": ti, "outlet_events": OutletEventAccessors()}
         with set_current_context(context):
             return check_coverage()
 
