@@ -69,6 +69,18 @@ def test_catch_up_runs_each_day_once_and_names_the_run_after_its_day(stage):
         assert (value, reported, of) == (expected(stage, [page], "page_media_view", day), 1, 1)
 
 
+def test_the_first_run_for_the_latest_day_brings_the_past_of_the_channel(stage):
+    organization_id, [page] = stage.caught_up
+    assert stage.ended(f"scheduled__{DAY}").state == "success"
+    past = [DAY - timedelta(days=n) for n in range(89, 1, -1)]
+    query = "SELECT date, status FROM analytics.ingest_job WHERE dag_run_id = %s AND date < %s ORDER BY date"
+    jobs = stage.rows(query, f"scheduled__{DAY}", DAY - timedelta(days=1))
+    assert jobs == [{"date": day, "status": "succeeded"} for day in past]
+    for day in (past[0], past[-1]):
+        views = expected(stage, [page], "page_media_view", day)
+        assert stage.figures(organization_id, day)["views"] == (views, 1, 1)
+
+
 def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenarios):
     scenario = scenarios["revoked"]
     broken, *healthy = scenario.pages
