@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,7 @@ from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.tasks.list_integrations import list_active_integrations
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import integrations, ledger
 from tests.support.bench import DAY, Bench
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
 from tests.support.readings import Warehouse, reading
@@ -126,6 +127,28 @@ def pending(bench: Bench, days_ago: int, channels: int) -> None:
     warehouse, day = Warehouse(bench.analytics, lambda: bench.analytics), DAY - timedelta(days_ago)
     for job in bench.jobs[:channels]:
         warehouse.store(job.on(day), reading({}, day=day))
+
+
+@pytest.mark.parametrize("fault", [None, "token_revoked"])
+def test_the_task_reads_the_past_when_its_days_are_done_whatever_became_of_them(bench, ingest, fault):
+    integrations.remember(bench.analytics, [job.integration for job in bench.jobs], {}, DAY, DAY)
+    if fault:
+        bench.fault(0, fault)
+    with pytest.raises(AirflowFailException) if fault else nullcontext():
+        ingest(1)
+    query = "SELECT count(DISTINCT integration_id) FROM analytics.ingest_job WHERE date < %s"
+    assert bench.analytics.execute(query, [DAY]).fetchone() == (2 if fault else 3,)
+
+
+def test_a_task_whose_channel_waits_for_quota_leaves_the_past_to_its_next_start(bench, ingest):
+    integrations.remember(bench.analytics, [job.integration for job in bench.jobs], {}, DAY, DAY)
+    bench.fault(0, "page_throttled", minutes=19, times=1)
+    past = "SELECT count(DISTINCT integration_id) FROM analytics.ingest_job WHERE date < %s"
+    with pytest.raises(AirflowRescheduleException):
+        ingest(1)
+    assert bench.analytics.execute(past, [DAY]).fetchone() == (0,)
+    ingest(1, reschedules=1)
+    assert bench.analytics.execute(past, [DAY]).fetchone() == (3,)
 
 
 @pytest.mark.parametrize("run_type", ["manual", "backfill"])
