@@ -35,8 +35,8 @@ class UnsupportedMetric:
 class Window:
     """What to read: ``day`` and the look-back before it; posts go further back.
 
-    ``is_past``, with a ``post_window_days`` of 0: these are a channel's days before it was connected. No
-    posts and no values as of now are asked for, and ``posts_published`` is absent from the reading.
+    ``is_past``, with a ``post_window_days`` of 0: these are a channel's days before it was connected. Neither
+    posts nor values as of now are asked for, and ``posts_published`` is absent from the reading.
 
     ``refused`` holds what the API lately refused some channel of the provider. A metric that no channel can
     have is not asked for again; the connector tells by the reason. What depends on a channel's permissions is
