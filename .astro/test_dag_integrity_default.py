@@ -23,9 +23,10 @@ def test_there_are_dag_files():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_dag_file(path, monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT))
-    # With these settings the optional DAG exists, and is checked, too.
+    # With these settings the optional DAGs exist, and are checked, too.
     monkeypatch.setenv("SOCIAL_ANALYTICS_DEADLINE", "23:59")
     monkeypatch.setenv("SOCIAL_ANALYTICS_NOTIFIER", '{"class": "any.Notifier"}')
+    monkeypatch.setenv("SOCIAL_ANALYTICS_REPORTS", "/reports")
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(path)

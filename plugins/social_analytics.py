@@ -1,4 +1,4 @@
-"""Registers the timetable, which Airflow needs to read the schedule back, and the health page."""
+"""Registers the timetables, which Airflow needs to read the schedules back, and the health page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from include.social_analytics.connectors import providers
-from include.social_analytics.timetable import CalendarDayTimetable
+from include.social_analytics.timetable import CalendarDayTimetable, PeriodEndTimetable
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +36,10 @@ async def health_page(scope: Any, receive: Any, send: Any) -> None:
 
 
 class SocialAnalyticsPlugin(AirflowPlugin):
-    """The timetable that ``dags/social_analytics_daily.py`` names, and the page "Social analytics"."""
+    """The timetables that the files in ``dags/`` name, and the page "Social analytics"."""
 
     name = "social_analytics"
-    timetables = [CalendarDayTimetable]  # noqa: RUF012 - Airflow's own way to register
+    timetables = [CalendarDayTimetable, PeriodEndTimetable]  # noqa: RUF012 - Airflow's own way to register
     fastapi_apps = [  # noqa: RUF012
         {"name": "Social analytics", "url_prefix": "/social-analytics", "app": health_page}
     ]

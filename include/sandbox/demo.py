@@ -21,7 +21,9 @@ from include.sandbox.serving import listen, together
 from include.sandbox.stand_ins import stand_ins
 from include.sandbox.stand_ins.base import Demo
 
-_READER = Path(__file__).parents[1] / "deploy" / "roles" / "postiz_reader.sql"
+_ROLES = Path(__file__).parents[1] / "deploy" / "roles"
+#: The reader's role, and then what it may read for some providers.
+_READER = (_ROLES / "postiz_reader.sql", *sorted(_ROLES.glob("postiz_reader_*.sql")))
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def main() -> None:
     with psycopg.connect(arguments.postiz) as connection:
         if connection.execute("SELECT FROM pg_tables WHERE tablename = 'Integration'").fetchone() is None:
             fill(connection, made)
-            connection.execute(_READER.read_bytes())
+            for script in _READER:
+                connection.execute(script.read_bytes())
             # Everybody knows this password. It guards only made-up data.
             connection.execute("ALTER ROLE social_analytics_reader PASSWORD 'demo'")
     told = threading.Event()

@@ -109,6 +109,8 @@ class Api(ABC):
         """
 
         async def respond(request: Request) -> Response:
+            # For an API that finds the account in the body.
+            request.state.body = await request.body()
             knows = (api for api in (self, *others) if api.account_of(request) is not None)
             return await next(knows, self).respond(request)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DAILY_DAG = "social_analytics_daily"
 DEADLINE_DAG = "social_analytics_deadline"
+REPORTS_DAG = "social_analytics_reports"
 
 LIST_TASK = "list_active_integrations"
 INGEST_TASK = "analytics_ingest"

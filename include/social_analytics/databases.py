@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import IsolationLevel, errors
-from psycopg._encodings import pg2pyenc
+from psycopg import IsolationLevel, errors, sql
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types.string import StrBinaryDumper, StrDumper, StrDumperUnknown
 
@@ -240,7 +239,18 @@ def _prepare(opened: psycopg.Connection[Any]) -> None:
     encoding = opened.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8", "SQL_ASCII"):
         with suppress(psycopg.NotSupportedError):  # Python does not know the encoding
-            _write_what_fits(opened, pg2pyenc(encoding.encode()))
+            _write_what_fits(opened, _codec(opened, encoding))
+
+
+def _codec(opened: psycopg.Connection[Any], encoding: str) -> str:
+    """Python's name for one of Postgres's encodings.
+
+    :raises psycopg.NotSupportedError: if Python does not know it.
+    """
+    # psycopg tells only the codec of the client's encoding.
+    with opened.transaction(force_rollback=True):
+        opened.execute(sql.SQL("SET LOCAL client_encoding TO {}").format(encoding))
+        return opened.info.encoding
 
 
 def _write_what_fits(opened: psycopg.Connection[Any], codec: str) -> None:

@@ -7,6 +7,7 @@ of any size holds two connections, and no transaction is open during an HTTP cal
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -103,7 +104,7 @@ class Ingester:
         failures = [error for error in settled.values() if error is not None]
         due: list[datetime] = []
 
-        accounts = self._accounts(todo)
+        accounts = self.accounts(todo)
         pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ingest")
         try:
             waiting = iter(todo)
@@ -128,7 +129,7 @@ class Ingester:
                     with started.job.log_context():
                         try:
                             reading = future.result()
-                            with _own_failure("storing"):
+                            with own_failure("storing"):
                                 self._store(started, reading)
                         except JobError as error:
                             quota_due = self._record(started, error)
@@ -158,7 +159,7 @@ class Ingester:
                     settled[state.job_id] = JobError(code, state.reason or "")
         return settled
 
-    def _accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
+    def accounts(self, jobs: Sequence[IngestJob]) -> dict[str, Account | JobError]:
         """Each job's account as Postiz has it now, or why it is no longer active."""
         ids = [job.integration.id for job in jobs]
         identifiers = names_by_identifier()
@@ -168,8 +169,10 @@ class Ingester:
             reasons = postiz.inactive_reasons(self.postiz_db, gone, identifiers) if gone else {}
         return active | {
             one: JobError(
-                # A provider that this package no longer reads is not the owner's to resolve.
-                ErrorCode.CONFIG_INVALID if reason == "no_connector" else ErrorCode.OBJECT_NOT_FOUND,
+                # Neither is the owner's to resolve.
+                ErrorCode.CONFIG_INVALID
+                if reason in ("no_connector", "no_refresh_token_grant")
+                else ErrorCode.OBJECT_NOT_FOUND,
                 f"No longer active in Postiz: {reason}.",
             )
             for one, reason in ((one, reasons.get(one, "changing")) for one in gone)
@@ -181,7 +184,7 @@ class Ingester:
         try:
             if isinstance(account, JobError):
                 raise account
-            with _own_failure("connecting"):
+            with own_failure("connecting"):
                 reader = self.connector(start.job.integration.provider).reader(account)
             window = self._window(start.job)
         except JobError as error:
@@ -194,7 +197,7 @@ class Ingester:
         window = Window(
             job.date,
             provider.lookback_days(self.settings),
-            self.settings.post_window_days,
+            _post_window_days(job, self.settings),
             unsupported.lately(self.analytics_db, provider.name),
         )
         return replace(window, settled=writer.settled(self.analytics_db, job, window.days[:-1]))
@@ -202,7 +205,7 @@ class Ingester:
     def _read(self, started: _Started) -> Reading:
         """Read, in a thread of the pool. It binds the job's log fields itself: context does not follow."""
         job = started.job
-        with job.log_context(), _own_failure("reading"):
+        with job.log_context(), own_failure("reading"):
             provider = provider_named(job.integration.provider)
             reading = started.reader.read(started.window)
             reading.require_declared(provider)
@@ -274,6 +277,17 @@ class Ingester:
         return None
 
 
+def _post_window_days(job: IngestJob, settings: Settings) -> int:
+    """How many days' posts to read. Once a week they are more: old posts change little.
+
+    Each channel has its own weekday, so that all days cost about the same.
+    """
+    weekday_of_channel = zlib.crc32(job.integration.id.encode()) % 7
+    if job.date.toordinal() % 7 != weekday_of_channel:
+        return settings.post_window_days
+    return max(settings.post_window_days, settings.weekly_post_window_days)
+
+
 @dataclass(frozen=True)
 class _Unreadable:
     """The reader of a job that cannot be read, for the reason that ``error`` gives."""
@@ -286,7 +300,7 @@ class _Unreadable:
 
 
 @contextmanager
-def _own_failure(doing: str) -> Iterator[None]:
+def own_failure(doing: str) -> Iterator[None]:
     """Make what nobody foresaw inside the block the failure of this one job.
 
     :raises JobError: in place of any other exception.

@@ -11,7 +11,7 @@ import psycopg
 
 from include.social_analytics import postiz
 from include.social_analytics.batches import Batch, deal_out, most_tasks
-from include.social_analytics.connectors import names_by_identifier
+from include.social_analytics.connectors import names_by_identifier, not_read, providers
 from include.social_analytics.databases import Database
 from include.social_analytics.days import latest_due_day
 from include.social_analytics.warehouse import integrations, ledger
@@ -22,13 +22,25 @@ if TYPE_CHECKING:
     from include.social_analytics.settings import Settings
 
 
+#: What ``no_refresh_token_grant`` means.
+NO_GRANT = (
+    "The role of the connection 'postiz_db' may not read the refresh tokens that a provider needs: "
+    "run that provider's script in include/deploy/roles."
+)
+
+
 @dataclass(frozen=True)
 class Listing:
-    """What to ingest: ``count`` integrations in batches. ``left_out``: how many are left out, by reason."""
+    """What to ingest: ``count`` integrations in batches.
+
+    ``left_out``: how many are left out, by reason. ``notes`` says in sentences what the reasons mean that
+    somebody who operates Airflow can end.
+    """
 
     batches: list[Batch]
     count: int
     left_out: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings: Settings) -> Listing:
@@ -40,10 +52,17 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
     :raises JobError: ``config_invalid`` when the run is narrowed to something that is not active.
     """
     identifiers = names_by_identifier()
+    switched_off = not_read(settings)
+    reasons = {
+        identifier: why.reason
+        for name, why in switched_off.items()
+        for identifier in providers()[name].identifiers
+    }
     narrowed: dict[str, Any] = {
         "organization_id": run.organization_id,
         "customer_id": run.customer_id,
         "integration_ids": run.integration_ids,
+        "not_read": reasons,
     }
     # The schedule also covers each later day. Any other run says only that the channels are active now.
     expected_from = run.day if run.is_scheduled else max(run.day, latest_due_day(datetime.now(UTC), settings))
@@ -62,10 +81,13 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
     with postiz_db.transaction():
         postiz.require_known(postiz_db, identifiers, **narrowed)
         count = postiz.count_active(postiz_db, identifiers, **narrowed)
-        left_out = postiz.left_out(postiz_db, identifiers)
+        left_out = postiz.left_out(postiz_db, identifiers, reasons)
         batches = deal_out(
             registered(), count, most=most_tasks(settings), at_once=settings.max_concurrent_tasks
         )
     if run.is_whole:
         integrations.retire(analytics_db, began)
-    return Listing(batches, count, left_out)
+    notes = [why.words for why in switched_off.values() if why.reason in left_out]
+    if "no_refresh_token_grant" in left_out:
+        notes.append(NO_GRANT)
+    return Listing(batches, count, left_out, tuple(notes))

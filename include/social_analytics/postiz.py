@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import sql
+from psycopg.types.json import Json
 
-from include.social_analytics.connectors import provider_named, two_step_identifiers
+from include.social_analytics.connectors import provider_named, providers, two_step_identifiers
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
@@ -21,13 +22,15 @@ from include.social_analytics.jobs import Customer, Integration
 # The first reason why an integration is left out; NULL when it is active. The order: what is deleted, what
 # this package cannot read, what the channel's owner can change. "tokenExpiration" is not a reason for any
 # provider: the stored token may work longer, or may have become invalid long before.
-# {half_connected} is _HALF_CONNECTED, see _readable().
+# {half_connected} is _HALF_CONNECTED, see _readable(). not_read: see _known().
 _LEFT_OUT: LiteralString = """
     CASE
         WHEN integration."deletedAt" IS NOT NULL THEN 'deleted'
         WHEN organization."deletedAt" IS NOT NULL THEN 'organization_deleted'
         WHEN integration."type" <> 'social' THEN 'not_social'
         WHEN integration."providerIdentifier" <> ALL (%(identifiers)s::text[]) THEN 'no_connector'
+        WHEN %(not_read)s::jsonb ? integration."providerIdentifier"
+            THEN %(not_read)s::jsonb ->> integration."providerIdentifier"
         WHEN integration."disabled" THEN 'disabled'
         WHEN integration."inBetweenSteps" OR {half_connected} THEN 'in_between_steps'
         WHEN integration."refreshNeeded" THEN 'refresh_needed'
@@ -38,6 +41,21 @@ _HALF_CONNECTED: LiteralString = """
     (integration."providerIdentifier" = ANY (%(in_two_steps)s::text[])
      AND integration."internalId" = integration."rootInternalId")
 """
+# Whether this role may call a function of the schema social_analytics. By its name alone, Postgres refuses a
+# role that may not use the schema.
+_MAY_CALL: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+        WHERE nspname = 'social_analytics' AND proname = %s
+          AND has_schema_privilege(pronamespace, 'USAGE') AND has_function_privilege(pg_proc.oid, 'EXECUTE')
+    )
+"""
+_REFRESH_TOKENS: LiteralString = """
+    SELECT "id", "refreshToken" FROM "Integration" WHERE "id" = ANY (%s::text[])
+"""
+_GRANTED_REFRESH_TOKENS: LiteralString = """
+    SELECT integration_id, refresh_token FROM social_analytics.{}(%s::text[])
+"""
 # A customer has only channels of its own organization, even if a channel of another names it.
 _OF_CUSTOMER: LiteralString = """
     (integration."customerId", integration."organizationId") IN (
@@ -47,6 +65,8 @@ _OF_CUSTOMER: LiteralString = """
 #: Columns that a role made by an older postiz_reader.sql may not read, and that an older Postiz may not have.
 _NAMES = [("Organization", "name")]
 _ROOTS = [("Integration", "rootInternalId")]
+_URLS = [("Post", "releaseURL")]
+_REFRESH_TOKEN = [("Integration", "refreshToken")]
 _CUSTOMER_COLUMNS = [
     ("Integration", "customerId"),
     *(("Customer", column) for column in ("id", "name", "orgId")),
@@ -161,18 +181,20 @@ _DELETED_ORGANIZATIONS: LiteralString = """
     WHERE "id" = ANY (%s::text[])
 """
 
-# Served by Postiz's index on "integrationId". A comment is a post with a parent.
+# Served by Postiz's index on "integrationId". A comment is a post with a parent. {code} is _CODE_IN_URL: if
+# Postiz missed a network's answer, its release id is another one, and only the permalink tells the post.
 _POSTS: LiteralString = """
-    SELECT DISTINCT ON ("releaseId") "releaseId", "id"
-    FROM "Post"
+    SELECT DISTINCT ON (known.name) known.name, "id"
+    FROM "Post", unnest(ARRAY["releaseId", {code}]) AS known (name)
     WHERE "integrationId" = %(integration_id)s
-      AND "releaseId" = ANY (%(release_ids)s::text[])
+      AND known.name = ANY (%(release_ids)s::text[])
       AND "releaseId" <> 'missing'
       AND "state" = 'PUBLISHED'
       AND "deletedAt" IS NULL
       AND "parentPostId" IS NULL
-    ORDER BY "releaseId", "id" COLLATE "C"
+    ORDER BY known.name, known.name = "releaseId" DESC, "id" COLLATE "C"
 """
+_CODE_IN_URL: LiteralString = """substring("releaseURL" from '/([^/?#]+)/?([?#].*)?$')"""
 
 
 def active_integrations(
@@ -182,6 +204,7 @@ def active_integrations(
     organization_id: str | None = None,
     customer_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
+    not_read: Mapping[str, str] | None = None,
     page_size: int = 1000,
 ) -> Iterator[list[Integration]]:
     """Every active integration, at most ``page_size`` at a time.
@@ -192,8 +215,9 @@ def active_integrations(
     :param organization_id: only this organization's; ``None`` does not narrow.
     :param customer_id: only this customer's; ``None`` does not narrow.
     :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
+    :param not_read: identifiers that are left out here, and the reason.
     """
-    narrowed = _active(identifiers, organization_id, customer_id, integration_ids)
+    narrowed = _active(postiz, identifiers, organization_id, customer_id, integration_ids, not_read)
     after_tier, after = 0, ""
     query = _readable(postiz, _PAGE)
     while True:
@@ -247,11 +271,12 @@ def count_active(
     organization_id: str | None = None,
     customer_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
+    not_read: Mapping[str, str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` returns, if both run in one snapshot."""
     query = _readable(postiz, _COUNT)
     row = postiz.execute(
-        query, _active(identifiers, organization_id, customer_id, integration_ids)
+        query, _active(postiz, identifiers, organization_id, customer_id, integration_ids, not_read)
     ).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
@@ -264,6 +289,7 @@ def require_known(
     organization_id: str | None = None,
     customer_id: str | None = None,
     integration_ids: Sequence[str] | None = None,
+    not_read: Mapping[str, str] | None = None,
 ) -> None:
     """Check that what a run is narrowed to exists and is active.
 
@@ -284,7 +310,7 @@ def require_known(
         if fault is not None:
             faults.append(f"customer_id {customer_id!r} is {fault}")
     if integration_ids is not None and not faults:
-        states = _states(postiz, integration_ids, identifiers, customer_id)
+        states = _states(postiz, integration_ids, identifiers, customer_id, not_read)
         for integration_id in integration_ids:
             owner, is_customers, reason = states.get(integration_id, (None, False, "unknown"))
             if reason is None and organization_id is not None and owner != organization_id:
@@ -323,14 +349,18 @@ def inactive_reasons(
     return {id_: reason for id_, reason in reasons.items() if reason is not None}
 
 
-def left_out(postiz: Database, identifiers: Mapping[str, str]) -> dict[str, int]:
+def left_out(
+    postiz: Database, identifiers: Mapping[str, str], not_read: Mapping[str, str] | None = None
+) -> dict[str, int]:
     """How many integrations are not active, by reason. Each counts for its first reason.
 
     The reasons, in this order: ``deleted``, ``organization_deleted``, ``not_social``, ``no_connector``,
-    ``disabled``, ``in_between_steps`` (no account is chosen yet), ``refresh_needed`` (to be reconnected).
-    A reason that applies to no integration is absent.
+    what ``not_read`` says of the identifier, ``no_refresh_token_grant`` (this role may not read the refresh
+    tokens that the provider needs), ``disabled``, ``in_between_steps`` (no account is chosen yet),
+    ``refresh_needed`` (to be reconnected). A reason that applies to no integration is absent.
     """
-    return dict(postiz.execute(_readable(postiz, _COUNTS), _known(identifiers)).fetchall())
+    parameters = _known(postiz, identifiers, not_read)
+    return dict(postiz.execute(_readable(postiz, _COUNTS), parameters).fetchall())
 
 
 def accounts(
@@ -340,17 +370,20 @@ def accounts(
     *,
     mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
-    """The accounts of the ids that are active now. Only this function reads tokens.
+    """The accounts of the ids that are active now. Only this function reads tokens: the access token, and the
+    refresh token of a provider that declares a ``token_address``.
 
     An unusable token, such as an empty one, is returned like any other: the reading reports it.
 
     :param mask: called with the tokens and each secret in them as soon as they are read, to keep them out
-        of logs.
+        of logs. The accounts keep it.
     """
     rows = postiz.execute(
-        _readable(postiz, _ACCOUNTS), _known(identifiers) | {"integration_ids": list(integration_ids)}
+        _readable(postiz, _ACCOUNTS),
+        _known(postiz, identifiers) | {"integration_ids": list(integration_ids)},
     ).fetchall()
-    tokens = [token for _, _, _, token in rows]
+    refresh_tokens = _refresh_tokens(postiz, {id_: identifiers[identifier] for id_, identifier, _, _ in rows})
+    tokens = [token for _, _, _, token in rows] + [one for one in refresh_tokens.values() if one]
     # Before anything else sees them.
     mask(tokens)
     secrets = {
@@ -359,25 +392,72 @@ def accounts(
     if parts := {part for each in secrets.values() for part in each}.difference(tokens):
         mask(sorted(parts))
     return {
-        id_: Account(id_, identifier, account_id, secrets[id_]) for id_, identifier, account_id, _ in rows
+        id_: Account(
+            id_, identifier, account_id, secrets[id_], refresh_token=refresh_tokens.get(id_, ""), mask=mask
+        )
+        for id_, identifier, account_id, _ in rows
     }
 
 
 def published_posts(postiz: Database, integration_id: str, release_ids: Sequence[str]) -> dict[str, str]:
     """Release id -> Postiz's post id, for the posts that Postiz published through the integration.
 
-    If several posts have the same release id, the one whose id sorts first counts.
+    The code that ends a permalink counts as a release id, too. If several posts have the same release id,
+    the one whose id sorts first counts.
     """
+    code = _CODE_IN_URL if _may_read(postiz, {"code": _URLS}) else "NULL"
     return dict(
         postiz.execute(
-            _POSTS, {"integration_id": integration_id, "release_ids": list(release_ids)}
+            sql.SQL(_POSTS).format(code=sql.SQL(code)),
+            {"integration_id": integration_id, "release_ids": list(release_ids)},
         ).fetchall()
     )
 
 
-def _known(identifiers: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters of ``_LEFT_OUT``."""
-    return {"identifiers": list(identifiers), "in_two_steps": two_step_identifiers()}
+def _refresh_tokens(postiz: Database, names: Mapping[str, str]) -> dict[str, str]:
+    """Id -> refresh token, of the integrations whose provider needs one. It may be empty.
+
+    :param names: id -> the provider's name.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(set(names.values())):
+        query = _refresh_token_query(postiz, name) if provider_named(name).token_address else None
+        if query is not None:
+            ids = [id_ for id_, of_provider in names.items() if of_provider == name]
+            found |= {id_: token or "" for id_, token in postiz.execute(query, [ids])}
+    return found
+
+
+def _refresh_token_query(postiz: Database, name: str) -> sql.Composable | None:
+    """The query for the refresh tokens of a provider's integrations, by their ids; None if there is no grant.
+
+    A role that may read the column reads it. Else the script ``postiz_reader_<name>.sql`` has made a function
+    that gives it the tokens of this one provider.
+    """
+    if _may_read(postiz, {"refresh_token": _REFRESH_TOKEN}):
+        return sql.SQL(_REFRESH_TOKENS)
+    function = f"{name}_refresh_tokens"
+    [(may_call,)] = postiz.execute(_MAY_CALL, [function]).fetchall()
+    if may_call:
+        return sql.SQL(_GRANTED_REFRESH_TOKENS).format(sql.Identifier(function))
+    return None
+
+
+def _known(
+    postiz: Database, identifiers: Mapping[str, str], not_read: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The parameters of ``_LEFT_OUT``. Its ``not_read`` also has what this role may not read."""
+    without_grant = [
+        identifier
+        for provider in providers().values()
+        if provider.token_address and _refresh_token_query(postiz, provider.name) is None
+        for identifier in provider.identifiers
+    ]
+    return {
+        "identifiers": list(identifiers),
+        "in_two_steps": two_step_identifiers(),
+        "not_read": Json(dict.fromkeys(without_grant, "no_refresh_token_grant") | dict(not_read or {})),
+    }
 
 
 def _may_read(postiz: Database, needed: Mapping[str, Sequence[tuple[str, str]]]) -> set[str]:
@@ -409,13 +489,15 @@ def _readable(postiz: Database, query: LiteralString) -> sql.Composed:
 
 
 def _active(
+    postiz: Database,
     identifiers: Mapping[str, str],
     organization_id: str | None,
     customer_id: str | None,
     integration_ids: Sequence[str] | None,
+    not_read: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """The parameters of ``_ACTIVE``."""
-    return _known(identifiers) | {
+    return _known(postiz, identifiers, not_read) | {
         "organization_id": organization_id,
         "customer_id": customer_id,
         "integration_ids": None if integration_ids is None else list(integration_ids),
@@ -427,6 +509,7 @@ def _states(
     integration_ids: Sequence[str],
     identifiers: Mapping[str, str],
     customer_id: str | None = None,
+    not_read: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[str, bool, str | None]]:
     """Id -> organization, whether it is the customer's, and reason to be left out.
 
@@ -436,6 +519,7 @@ def _states(
     """
     rows = postiz.execute(
         _readable(postiz, _STATES),
-        _known(identifiers) | {"integration_ids": list(integration_ids), "customer_id": customer_id},
+        _known(postiz, identifiers, not_read)
+        | {"integration_ids": list(integration_ids), "customer_id": customer_id},
     )
     return {id_: tuple(rest) for id_, *rest in rows}

@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from include.social_analytics.connectors import providers
+
 PREFIX = "SOCIAL_ANALYTICS_"
 
 
@@ -88,6 +90,21 @@ def _day(given: object) -> object:
     return date.fromisoformat(given) if isinstance(given, str) else given
 
 
+def _folder(given: object) -> object:
+    if isinstance(given, str) and not (given.startswith("/") or "://" in given):
+        raise ValueError
+    return given
+
+
+def _names(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    names = tuple(name.strip() for name in given.split(",") if name.strip())
+    if not names:
+        raise ValueError
+    return names
+
+
 def _notifier(given: object) -> object:
     if not isinstance(given, str):
         return given
@@ -124,6 +141,10 @@ Day = Annotated[
 Zone = Annotated[
     ZoneInfo, BeforeValidator(_timezone), _Wanted("the name of a time zone such as America/Los_Angeles")
 ]
+Folder = Annotated[str, BeforeValidator(_folder), _Wanted("an absolute path or a URL with a scheme")]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_names), _Wanted("names of providers, separated by commas")
+]
 NotifierJson = Annotated[
     Notifier,
     BeforeValidator(_notifier),
@@ -147,6 +168,24 @@ class Settings(BaseModel):
     )
     post_window_days: WholeNumber = Field(
         28, ge=1, le=90, description="Days whose posts are read, the run's day included."
+    )
+    weekly_post_window_days: WholeNumber = Field(
+        90,
+        ge=1,
+        le=90,
+        description="Days whose posts are read once a week, on a weekday of each channel's own.",
+    )
+    providers: Names | None = Field(
+        default=None,
+        description="The providers to read, by name, separated by commas. Unset: all. The channels of the "
+        "others are left out.",
+    )
+    history_days: WholeNumber = Field(
+        90,
+        ge=0,
+        le=365,
+        description="Days before a channel's first day that are read, once. At most what its provider has. "
+        "0: none.",
     )
     max_mapped_tasks: WholeNumber = Field(
         200,
@@ -195,6 +234,11 @@ class Settings(BaseModel):
     notifier: NotifierJson | None = Field(
         default=None, description="An Airflow notifier for alerts, as JSON. Unset: no alerts."
     )
+    reports: Folder | None = Field(
+        default=None,
+        description="Where weekly and monthly reports go: a folder, or a URL such as "
+        "`s3://aws_default@bucket/reports` of Airflow's object storage. Unset: none are made.",
+    )
     deadline: MinuteOfDay | None = Field(
         default=None,
         description="In `TIMEZONE`, after `RUN_AT`: when to alert about a day whose run has not ended.",
@@ -218,6 +262,12 @@ class Settings(BaseModel):
             )
         except ValidationError as error:
             raise SettingError(_sentence(error)) from None
+        for name in settings.providers or ():
+            if name not in providers():
+                raise SettingError(
+                    f"{PREFIX}PROVIDERS must be some of {', '.join(providers())}, separated by commas, "
+                    f"not {name!r}."
+                )
         if settings.deadline is not None and settings.deadline <= settings.run_at:
             raise SettingError(
                 f"{PREFIX}DEADLINE must be later in the day than {PREFIX}RUN_AT ({settings.run_at:%H:%M}), "

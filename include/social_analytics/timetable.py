@@ -11,6 +11,7 @@ from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, T
 from airflow.utils.types import DagRunType
 
 from include.social_analytics.days import DaySchedule, label_of
+from include.social_analytics.reports.period import ending_on
 
 _ONE_DAY = timedelta(days=1)
 
@@ -132,6 +133,35 @@ class CalendarDayTimetable(Timetable):
         return super().generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
         )
+
+
+class PeriodEndTimetable(CalendarDayTimetable):
+    """As :class:`CalendarDayTimetable`, only for the days on which a week or a month ends."""
+
+    def __init__(self, timezone: ZoneInfo, run_at: time, first_day: date) -> None:
+        super().__init__(timezone, run_at, first_day)
+        self.description = f"With the run of the last day of each week and month: {self.description}"
+
+    @property
+    def summary(self) -> str:
+        """What the lists of DAGs show as the schedule."""
+        return f"Weekly and monthly, {self._clock_time} {self._schedule.timezone}"
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The next run on the last day of a week or month, within the restriction."""
+        while True:
+            found = super().next_dagrun_info(
+                last_automated_data_interval=last_automated_data_interval, restriction=restriction
+            )
+            if (
+                found is None
+                or found.data_interval is None
+                or ending_on(_utc_date(found.data_interval.start))
+            ):
+                return found
+            last_automated_data_interval = found.data_interval
 
 
 def _interval(day: date) -> DataInterval:

@@ -10,13 +10,33 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from include.sandbox.postgres import embedded_postgres
-from tests.benchmarks import aggregating, ingesting, listing, orchestrating, parsing, viewing, writing
+from tests.benchmarks import (
+    aggregating,
+    ingesting,
+    listing,
+    mixed,
+    orchestrating,
+    parsing,
+    providers,
+    viewing,
+    writing,
+)
 from tests.benchmarks.report import Result, table
 
 #: The shortest first.
 BENCHMARKS = {
     module.__name__.rsplit(".", 1)[1]: module.results
-    for module in (parsing, listing, writing, ingesting, aggregating, viewing, orchestrating)
+    for module in (
+        parsing,
+        providers,
+        listing,
+        writing,
+        ingesting,
+        aggregating,
+        viewing,
+        mixed,
+        orchestrating,
+    )
 }
 
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -65,13 +65,13 @@ def results(postgres: EmbeddedPostgres) -> Iterator[Result]:
     """Time runs of each size under both executors."""
     taken: dict[int, dict[str, float]] = {channels: {} for channels in SIZES}
     for name, start in (("LocalExecutor", local), ("CeleryExecutor", celery)):
-        with sandbox(MOST, 0) as url, start(postgres, url) as rig:
+        with sandbox(MOST, 0) as url, start(postgres, facebook(url)) as rig:
             ours, floor = medians(lambda _: rig.ours(100), lambda _: rig.nothing(100), ROUNDS)
         yield Result(
             f"a run of 100 channels under {name}, compared with 100 tasks that do nothing",
             f"{ours:.0f} s", f"{floor:.0f} s", ours / floor, "at most 1.3",
         )  # fmt: skip
-        with sandbox(MOST, LATENCY_MS) as url, start(postgres, url) as rig:
+        with sandbox(MOST, LATENCY_MS) as url, start(postgres, facebook(url)) as rig:
             for channels in SIZES:
                 tasks = tasks_of(channels)
                 ours, floor = medians(
@@ -134,14 +134,26 @@ class Rig:
         return (ended - began).total_seconds()
 
 
+def facebook(url: str) -> dict[str, str]:
+    """The connection to the stand-in for the Graph API."""
+    return {"AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": url})}
+
+
+def pages(postiz: psycopg.Connection) -> None:
+    """Make a Postiz with ``MOST`` Facebook pages."""
+    create_tables(postiz)
+    populate_many(postiz, (make_page(number) for number in range(1, MOST + 1)))
+
+
 @contextmanager
-def databases(postgres: EmbeddedPostgres, *names: str) -> Iterator[psycopg.Connection]:
-    """Databases for the block. The first is a Postiz with ``MOST`` channels; yields its connection."""
+def databases(
+    postgres: EmbeddedPostgres, fill: Callable[[psycopg.Connection], object], *names: str
+) -> Iterator[psycopg.Connection]:
+    """Databases for the block. ``fill`` makes a Postiz of the first; yields its connection."""
     for name in names:
         postgres.create_database(name)
     with psycopg.connect(postgres.dsn(names[0]), autocommit=True) as connection:
-        create_tables(connection)
-        populate_many(connection, (make_page(number) for number in range(1, MOST + 1)))
+        fill(connection)
         yield connection
     for name in names:
         postgres.drop_database(name)
@@ -156,29 +168,36 @@ def _dags(directory: Path) -> Path:
     return folder
 
 
-def environment(directory: Path, postiz: str, url: str) -> dict[str, str]:
-    """The variables that both Airflows have besides the shipped ones."""
+def environment(directory: Path, postiz: str, connections: Mapping[str, str]) -> dict[str, str]:
+    """The variables that both Airflows have besides the shipped ones.
+
+    :param connections: to the providers' APIs, as Airflow reads them.
+    """
     return {
         "AIRFLOW__CORE__DAGS_FOLDER": str(_dags(directory)),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         # Only the measured runs.
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         "AIRFLOW_CONN_POSTIZ_DB": postiz,
-        "AIRFLOW_CONN_FACEBOOK_GRAPH": json.dumps({"conn_type": "http", "host": url}),
+        **connections,
         "SOCIAL_ANALYTICS_START_DATE": "2020-01-01",
         "CONCURRENT_TASKS": str(Settings().max_concurrent_tasks),
     }
 
 
 @contextmanager
-def local(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
+def local(
+    postgres: EmbeddedPostgres,
+    connections: Mapping[str, str],
+    fill: Callable[[psycopg.Connection], object] = pages,
+) -> Iterator[Rig]:
     """As `make run` starts it: LocalExecutor."""
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name, ExitStack() as stack:
-        postiz = stack.enter_context(databases(postgres, "run_postiz", "run_airflow", "run_analytics"))
+        postiz = stack.enter_context(databases(postgres, fill, "run_postiz", "run_airflow", "run_analytics"))
         airflow = LocalAirflow(
             Path(name),
             postgres.sqlalchemy_url("run_airflow"),
-            environment(Path(name), postgres.airflow_connection("run_postiz"), url)
+            environment(Path(name), postgres.airflow_connection("run_postiz"), connections)
             | {"AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("run_analytics")},
         )
         stack.enter_context(airflow)
@@ -188,16 +207,16 @@ def local(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
 
 
 @contextmanager
-def celery(postgres: EmbeddedPostgres, url: str) -> Iterator[Rig]:
+def celery(postgres: EmbeddedPostgres, connections: Mapping[str, str]) -> Iterator[Rig]:
     """As docker-compose.yaml starts it: CeleryExecutor, Redis, one worker."""
     # A directory that Postgres's user can read.
     with tempfile.TemporaryDirectory(prefix="social-analytics-bench-") as name, ExitStack() as stack:
-        postiz = stack.enter_context(databases(postgres, "run_postiz"))
+        postiz = stack.enter_context(databases(postgres, pages, "run_postiz"))
         directory = Path(name)
         deployment = Deployment(
             directory,
             resolve(directory),
-            environment(directory, postgres.airflow_connection("run_postiz"), url),
+            environment(directory, postgres.airflow_connection("run_postiz"), connections),
         )
         stack.callback(deployment.processes.stop)
         services = {"postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "worker"}

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from include.sandbox.serving import Api
-from include.sandbox.stand_ins.base import Account
+from include.sandbox.stand_ins.base import Account, Demo
 
 
 class Situation(StrEnum):
@@ -61,17 +61,32 @@ class Case(ABC):
     provider: ClassVar[str]
     #: Requests for an ordinary day.
     calls_a_day: int
+    #: Requests for the past of a new channel, ``Provider.history_days`` back.
+    calls_of_the_past: ClassVar[int] = 1
+    #: The metrics of the past, by our names: those that come for many days in one call. ``None``: all of
+    #: :meth:`figures` but ``posts_published``.
+    metrics_of_the_past: ClassVar[frozenset[str] | None] = None
     #: A daily metric by our name, for ``Situation.RETIRED``.
     retired: ClassVar[str]
     situations: ClassVar[Mapping[Situation, Arranged | Impossible]]
 
-    #: ``__init__`` sets both.
+    #: ``__init__`` sets all three.
     api: Api
+    world: Any
     account: Account
+    #: Postiz's refresh token of the account. Most providers must never see it.
+    refresh_token: str = "refresh-token-that-no-provider-needs-0123456789"
 
     @abstractmethod
     def __init__(self, now: datetime, day: date) -> None:
         """:param day: the latest day to read."""
+
+    @classmethod
+    def of_demo(cls, demo: Demo, account: Account, now: datetime, day: date) -> Case:
+        """The case of a demo's account. ``calls_a_day`` and ``posts`` may be another account's."""
+        case = cls(now, day)
+        case.api, case.world, case.account = demo.api, demo.api.world, account
+        return case
 
     @abstractmethod
     def figures(self, day: date) -> dict[str, int]:

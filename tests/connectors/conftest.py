@@ -14,7 +14,7 @@ from include.sandbox.stand_ins import stand_ins
 from include.social_analytics.connectors import provider_named
 from tests.connectors.case import Arranged
 from tests.connectors.cases import CASES
-from tests.connectors.trial import Trial, latest_day
+from tests.connectors.trial import Sent, Trial, latest_day, recording
 from tests.support.made_up import registered
 
 
@@ -56,8 +56,9 @@ def trial(
     day = latest_day(provider_named(request.param), now)
     case = CASES[request.param](now, day)
     insert_organization(postiz, "acme")
-    insert_integration(postiz, "one", "acme", case.account)
-    with listen(together({request.param: case.api})) as url:
+    insert_integration(postiz, "one", "acme", case.account, refreshToken=case.refresh_token)
+    sent: list[Sent] = []
+    with listen(recording(together({request.param: case.api}), sent)) as url:
         for name, connection in stand_ins()[request.param].environment(f"{url}/{request.param}").items():
             monkeypatch.setenv(name, connection)
-        yield Trial(case, day, postiz, analytics)
+        yield Trial(case, day, postiz, analytics, sent)

@@ -12,6 +12,7 @@ import traceback
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from structlog.testing import capture_logs
@@ -86,6 +87,24 @@ def test_the_look_back_writes_no_day_without_a_job(trial: Trial) -> None:
     trial.ingest()
     days = trial.rows("SELECT DISTINCT date FROM analytics.integration_metric_daily")
     assert [row["date"] for row in days] == [trial.day]
+
+
+def test_the_past_of_a_new_channel_comes_as_far_back_as_declared_and_in_few_calls(trial: Trial) -> None:
+    day = trial.read_past()
+    assert len(trial.case.api.calls) == trial.case.calls_of_the_past
+    past = trial.provider.past_days(day, SETTINGS)
+    assert len(past) == min(trial.provider.history_days - 1, SETTINGS.history_days)
+    counted_from = day - timedelta(days=SETTINGS.post_window_days - 1)
+    for each in past:
+        figures = trial.case.figures(each)
+        asked = trial.case.metrics_of_the_past
+        known = {"posts_published"} if each >= counted_from else set()
+        known |= figures.keys() - {"posts_published"} if asked is None else asked
+        expected = {name: figures[name] if name in known else None for name in figures}
+        assert trial.stored(each) == expected | dict.fromkeys(trial.case.figures_now()), each
+        job = trial.job(each)
+        assert (job["status"], job["is_backfill"]) == ("succeeded", True)
+    assert trial.rows("SELECT FROM analytics.integration WHERE history_read_at IS NULL") == []
 
 
 @pytest.mark.situations(Situation.RESTATED)
@@ -342,7 +361,45 @@ def test_no_token_goes_out_in_clear(trial: Trial, monkeypatch) -> None:
 
 def test_each_part_of_the_token_is_masked_as_soon_as_it_is_read(trial: Trial) -> None:
     trial.ingest()
-    assert set(trial.masked) >= trial.secrets
+    is_needed = trial.provider.token_address is not None
+    assert set(trial.masked) >= trial.secrets - (set() if is_needed else {trial.case.refresh_token})
+
+
+def test_every_bearer_of_a_request_is_masked(trial: Trial) -> None:
+    trial.ingest()
+    sent = {line.partition(" ")[2] for one in trial.sent for line in one.headers.splitlines()}
+    bearers = {line.removeprefix("Bearer ") for line in sent if line.startswith("Bearer ")}
+    assert bearers <= set(trial.masked)
+
+
+@pytest.mark.situations(*Situation)
+def test_a_refresh_token_goes_to_the_declared_token_address_and_nowhere_else(
+    trial: Trial, situation: Situation
+) -> None:
+    trial.arrange(situation)
+    with suppress(JobError, ThrottledError):
+        trial.ingest()
+    token = trial.case.refresh_token
+    went = {
+        (one.method, one.path.removeprefix(f"/{trial.provider.name}"))
+        for one in trial.sent
+        if token in one.body
+    }
+    assert not [one for one in trial.sent if token in one.path + one.query + one.headers]
+    address = trial.provider.token_address
+    assert went == ({("POST", urlsplit(address).path)} if address else set())
+    if address is None:
+        assert token not in trial.masked, "A refresh token was read without need."
+
+
+@pytest.mark.situations(*Situation)
+def test_nothing_is_written_to_postiz(trial: Trial, situation: Situation) -> None:
+    before = trial.postiz_rows()
+    trial.arrange(situation)
+    with suppress(JobError, ThrottledError):
+        trial.ingest()
+    assert len(before) > 1
+    assert trial.postiz_rows() == before
 
 
 @pytest.mark.situations(*Situation)

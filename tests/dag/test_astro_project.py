@@ -68,7 +68,7 @@ def test_the_image_holds_the_package_but_no_sandbox_and_no_tests():
 def test_astro_dev_parse_accepts_the_project(project, tmp_path):
     done = parse(project, tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_the_dag_parses_with_settings_and_with_astros_mocked_variables(project, tmp_path):
@@ -93,7 +93,7 @@ def test_astro_names_a_dag_that_breaks_the_rules(project, tmp_path):
     assert "nothing_of_this_name" in done.stdout
     assert "careless has fewer than two retries" in done.stdout
     assert "`airflow.hooks.base.BaseHook` attribute is deprecated" in done.stdout
-    assert "3 failed, 3 passed" in done.stdout
+    assert "3 failed, 4 passed" in done.stdout
 
 
 def test_the_astro_runtime_has_the_airflow_version_of_the_lock():

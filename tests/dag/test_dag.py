@@ -41,6 +41,16 @@ def deadline_dag(airflow_home, monkeypatch):
     return bag.dags["social_analytics_deadline"]
 
 
+@pytest.fixture
+def reports_dag(airflow_home, monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_REPORTS", "/reports")
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=PROJECT / "dags" / "social_analytics_reports.py")
+    assert not bag.import_errors
+    return bag.dags["social_analytics_reports"]
+
+
 def test_the_flow_is_list_ingest_aggregate_check(dag):
     assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == {
         "list_active_integrations": {"analytics_ingest"},
@@ -77,8 +87,8 @@ def test_catch_up_is_on_and_concurrent_runs_are_limited(dag):
     assert dag.start_date == dag.default_args["start_date"]
 
 
-def test_every_dag_has_documentation_tags_an_owner_and_retries(dag, deadline_dag):
-    for each in (dag, deadline_dag):
+def test_every_dag_has_documentation_tags_an_owner_and_retries(dag, deadline_dag, reports_dag):
+    for each in (dag, deadline_dag, reports_dag):
         assert each.doc_md.strip(), f"{each.dag_id}: give the module a docstring and pass doc_md=__doc__"
         assert each.tags, f"{each.dag_id}: add tags"
         for task in each.tasks:
@@ -95,6 +105,18 @@ def test_the_deadline_dag_first_runs_at_the_next_deadline_in_the_zone(deadline_d
     with freeze_time(datetime(2026, 11, 20, 6, 16, tzinfo=LOS_ANGELES).astimezone(UTC)):
         first = stored.next_dagrun_info(last_automated_run_info=None).run_after
     assert first == datetime(2026, 11, 21, 6, 15, tzinfo=LOS_ANGELES)
+
+
+def test_reports_are_due_with_the_last_day_of_a_week_or_month_and_none_is_caught_up(reports_dag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(reports_dag))
+    assert stored.is_paused_upon_creation is False
+    # A Friday.
+    with freeze_time(datetime(2026, 11, 20, 12, tzinfo=UTC)):
+        first = stored.next_dagrun_info(last_automated_run_info=None)
+    assert first.logical_date == datetime(2026, 11, 22, tzinfo=UTC)
+    assert first.run_after == datetime(2026, 11, 23, 2, tzinfo=LOS_ANGELES)
 
 
 def test_the_deadline_check_has_priority_over_waiting_ingests(dag, deadline_dag):
@@ -172,10 +194,10 @@ def test_the_plugin_loads_the_tasks_modules_unless_plugins_load_lazily(lazily, l
     assert done.stdout.splitlines()[-1:] == [str(sorted(loaded))], done.stderr
 
 
-def test_no_task_runs_for_ever_and_none_outlives_its_celery_message(dag, deadline_dag):
+def test_no_task_runs_for_ever_and_none_outlives_its_celery_message(dag, deadline_dag, reports_dag):
     compose = (PROJECT / "docker-compose.yaml").read_text()
     [visibility] = re.findall(r'VISIBILITY_TIMEOUT: "(\d+)"', compose)
-    for task in [*dag.tasks, *deadline_dag.tasks]:
+    for task in [*dag.tasks, *deadline_dag.tasks, *reports_dag.tasks]:
         assert timedelta() < task.execution_timeout < timedelta(seconds=int(visibility))
 
 

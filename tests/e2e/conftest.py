@@ -60,6 +60,7 @@ def stage(
             "SOCIAL_ANALYTICS_REQUEST_BACKOFF": "0",
             "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
             "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "24",
+            "SOCIAL_ANALYTICS_REPORTS": str(home / "reports"),
             # Tests don't wait for retries.
             "SOCIAL_ANALYTICS_DEADLINE": "23:59",
             "SOCIAL_ANALYTICS_NOTIFIER": json.dumps(

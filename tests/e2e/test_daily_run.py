@@ -23,7 +23,7 @@ from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.metrics import DAILY_METRICS
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.snapshots import ensure_month
-from tests.support.stage import DAY, Run, Stage, expected, tables
+from tests.support.stage import DAY, Stage, expected, tables
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
     fields = {"organizationId", "integrationId", "jobId", "date"}
     for page in scenario.pages[:3]:
         [instance] = [one for one in run.of("analytics_ingest") if one["rendered_map_index"] == page.name]
-        lines = lines_of(stage, run, instance)
+        lines = stage.lines_of(run, instance)
         events = {line["event"] for line in lines}
         assert events >= {"ingest started", "api request"}
         assert events & {"ingest finished", "ingest failed"}
@@ -246,7 +246,7 @@ def test_every_line_that_a_job_logs_can_be_filtered_by_its_fields(stage, scenari
             assert fields <= set(line), line
             assert line["jobId"] == f"analytics-ingest:{page.id}:{DAY}"
     [aggregate] = run.of("analytics_aggregate")
-    lines = lines_of(stage, run, aggregate)
+    lines = stage.lines_of(run, aggregate)
     assert lines
     for line in lines:
         assert fields <= set(line), line
@@ -314,15 +314,6 @@ def test_statsd_receives_the_outcomes_of_jobs_and_days(stage, scenarios):
         return told - stage.metrics | {name for name, kind in measured.items() if (name, kind) not in names}
 
     stage.wait_for(lambda: not untold())
-
-
-def lines_of(stage: Stage, run: Run, instance: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines that this package wrote to a task instance's log."""
-    [folder] = stage.home.glob(f"logs/**/run_id={run.run_id}/task_id={instance['task_id']}")
-    if instance["map_index"] >= 0:
-        folder /= f"map_index={instance['map_index']}"
-    lines = [json.loads(line) for line in (folder / "attempt=1.log").read_text().splitlines()]
-    return [line for line in lines if str(line.get("logger", "")).startswith("include.social_analytics")]
 
 
 def test_running_a_day_twice_leaves_the_tables_unchanged(stage, scenarios):

@@ -24,7 +24,7 @@ def bench(postiz: psycopg.Connection, analytics: psycopg.Connection, request) ->
     now = datetime.now(UTC)
     world = hostile_world(range(1, getattr(request, "param", 3) + 1), now=lambda: now)
     with serve(world) as sandbox:
-        yield Bench(world, sandbox.url, postiz, analytics)
+        yield Bench(world, sandbox.url, postiz, analytics, sandbox.calls)
 
 
 @pytest.fixture

@@ -108,6 +108,16 @@ def test_a_database_that_cannot_hold_an_emoji_stores_everything_else(postgres, m
         } < {message for (message,) in found}
 
 
+def test_a_database_in_an_encoding_that_python_does_not_know_is_read_and_written(postgres, monkeypatch):
+    taiwan = "TEMPLATE template0 ENCODING 'EUC_TW' LC_COLLATE 'C' LC_CTYPE 'C'"
+    with database(postgres, taiwan) as name:
+        monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", postgres.airflow_connection(name))
+        with open_analytics() as analytics:
+            listed = [Integration("one", "臺北", "acme", "facebook")]
+            integrations.remember(analytics, listed, {"acme": "高雄"}, DAY, DAY)
+            assert analytics.execute("SELECT name FROM analytics.integration").fetchall() == [("臺北",)]
+
+
 def test_names_and_reasons_that_a_database_cannot_hold_end_no_batch(postgres, monkeypatch):
     latin1 = "TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
     with database(postgres, latin1) as name, bench_on(postgres, name, monkeypatch) as bench:

@@ -17,13 +17,13 @@ import pytest
 import structlog
 
 from include.sandbox.postiz_db import insert_post
-from include.social_analytics.connectors import lookback_days, provider_named
+from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.reading import Content, Reading, Window
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.ingest import ThrottledError
 from include.social_analytics.warehouse import ledger
-from tests.support.bench import DAY
+from tests.support.bench import DAY, SETTINGS, ingest
 
 
 @pytest.mark.parametrize("bench", [20], indirect=True)
@@ -73,6 +73,40 @@ def test_a_start_after_a_clear_and_a_start_of_another_run_redo_all(bench):
     assert bench.states() == [("succeeded", None, 2)] * 3
     bench.ingest(run_id="another", redo_all=False)
     assert bench.states() == [("succeeded", None, 3)] * 3
+
+
+def test_posts_of_a_quarter_are_read_once_a_week_on_a_weekday_of_each_channels_own(bench):
+    reached: dict[str, set[int]] = {}
+
+    class Noted:
+        """The page's own reader; the window is written down."""
+
+        def __init__(self, account: Account) -> None:
+            self.account, self.reader = account, connector.reader(account)
+
+        @property
+        def http_calls(self) -> int:
+            return self.reader.http_calls
+
+        def read(self, window: Window) -> Reading:
+            if window.post_window_days > 28:
+                assert window.post_window_days == 90
+                reached.setdefault(self.account.integration_id, set()).add(window.day.weekday())
+            return self.reader.read(window)
+
+    connector, bench.connector = bench.connector, SimpleNamespace(reader=Noted)
+    for days in range(14):
+        jobs = [replace(job, date=DAY - timedelta(days=days)) for job in bench.jobs]
+        worker = replace(bench.ingester, settings=SETTINGS.model_copy(update={"weekly_post_window_days": 90}))
+        ingest(worker, jobs, f"run-{days}")
+    assert {len(weekdays) for weekdays in reached.values()} == {1}
+    assert len(reached) == len(bench.jobs)
+    # Two weeks have each weekday twice, and a channel's post of two months ago is stored with its totals.
+    assert bench.analytics.execute(
+        "SELECT count(*) > 0 FROM analytics.content"
+        " JOIN analytics.content_metric_snapshot USING (integration_id, content_id)"
+        " WHERE published_at < now() - interval '45 days'"
+    ).fetchone() == (True,)
 
 
 def test_the_ledger_knows_which_account_was_read(bench):
@@ -363,7 +397,7 @@ def test_the_look_back_covers_unfinal_days_and_at_least_the_setting(bench, setti
         "SELECT count(*) FROM analytics.ingest_job WHERE status = 'recovered'"
     ).fetchone()
     assert recovered == (days - 1,)
-    assert lookback_days(bench.ingester.settings) == days - 1
+    assert provider_named("facebook").lookback_days(bench.ingester.settings) == days - 1
 
 
 @dataclass

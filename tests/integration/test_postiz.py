@@ -340,6 +340,28 @@ def test_the_release_id_missing_matches_no_post(acme):
     assert published_posts(acme, "a", ["missing"]) == {}
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.instagram.com/p/DKx_9-a/",
+        "https://www.instagram.com/reel/DKx_9-a",
+        "https://www.threads.net/@bakery/post/DKx_9-a?xmt=1",
+        "https://www.threads.com/@bakery/post/DKx_9-a#top",
+    ],
+)
+def test_a_post_with_another_release_id_is_matched_by_the_code_in_its_permalink(acme, url):
+    integration(acme, "a")
+    post(acme, "x", "container", releaseURL=url)
+    assert published_posts(acme, "a", ["DKx_9-a", "p", "@bakery"]) == {"DKx_9-a": "x"}
+
+
+def test_a_posts_own_release_id_comes_before_the_code_in_anothers_permalink(acme):
+    integration(acme, "a")
+    post(acme, "a", "container", releaseURL="https://www.instagram.com/p/1_2/")
+    post(acme, "b", "1_2")
+    assert published_posts(acme, "a", ["1_2"]) == {"1_2": "b"}
+
+
 def test_the_first_post_by_id_counts_when_several_have_one_release_id(acme):
     integration(acme, "a")
     for id_ in ("z", "a", "M"):

@@ -14,8 +14,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow.sdk.execution_time.context import set_current_context
 from structlog.testing import capture_logs
 
+from include.sandbox.faults import Faults
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_customer, insert_organization, insert_subscription
+from include.sandbox.stand_ins.facebook.world import Fault
 from include.social_analytics import telemetry
 from include.social_analytics.batches import Batch, deal_out, integrations_of
 from include.social_analytics.connectors import providers
@@ -31,7 +33,7 @@ from include.social_analytics.tasks.list_integrations import list_active_integra
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.support.bench import DAY, Bench
-from tests.support.bench import ingest as ingest_all
+from tests.support.bench import ingest as start
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
 from tests.support.readings import Warehouse, reading
 from tests.support.scripted_http import Answer, scripted_server
@@ -191,6 +193,24 @@ def test_a_start_after_a_wait_for_quota_does_what_is_left(bench, ingest, max_tri
         ingest(first_try, max_tries=max_tries)
     ingest(first_try, max_tries=max_tries, reschedules=1)
     assert attempts(bench) == [2, 1, 1]
+
+
+def test_a_quota_that_returns_after_hours_is_waited_for_by_no_task_and_not_retried(bench, ingest):
+    bench.world.faults.set(Faults.APP, Fault("app_throttled", minutes=300))
+    with pytest.raises(AirflowFailException, match="3 of 3 channels failed: 3 rate_limited"):
+        ingest(1)
+    assert [state[:2] for state in bench.states()] == [("failed", "rate_limited")] * 3
+
+
+def test_a_quota_that_returns_after_hours_costs_the_other_channels_no_call(bench):
+    bench.fault(0, "app_throttled", minutes=300)
+    first, *others = bench.jobs
+    with pytest.raises(JobError, match="Application request limit"):
+        start(bench.ingester, [first], "run")
+    with pytest.raises(JobError, match="2 rate_limited"):
+        start(bench.ingester, others, "run")
+    calls = bench.analytics.execute("SELECT http_calls FROM analytics.ingest_job ORDER BY job_id").fetchall()
+    assert calls == [(1,), (0,), (0,)]
 
 
 def test_no_all_clear_is_sent_while_another_run_still_reads_the_day(bench, ingest, check, outbox):
@@ -434,7 +454,7 @@ def test_channels_of_higher_tiers_are_in_earlier_batches_and_start_first_in_each
         batches = list_active_integrations()
     assert [[one.id for one in integrations_of(each)] for each in batches] == [best_first[:2], best_first[2:]]
     jobs = [job for each in batches for job in current_jobs(run, each)]
-    ingest_all(bench.ingester, jobs, "run")
+    start(bench.ingester, jobs, "run")
     started = bench.analytics.execute("SELECT integration_id FROM analytics.ingest_job ORDER BY started_at")
     assert [id_ for (id_,) in started] == best_first
 

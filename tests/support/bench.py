@@ -19,7 +19,8 @@ from include.social_analytics.jobs import IngestJob, Integration
 from include.social_analytics.settings import Settings
 from include.social_analytics.warehouse import ledger
 
-SETTINGS = Settings(request_backoff=0, request_timeout=5)
+# The same posts on each weekday.
+SETTINGS = Settings(request_backoff=0, request_timeout=5, weekly_post_window_days=28)
 DAY = latest_due_day(datetime.now(UTC), SETTINGS)
 
 
@@ -36,9 +37,15 @@ class Bench:
     """Facebook pages, their integrations in a Postiz, and an ingester for them."""
 
     def __init__(
-        self, world: World, url: str, postiz: psycopg.Connection, analytics: psycopg.Connection
+        self,
+        world: World,
+        url: str,
+        postiz: psycopg.Connection,
+        analytics: psycopg.Connection,
+        calls: Sequence[object] = (),
     ) -> None:
-        self.world, self.postiz = world, postiz
+        """:param calls: those that the stand-in records."""
+        self.world, self.postiz, self._calls = world, postiz, calls
         self.masked: list[str] = []
         insert_organization(postiz, "acme")
         for page in world.pages.values():
@@ -57,6 +64,11 @@ class Bench:
             self.masked.extend,
             SETTINGS,
         )
+
+    @property
+    def calls(self) -> int:
+        """How many requests the API has got."""
+        return len(self._calls)
 
     @property
     def jobs(self) -> list[IngestJob]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -63,6 +64,16 @@ class Composed:
         """Add lines to .env. The last one counts."""
         with (self.directory / ".env").open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in lines.items())
+
+    @contextmanager
+    def override(self, service: str, **environment: str) -> Iterator[None]:
+        """Let `up`, within the block, give a service other variables than docker-compose.yaml does."""
+        file = self.directory / "docker-compose.override.yaml"
+        file.write_text(json.dumps({"services": {service: {"environment": environment}}}))
+        try:
+            yield
+        finally:
+            file.unlink()
 
     def compose(self, *arguments: str) -> str:
         """Run `docker compose`; returns its output."""

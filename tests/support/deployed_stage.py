@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,15 +26,6 @@ class DeployedStage(Stage):
     def api_port(self) -> int:
         """The port of the stand-in for the Graph API. A task that waits for it has a connection there."""
         return int(self.sandbox.url.rsplit(":", 1)[1])
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Poll until a condition holds, and restart what ended meanwhile."""
-
-        def holds() -> bool:
-            self.deployment.restart_what_ended()
-            return condition()
-
-        super().wait_for(holds, seconds)
 
     def reconnect(self) -> None:
         """Connect to the databases again after one of them was down."""

@@ -36,8 +36,6 @@ PORTS = {
     "redis": "6379",
     "api-server": "8080",
     "scheduler": "8974",
-    "demo": "8080",
-    "flower": "5555",
 }
 _POSTGRES_BINARIES = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]
 
@@ -238,14 +236,6 @@ class Deployment:
         self.wait_until_healthy(again)
         return again
 
-    def restart_what_ended(self) -> None:
-        """Restart what ended by itself, as restart policies do. What a test stopped or killed stays so."""
-        for replica in list(self.replicas):
-            if replica.service != "init" and replica.process.poll() is not None:
-                assert self.config["services"][replica.service]["restart"] == "unless-stopped"
-                self.kill(replica)
-                self.start(replica.service, replica.number)
-
     def wait_until_healthy(self, replica: Replica) -> None:
         """Wait for a service's health check to pass."""
         deadline = time.monotonic() + 120
@@ -295,12 +285,6 @@ class Deployment:
                 )
             )
         ]
-
-    def worker_of(self, process: psutil.Process) -> Replica:
-        """The worker to which a task's process belongs."""
-        session = os.getsid(process.pid)
-        [found] = [one for one in self.replicas if one.process.pid == session]
-        return found
 
     # --- what the images do -------------------------------------------------------------------
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import time, timedelta
 from pathlib import Path
 
 from include.social_analytics.connectors import providers
 from include.social_analytics.errors import ErrorCode
-from include.social_analytics.metrics import DAILY_METRICS
+from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS
 from include.social_analytics.settings import PREFIX, Settings
 from tests.support.examples import EXAMPLES
 
@@ -60,6 +60,33 @@ def metrics_table() -> str:
     return _table(rows)
 
 
+def providers_table() -> str:
+    """What each provider can and cannot, from the declarations."""
+    known = list(providers().values())
+
+    def names(words: Iterable[str]) -> str:
+        return ", ".join(f"`{word}`" for word in words) or "-"
+
+    rows = [["", *(provider.title for provider in known)]]
+    for what, cell in (
+        ("in Postiz", lambda one: names(one.identifiers)),
+        ("a channel is", lambda one: f"{'an' if one.account[0] in 'aeiou' else 'a'} {one.account}"),
+        ("the day", lambda one: one.timezone.key),
+        ("figures are final after", lambda one: f"{one.final_after_days} days"),
+        ("days back", lambda one: str(one.history_days)),
+        ("daily metrics", lambda one: names(name for name in DAILY_METRICS if name in one.metrics)),
+        ("it has no", lambda one: names(name for name in DAILY_METRICS if name not in one.metrics)),
+        ("of a post", lambda one: names(name for name in CONTENT_METRICS if name in one.content_metrics)),
+        ("connections", lambda one: names(one.connections)),
+        ("not read without", lambda one: names(filter(None, [one.required_connection]))),
+        ("a token lives", lambda one: one.access),
+        ("quota", lambda one: one.quota),
+        ("calls for a channel's day", lambda one: one.calls),
+    ):
+        rows.append([what, *map(cell, known)])
+    return _table(rows)
+
+
 def errors_table() -> str:
     """The error codes, who resolves them and how, with a provider's own advice if it has some.
 
@@ -102,6 +129,7 @@ def _table(rows: list[list[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "metrics": metrics_table,
+    "providers": providers_table,
     "errors": errors_table,
     "faults": faults_table,
 }

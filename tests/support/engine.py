@@ -97,6 +97,10 @@ class Engine:
         run(
             [
                 "mmdebstrap", "--variant=minbase", f"--include={_PACKAGES}",
+                # Nobody needs this tree after a crash of the machine, nor what is left out of it.
+                "--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/man/*",
+                "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+                "--dpkgopt=path-exclude=/usr/share/javascript/*",
                 # A registry behind a proxy has this machine's certificates.
                 "--customize-hook=copy-in /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs",
                 "bookworm", root,

@@ -119,6 +119,14 @@ class Stage:
             for row in rows
         }
 
+    def lines_of(self, run: Run, instance: dict[str, Any]) -> list[dict[str, Any]]:
+        """The lines that this package wrote to the log of a task instance's first try."""
+        [folder] = self.home.glob(f"logs/**/run_id={run.run_id}/task_id={instance['task_id']}")
+        if instance["map_index"] >= 0:
+            folder /= f"map_index={instance['map_index']}"
+        lines = [json.loads(line) for line in (folder / "attempt=1.log").read_text().splitlines()]
+        return [line for line in lines if str(line.get("logger", "")).startswith("include.social_analytics")]
+
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """The rows of a query on the analytics database."""
         with self.analytics.cursor(row_factory=psycopg.rows.dict_row) as cursor:

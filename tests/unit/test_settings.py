@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from include.social_analytics.connectors import providers
 from include.social_analytics.settings import Notifier, SettingError, Settings
 
 
@@ -39,6 +40,7 @@ def test_every_variable_is_read():
         "SOCIAL_ANALYTICS_START_DATE": "2026-01-31",
         "SOCIAL_ANALYTICS_LOOKBACK_DAYS": "0",
         "SOCIAL_ANALYTICS_POST_WINDOW_DAYS": "1",
+        "SOCIAL_ANALYTICS_PROVIDERS": " threads, facebook,",
         "SOCIAL_ANALYTICS_MAX_MAPPED_TASKS": "10",
         "SOCIAL_ANALYTICS_MAX_CONCURRENT_TASKS": "5",
         "SOCIAL_ANALYTICS_MAX_ACTIVE_RUNS": "2",
@@ -52,6 +54,7 @@ def test_every_variable_is_read():
         "SOCIAL_ANALYTICS_ERASE_AFTER_DAYS": "0",
         "SOCIAL_ANALYTICS_DELETION_DRY_RUN": "True",
         "SOCIAL_ANALYTICS_NOTIFIER": '{"class": "a.B", "arguments": {"text": "{{ alert_message }}"}}',
+        "SOCIAL_ANALYTICS_REPORTS": "/reports",
         "SOCIAL_ANALYTICS_DEADLINE": "06:15",
     }
     assert read(environment) == Settings(
@@ -60,6 +63,7 @@ def test_every_variable_is_read():
         start_date=date(2026, 1, 31),
         lookback_days=0,
         post_window_days=1,
+        providers=("threads", "facebook"),
         max_mapped_tasks=10,
         max_concurrent_tasks=5,
         max_active_runs=2,
@@ -73,6 +77,7 @@ def test_every_variable_is_read():
         erase_after_days=0,
         deletion_dry_run=True,
         notifier=Notifier("a.B", {"text": "{{ alert_message }}"}),
+        reports="/reports",
         deadline=time(6, 15),
     )
 
@@ -110,6 +115,9 @@ NEVER_A_NUMBER = ("nan", "inf", "-inf", "-1", "1e9999", "two", "MOCKED_VALUE", "
         ("ERASE_AFTER_DAYS", "never"),
         ("DELETION_DRY_RUN", "yes"),
         ("DELETION_DRY_RUN", "1"),
+        ("PROVIDERS", "friendster"),
+        ("PROVIDERS", "Facebook"),
+        ("PROVIDERS", ","),
         ("TIMEZONE", "Mars/Olympus"),
         ("TIMEZONE", "../etc/passwd"),
         ("TIMEZONE", "/etc/localtime"),
@@ -138,6 +146,15 @@ def test_a_bad_value_gives_one_sentence_that_names_the_variable(name, text):
     assert str(raised.value).startswith(f"{variable} must be ")
     assert str(raised.value).endswith(f", not {text!r}.")
     assert raised.value.__cause__ is None
+
+
+def test_an_unknown_provider_is_named_with_those_that_there_are():
+    with pytest.raises(SettingError) as raised:
+        read({"SOCIAL_ANALYTICS_PROVIDERS": "facebook,friendster"})
+    known = ", ".join(providers())
+    assert str(raised.value) == (
+        f"SOCIAL_ANALYTICS_PROVIDERS must be some of {known}, separated by commas, not 'friendster'."
+    )
 
 
 @pytest.mark.parametrize("deadline", ["02:00", "01:59"])
@@ -172,3 +189,8 @@ def test_a_bad_notifier_is_named_without_its_secrets(text):
 def test_a_setting_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="nonsense"):
         Settings(nonsense=3)
+
+
+def test_a_folder_for_reports_that_depends_on_where_airflow_runs_is_refused():
+    with pytest.raises(SettingError, match="an absolute path or a URL with a scheme, not 'reports'"):
+        read({"SOCIAL_ANALYTICS_REPORTS": "reports"})

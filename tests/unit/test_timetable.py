@@ -21,7 +21,7 @@ from airflow.utils.types import DagRunType
 from freezegun import freeze_time
 
 from include.social_analytics.days import day_ended_at
-from include.social_analytics.timetable import CalendarDayTimetable
+from include.social_analytics.timetable import CalendarDayTimetable, PeriodEndTimetable
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 FIRST_DAY = date(2020, 1, 1)
@@ -269,3 +269,13 @@ def test_the_scheduler_plans_the_first_run_from_the_start_date(dag):
     info = dag.next_dagrun_info(last_automated_run_info=None)
     assert info == DagRunInfo(run_after=at("2026-11-02T10:00"), data_interval=interval("2026-11-01"))
     assert dag.next_dagrun_info(last_automated_run_info=info).data_interval == interval("2026-11-02")
+
+
+def test_a_backfill_of_period_ends_makes_a_run_for_each_sunday_and_each_last_of_a_month():
+    ends = PeriodEndTimetable(LOS_ANGELES, time(2, 0), FIRST_DAY)
+    restriction = TimeRestriction(at("2019-11-21"), at("2019-12-08"), catchup=True)
+    days, last = [], None
+    while info := ends.next_dagrun_info(last_automated_data_interval=last, restriction=restriction):
+        days.append(info.logical_date.date().isoformat())
+        last = info.data_interval
+    assert days == ["2019-11-24", "2019-11-30", "2019-12-01", "2019-12-08"]

@@ -13,5 +13,5 @@ GRANT SELECT ("id", "name", "deletedAt") ON "Organization" TO social_analytics_r
 GRANT SELECT ("id", "name", "orgId") ON "Customer" TO social_analytics_reader;
 GRANT SELECT ("organizationId", "subscriptionTier", "deletedAt") ON "Subscription" TO social_analytics_reader;
 GRANT SELECT (
-    "id", "integrationId", "releaseId", "state", "deletedAt", "parentPostId"
+    "id", "integrationId", "releaseId", "releaseURL", "state", "deletedAt", "parentPostId"
 ) ON "Post" TO social_analytics_reader;

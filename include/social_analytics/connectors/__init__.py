@@ -6,6 +6,7 @@ Looking one up imports no HTTP client: a declaration names its connector, which 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -69,6 +70,39 @@ def advice_on(provider: str, code: ErrorCode, *, is_common: bool = False) -> str
 def lookback_days(settings: Settings) -> int:
     """Days before the run's day that a run's readings may write, over all providers."""
     return max(provider.lookback_days(settings) for provider in providers().values())
+
+
+@dataclass(frozen=True)
+class NotRead:
+    """Why a provider is not read here: ``reason`` is a word for the log, ``words`` a sentence for people."""
+
+    reason: str
+    words: str
+
+
+def not_read(settings: Settings) -> dict[str, NotRead]:
+    """The providers that this deployment does not read, by name.
+
+    The reasons: ``provider_off`` (``SOCIAL_ANALYTICS_PROVIDERS`` does not name it), ``no_connection`` (the
+    Airflow connection that it requires is missing). A connection that is set but cannot be read is not
+    missing: each job of the provider fails, and says so.
+    """
+    from include.social_analytics.airflow_compat import find_connection
+
+    found: dict[str, NotRead] = {}
+    for name, provider in providers().items():
+        if settings.providers is not None and name not in settings.providers:
+            words = f"{provider.title} is not read: SOCIAL_ANALYTICS_PROVIDERS does not name {name}."
+            found[name] = NotRead("provider_off", words)
+        elif conn_id := provider.required_connection:
+            try:
+                is_missing = find_connection(conn_id) is None
+            except JobError:
+                continue
+            if is_missing:
+                words = f"{provider.title} is not read: the Airflow connection {conn_id!r} is missing."
+                found[name] = NotRead("no_connection", words)
+    return found
 
 
 def two_step_identifiers() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
@@ -42,20 +43,37 @@ class Provider:
     timezone: ZoneInfo
     #: Days after which the figures of a day no longer change: it is read again until then.
     final_after_days: int
-    #: Days back that the API still answers for.
+    #: Days back that the API still answers for. New channels are read so far back, in a window that asks for
+    #: no posts, and for nothing that takes a call a day (``reading.Window.of_past``). The connector splits it
+    #: where the API limits a range.
     history_days: int
     #: Our daily metrics (``metrics.DAILY_METRICS``) and the provider's own names for them.
     metrics: Mapping[str, str]
     #: Our metrics of a post (``metrics.CONTENT_METRICS``) and the provider's own names for them.
     content_metrics: Mapping[str, str]
+    #: Kinds of content that ``posts_published`` does not count.
+    uncounted_kinds: tuple[str, ...] = ()
     #: Airflow connections that it uses. If one is missing, the provider's public API is called.
     connections: tuple[str, ...]
+    #: That one of them without which the provider is not read.
+    required_connection: str | None = None
+    #: Where Postiz's refresh token is exchanged for an access token: the only address to which it goes. Only
+    #: for a provider that does not rotate refresh tokens: with any other, Postiz would be cut off. A script
+    #: lets the reader of Postiz's database read them: ``include/deploy/roles/postiz_reader_<name>.sql``.
+    #: None: no refresh token is read.
+    token_address: str | None = None
     #: The function that makes its :class:`Connector` from the settings: ``module:function``, imported on use.
     connector: str
     #: What to do about an error code, if that differs from the code's own advice.
     advice: Mapping[ErrorCode, str] = field(default_factory=dict)
     #: The secrets in Postiz's token column. Each is masked.
     secrets: Callable[[str], tuple[str, ...]] = one_secret
+    #: For the docs: how long a token lives, and who renews it.
+    access: str
+    #: For the docs: how many calls the API allows.
+    quota: str
+    #: For the docs: how many calls an ordinary day of a channel takes.
+    calls: str
 
     def advice_on(self, code: ErrorCode) -> str:
         """What to do about ``code``, for this provider."""
@@ -64,6 +82,11 @@ class Provider:
     def lookback_days(self, settings: Settings) -> int:
         """Days before the run's day whose metrics are read again."""
         return min(max(settings.lookback_days, self.final_after_days), self.history_days - 1)
+
+    def past_days(self, day: date, settings: Settings) -> tuple[date, ...]:
+        """The days before ``day`` that a channel's first reading also brings, oldest first."""
+        back = min(settings.history_days, self.history_days - 1)
+        return tuple(day - timedelta(days=n) for n in range(back, 0, -1))
 
     def connect(self, settings: Settings) -> Connector:
         """The connector, for one task and all its threads; makes no call yet.
@@ -79,13 +102,17 @@ class Account:
     """What a connector needs to call the provider for one integration.
 
     ``identifier`` is Postiz's ``providerIdentifier``, ``provider_account_id`` its ``internalId``. The secrets
-    never show in a repr.
+    never show in a repr. ``refresh_token`` is empty where Postiz has none, and where the provider does not
+    declare a ``token_address``. Call ``mask`` with each secret that is made from these, before anything else
+    sees it; any thread may.
     """
 
     integration_id: str
     identifier: str
     provider_account_id: str
     secrets: tuple[str, ...] = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
+    mask: Callable[[list[str]], object] = field(default=lambda _: None, repr=False, compare=False)
 
 
 class Reader(Protocol):
@@ -100,6 +127,7 @@ class Reader(Protocol):
 
         A call that fails costs only what it asked for (:func:`~.reading.costs_only`), unless it is the one
         that decides the day's status. What ``window.refused`` says no channel can have is not asked for.
+        In a window that ``is_past``, neither posts nor values as of now are asked for.
 
         :raises JobError: for a failure of the API or the network that leaves the day without figures.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -35,12 +35,15 @@ class UnsupportedMetric:
 class Window:
     """What to read: ``day`` and the look-back before it; posts go further back.
 
+    ``is_past``, with a ``post_window_days`` of 0: these are a channel's days before it was connected. No
+    posts and no values as of now are asked for, and ``posts_published`` is absent from the reading.
+
     ``refused`` holds what the API lately refused some channel of the provider. A metric that no channel can
     have is not asked for again; the connector tells by the reason. What depends on a channel's permissions is
     another channel's matter, so it is asked for.
 
-    ``settled`` holds our metrics and earlier days that were read when they were final. What needs a call for
-    each day need not be read again.
+    ``settled`` holds our metrics and days that need no call of their own: earlier days that were read when
+    they were final, and all days of a past. What comes for many days in one call is read all the same.
     """
 
     day: date
@@ -48,6 +51,23 @@ class Window:
     post_window_days: int
     refused: tuple[UnsupportedMetric, ...] = ()
     settled: frozenset[tuple[str, date]] = frozenset()
+
+    @classmethod
+    def of_past(
+        cls, first: date, last: date, metrics: Iterable[str], refused: tuple[UnsupportedMetric, ...] = ()
+    ) -> Window:
+        """A channel's days before it was connected: many days, few calls.
+
+        :param metrics: all that the provider declares.
+        """
+        window = cls(last, (last - first).days, 0, refused)
+        every = frozenset((metric, day) for metric in metrics for day in window.days)
+        return replace(window, settled=every)
+
+    @property
+    def is_past(self) -> bool:
+        """Whether neither posts nor values as of now are asked for."""
+        return self.post_window_days == 0
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -58,6 +78,11 @@ class Window:
     def first_post_day(self) -> date:
         """The first day whose posts are read (``post_window_days`` days with ``day`` as the last)."""
         return self.day - timedelta(days=self.post_window_days - 1)
+
+    @property
+    def first_listed_day(self) -> date:
+        """The first day whose posts are listed: posts are counted for all of ``days``, too."""
+        return min(self.first_post_day, self.days[0])
 
 
 @dataclass(frozen=True)
@@ -115,7 +140,8 @@ class Reading:
 
     ``unsupported`` holds what the API refused in this reading. ``missing`` says in sentences what the reading
     lacks although its days are stored: posts that could not be listed, metrics that were refused or not asked
-    for. The sentences hold no secrets.
+    for. ``notes`` says what the channel's reader should know although nothing is missing. The sentences hold
+    no secrets.
     """
 
     window: Window
@@ -125,12 +151,13 @@ class Reading:
     now: Mapping[str, Decimal | None] = field(default_factory=dict)
     unsupported: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     unread: frozenset[tuple[str, date]] = frozenset()
 
     @property
     def reason(self) -> str | None:
-        """All that is missing, for the ledger; None if nothing is."""
-        return text(" ".join(self.missing), REASON_MAX_LENGTH)
+        """All notes and all that is missing, for the ledger; None if there is nothing to say."""
+        return text(" ".join((*self.notes, *self.missing)), REASON_MAX_LENGTH)
 
     @property
     def status(self) -> DayStatus:
@@ -207,6 +234,17 @@ def refusals(refused: Iterable[UnsupportedMetric]) -> tuple[str, ...]:
     return tuple(
         f"The API refuses {', '.join(names)}: {as_sentence(reason)}" for reason, names in by_reason.items()
     )
+
+
+def unlisted(what: str, error: JobError | None, *, some: bool) -> tuple[str, ...]:
+    """What a listing lacks, as a sentence for ``Reading.missing``; nothing if it has no ``error``.
+
+    :param what: is listed: "posts".
+    :param some: whether some of it was listed.
+    """
+    if error is None:
+        return ()
+    return (f"{'Only some' if some else 'No'} {what} could be listed: {as_sentence(error.reason)}",)
 
 
 def as_sentence(reason: str) -> str:

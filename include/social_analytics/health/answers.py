@@ -58,6 +58,8 @@ class Overview(Answer):
     latest: DayTotals | None
     #: What to do while nothing is stored.
     next_step: str | None
+    #: The providers whose connection is missing, in sentences.
+    not_read: list[str]
     organizations: list[Choice]
     customers: list[CustomerChoice]
     providers: list[Choice]
@@ -233,7 +235,7 @@ class Trend(Answer):
 
 
 class Post(Answer):
-    """A post with its latest totals by metric. ``published_on`` is the provider's day."""
+    """A post with its latest totals by metric, as read on ``read_on``. Both days are the provider's."""
 
     integration_id: str
     integration_name: str
@@ -241,6 +243,7 @@ class Post(Answer):
     permalink: str | None
     kind: str
     published_on: date
+    read_on: date
     figures: dict[str, Number | None]
 
 

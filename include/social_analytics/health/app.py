@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from pydantic import AwareDatetime, StringConstraints
 
 from include.social_analytics import connectors
@@ -41,6 +41,11 @@ from include.social_analytics.health.calendar import counted_days, days_of, page
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.spreadsheet import csv_file
 from include.social_analytics.health.trends import best_posts, trends
+from include.social_analytics.metrics import CONTENT_METRICS
+from include.social_analytics.reports import period as periods
+from include.social_analytics.reports.period import PeriodKind
+from include.social_analytics.reports.render import REPORT_POLICY, as_html
+from include.social_analytics.reports.report import report_on
 from include.social_analytics.settings import SettingError, Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -49,6 +54,8 @@ STATIC = Path(__file__).parent / "static"
 CALENDAR = 14
 #: Channels on a page of the calendar, and in one query for a file.
 PAGE, FILE_PAGE = 50, 1000
+#: Posts in a file: what a spreadsheet opens with ease.
+MOST_POSTS = 50_000
 
 #: The page loads nothing from other hosts, and runs only scripts from its own files.
 _HEADERS = {
@@ -74,7 +81,8 @@ app = FastAPI(
 @app.middleware("http")
 async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
-    response.headers.update(_HEADERS)
+    # The report has a policy of its own: its styles are inside it.
+    response.headers.update({**_HEADERS, **response.headers})
     return response
 
 
@@ -173,6 +181,11 @@ def overview(last: Last) -> Overview:
         "When its first task has ended, this page shows the channels."
         if empty
         else None,
+        not_read=[
+            one.words
+            for one in connectors.not_read(Settings.from_environment()).values()
+            if one.reason == "no_connection"
+        ],
         organizations=organizations,
         customers=customers,
         providers=[Choice(id=one.name, label=one.title) for one in connectors.providers().values()],
@@ -335,3 +348,44 @@ def trends_file(organization: Named, provider: On, last: Last, days: Period = 28
         "integrations_expected",
     ]  # fmt: skip
     return csv_file("trends", last, header, rows)
+
+
+@app.get("/posts.csv")
+def posts_file(organization: Named, provider: On, last: Last, days: Period = 28) -> Response:
+    """An organization's posts of a period, newest first, with their latest totals and the day of those."""
+    metrics = [name for name in CONTENT_METRICS if name in provider.content_metrics]
+    first = last - timedelta(days=days - 1)
+    with open_analytics_to_read() as analytics:
+        found = queries.posts(
+            analytics,
+            organization,
+            provider.name,
+            first=first,
+            last=last,
+            zone=provider.timezone,
+            most=MOST_POSTS,
+        )
+    rows = [
+        [
+            organization, provider.name, one.integration_id, one.integration_name, one.content_id, one.kind,
+            one.published_at.astimezone(provider.timezone).isoformat(timespec="seconds"), one.message,
+            one.permalink, one.postiz_post_id, *(one.figures.get(name) for name in metrics), one.read_on,
+        ]
+        for one in found
+    ]  # fmt: skip
+    header = [
+        "organization_id", "provider", "integration_id", "name", "content_id", "kind", "published_at",
+        "message", "permalink", "postiz_post_id", *metrics, "read_on",
+    ]  # fmt: skip
+    return csv_file("posts", last, header, rows)
+
+
+@app.get("/report.html")
+def report(organization: Named, last: Last, period: PeriodKind = PeriodKind.WEEK) -> HTMLResponse:
+    """The report on an organization's latest period that has ended."""
+    with open_analytics_to_read() as analytics:
+        known = {one.id: one for one in queries.organizations(analytics)}
+        if organization not in known:
+            raise _refused("organization")
+        made = report_on(analytics, known[organization], periods.latest(period, last))
+    return HTMLResponse(as_html(made), headers={"Content-Security-Policy": REPORT_POLICY})

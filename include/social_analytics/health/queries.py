@@ -44,8 +44,8 @@ def _ask(analytics: Database, name: str, row: Callable[..., Row], **parameters: 
     return [row(**found) for found in analytics.execute(_question(name), parameters)]
 
 
-def _is_true(analytics: Database, name: str) -> bool:
-    [answer] = _ask(analytics, name, dict[str, bool])
+def _is_true(analytics: Database, name: str, **parameters: object) -> bool:
+    [answer] = _ask(analytics, name, dict[str, bool], **parameters)
     return answer["is_true"]
 
 
@@ -337,6 +337,13 @@ def figures(
     return {(one.metric, one.date): one for one in found}
 
 
+def has_figures(analytics: Database, organization: str, provider: str, first: date, last: date) -> bool:
+    """Whether an organization has rows for a provider in a period, complete or not."""
+    return _is_true(
+        analytics, "has_figures", organization=organization, provider=provider, first=first, last=last
+    )
+
+
 @dataclass(frozen=True)
 class WithoutFigure:
     """How many channels have no figure of a metric on a day: no data; or, without a metric, no job."""
@@ -409,7 +416,7 @@ def like_for_like(
 
 @dataclass(frozen=True)
 class RankedPost:
-    """One of the best posts, out of ``compared`` posts."""
+    """One of the best posts, out of ``compared`` posts. ``read_on``: the day of its latest totals."""
 
     integration_id: str
     integration_name: str
@@ -417,6 +424,7 @@ class RankedPost:
     permalink: str | None
     kind: str
     published_at: datetime
+    read_on: date
     figures: dict[str, Number | None]
     compared: int
 
@@ -451,4 +459,47 @@ def best_posts(
         end=day_ended_at(last, zone),
         compared=compared,
         best=best,
+    )
+
+
+@dataclass(frozen=True)
+class StoredPost:
+    """A post with its latest totals by metric; ``read_on``: their day, ``None`` if it has none."""
+
+    integration_id: str
+    integration_name: str
+    content_id: str
+    kind: str
+    message: str | None
+    permalink: str | None
+    published_at: datetime
+    postiz_post_id: str | None
+    read_on: date | None
+    figures: dict[str, Number | None]
+
+
+def posts(
+    analytics: Database,
+    organization: str,
+    provider: str,
+    *,
+    first: date,
+    last: date,
+    zone: ZoneInfo,
+    most: int,
+) -> list[StoredPost]:
+    """An organization's posts that were published in a period, newest first.
+
+    :param zone: of the period's days.
+    :param most: so many of the newest.
+    """
+    return _ask(
+        analytics,
+        "posts",
+        StoredPost,
+        organization=organization,
+        provider=provider,
+        begin=day_ended_at(first - timedelta(days=1), zone),
+        end=day_ended_at(last, zone),
+        most=most,
     )

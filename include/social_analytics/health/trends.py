@@ -201,6 +201,7 @@ def best_posts(
                 permalink=one.permalink,
                 kind=one.kind,
                 published_on=one.published_at.astimezone(provider.timezone).date(),
+                read_on=one.read_on,
                 figures={name: one.figures.get(name) for name in metrics},
             )
             for one in posts

@@ -18,7 +18,7 @@ _REDACTED = "[redacted]"
 _LOOKED_AT = 4 * REASON_MAX_LENGTH
 _QUERY_STRING = re.compile(r"(?<=\S)\?[^\s\"'<>]+")
 _NAMED_SECRET = re.compile(
-    r"(?i)\b(\w*(?:access_?token|appsecret_proof|client_secret)\w*|bearer|oauth)"
+    r"(?i)\b(\w*(?:access_?token|refresh_?token|appsecret_proof|client_secret)\w*|bearer|oauth)"
     r"(?:[\"'\s]*(?:[=:]|%3d)[\"'\s]*|(?<=bearer)\s+|(?<=oauth)\s+(?=\S{20}))[^\s&\"',;]+"
 )
 _OPAQUE_SECRET = re.compile(r"EAA[\w-]{12,}|(?=[\w|-]*[A-Z])(?=[\w|-]*\d)[\w|-]{40,}")

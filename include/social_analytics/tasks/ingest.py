@@ -11,6 +11,8 @@ from include.social_analytics.batches import Batch, integrations_of
 from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Connector
 from include.social_analytics.databases import open_analytics, open_postiz
+from include.social_analytics.errors import JobError
+from include.social_analytics.history import read_history
 from include.social_analytics.ingest import Ingester, ThrottledError
 from include.social_analytics.masking import mask
 from include.social_analytics.runs import current_run
@@ -37,8 +39,14 @@ def analytics_ingest(batch: Batch) -> dict[str, int]:
             ledger.claim(analytics, jobs, claim, force=is_first_start())
             with open_postiz() as source:
                 ingester = Ingester(source, analytics, connector, mask, settings)
+                map_index = current_context()["ti"].map_index
                 try:
-                    return ingester.ingest(jobs, claim, map_index=current_context()["ti"].map_index)
+                    statuses = ingester.ingest(jobs, claim, map_index=map_index)
                 except ThrottledError as throttled:
                     # Waiting for quota is not a failure: it uses no try, and no slot.
                     raise AirflowRescheduleException(throttled.due) from None  # type: ignore[no-untyped-call]
+                except JobError:
+                    read_history(ingester, run, map_index)
+                    raise
+                read_history(ingester, run, map_index)
+                return statuses

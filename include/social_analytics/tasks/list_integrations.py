@@ -27,4 +27,6 @@ def list_active_integrations() -> list[Batch]:
             active=listing.count,
             leftOut=listing.left_out,
         )
+        for note in listing.notes:
+            log.warning("channels left out", reason=note)
         return listing.batches

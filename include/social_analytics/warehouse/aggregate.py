@@ -1,7 +1,8 @@
-"""Adds up a day per organization. The only writer of ``organization_daily``."""
+"""Adds up a day per organization. The only writer of ``organization_daily`` and of ``metric``."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
@@ -16,30 +17,52 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' |
 # loop or a sort: that takes minutes, a hash join takes a fraction of a second.
 _HASH_WHOLE_DAYS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off"
 # Finds its rows by organization_daily_by_date.
-_DELETE = "DELETE FROM analytics.organization_daily WHERE date = %s"
+_DELETE = """
+DELETE FROM analytics.organization_daily
+WHERE date = %(day)s
+  AND (%(organizations)s::text[] IS NULL OR organization_id = ANY (%(organizations)s))
+"""
+# Only what is new or differs: runs of other days need not wait for each other. Other metrics stay: an earlier
+# version's figures are still there.
+_CATALOGUE = """
+INSERT INTO analytics.metric (provider, metric, kind, unit, organization_metric, source_metric)
+SELECT *
+FROM unnest(%(providers)s::text[], %(metrics)s::text[], %(kinds)s::text[], %(units)s::text[],
+            %(organization_names)s::text[], %(source_metrics)s::text[])
+EXCEPT
+SELECT provider, metric, kind, unit, organization_metric, source_metric FROM analytics.metric
+ORDER BY 1, 2
+ON CONFLICT (provider, metric) DO UPDATE
+SET kind = excluded.kind, unit = excluded.unit, organization_metric = excluded.organization_metric,
+    source_metric = excluded.source_metric
+"""
 
 
-def aggregate_day(analytics: Database, day: date) -> int:
-    """Compute ``day`` from the tables, for all organizations.
+def aggregate_day(analytics: Database, day: date, organizations: Collection[str] | None = None) -> int:
+    """Compute ``day`` from the tables.
 
+    :param organizations: only these, by id. ``None``: all.
     :returns: rows written: one per organization, provider and catalogue metric.
     """
-    catalogue = [
-        (provider.name, metric, DAILY_METRICS[metric].organization_name)
+    declared = [
+        (provider.name, DAILY_METRICS[metric], source)
         for provider in providers().values()
-        for metric in provider.metrics
+        for metric, source in provider.metrics.items()
     ]
+    catalogue = {
+        "providers": [provider for provider, _, _ in declared],
+        "metrics": [metric.name for _, metric, _ in declared],
+        "kinds": [metric.kind for _, metric, _ in declared],
+        "units": [metric.unit for _, metric, _ in declared],
+        "organization_names": [metric.organization_name for _, metric, _ in declared],
+        "source_metrics": [source for _, _, source in declared],
+    }
     with analytics.transaction():
+        analytics.execute(_CATALOGUE, catalogue)
         analytics.execute(_LOCK, [day.isoformat()])
         analytics.execute(_HASH_WHOLE_DAYS)
-        analytics.execute(_DELETE, [day])
+        which = {"day": day, "organizations": None if organizations is None else sorted(organizations)}
+        analytics.execute(_DELETE, which)
         return analytics.execute(
-            _AGGREGATE,
-            {
-                "day": day,
-                "complete": list(COMPLETE_STATUSES),
-                "providers": [provider for provider, _, _ in catalogue],
-                "metrics": [metric for _, metric, _ in catalogue],
-                "organization_names": [name for _, _, name in catalogue],
-            },
+            _AGGREGATE, catalogue | which | {"complete": list(COMPLETE_STATUSES)}
         ).rowcount

@@ -1,4 +1,7 @@
-"""The integrations and their names, for people. Each listing writes them, and an erasure empties them."""
+"""The integrations: their names, for people, and whose past was read.
+
+Each listing writes them, and an erasure empties them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from datetime import date, datetime
 
 from include.social_analytics.databases import Database
 from include.social_analytics.jobs import Customer, Integration
+
+#: A past that cannot be read is asked for by so many days' runs.
+HISTORY_TRIES = 7
 
 #: Longer names are cut.
 NAME_MAX_LENGTH = 300
@@ -37,6 +43,56 @@ INSERT INTO analytics.organization AS known
 SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[]) AS listed (organization_id, name)
 ORDER BY organization_id
 ON CONFLICT (organization_id) DO UPDATE SET name = excluded.name WHERE known.name <> excluded.name
+"""
+
+# Whose day was read, the least recently asked first. A task that asks at the same time gets others.
+_CLAIM_HISTORY = """
+UPDATE analytics.integration AS known
+SET history_asked_on = %(day)s, history_tries = history_tries + 1
+FROM (
+    SELECT integration_id
+    FROM analytics.integration
+    WHERE history_read_at IS NULL AND is_active AND provider = ANY (%(providers)s)
+      AND history_tries < %(tries)s AND coalesce(history_asked_on < %(day)s, true)
+      AND EXISTS (
+          SELECT
+          -- By the primary key, as jobs.py makes it.
+          FROM analytics.ingest_job
+          WHERE job_id = 'analytics-ingest:' || integration.integration_id || ':'
+                         || to_char(%(day)s::date, 'YYYY-MM-DD')
+            AND status = ANY (%(statuses)s)
+      )
+    ORDER BY history_asked_on NULLS FIRST, integration_id
+    LIMIT %(most)s
+    FOR UPDATE SKIP LOCKED
+) AS due
+WHERE known.integration_id = due.integration_id
+RETURNING known.integration_id, known.name, known.organization_id, known.provider
+"""
+
+_HISTORY_IS_READ = """
+UPDATE analytics.integration
+SET history_read_at = CASE WHEN %(is_complete)s THEN clock_timestamp() END,
+    first_day = least(first_day, %(first)s), history_to_add_from = least(history_to_add_from, %(first)s)
+WHERE integration_id = %(integration_id)s
+"""
+
+_HISTORY_WAITS = (
+    "UPDATE analytics.integration SET history_tries = history_tries - 1 WHERE integration_id = %s"
+)
+
+_HISTORY_TO_ADD = """
+SELECT integration_id, organization_id, history_to_add_from, last_day
+FROM analytics.integration
+WHERE history_to_add_from IS NOT NULL
+"""
+
+# If more of a channel's past was stored meanwhile, it is added by the next run.
+_HISTORY_IS_ADDED = """
+UPDATE analytics.integration AS known
+SET history_to_add_from = NULL
+FROM unnest(%(ids)s::text[], %(days)s::date[]) AS added (integration_id, day)
+WHERE known.integration_id = added.integration_id AND known.history_to_add_from = added.day
 """
 
 _UNERASED = """
@@ -142,6 +198,70 @@ def remember(
 def retire(analytics: Database, listing_began: datetime) -> None:
     """After a listing of everything active, mark all others as inactive. By this database's clock."""
     analytics.execute(_RETIRE, [listing_began])
+
+
+def claim_history(
+    analytics: Database, day: date, providers: Sequence[str], statuses: Sequence[str], most: int
+) -> list[Integration]:
+    """Some active integrations whose past was not read yet, and whose ``day`` was.
+
+    Each is returned to one caller, once for a day, and at most :data:`HISTORY_TRIES` times.
+
+    :param statuses: of the day's jobs that were read.
+    """
+    rows = analytics.execute(
+        _CLAIM_HISTORY,
+        {
+            "day": day,
+            "tries": HISTORY_TRIES,
+            "providers": list(providers),
+            "statuses": list(statuses),
+            "most": most,
+        },
+    )
+    return [Integration(*row) for row in rows]
+
+
+def history_is_read(
+    analytics: Database, integration_id: str, first: date | None, *, is_complete: bool
+) -> None:
+    """Record what was stored of an integration's past. Part of the transaction that stores it.
+
+    :param first: the earliest day that was stored.
+    :param is_complete: whether the provider had all that it will have. If not, the next day's run asks again.
+    """
+    analytics.execute(
+        _HISTORY_IS_READ,
+        {"integration_id": integration_id, "first": first, "is_complete": is_complete},
+    )
+
+
+def history_waits(analytics: Database, integration_id: str) -> None:
+    """Don't count a try that a spent quota has ended."""
+    analytics.execute(_HISTORY_WAITS, [integration_id])
+
+
+@dataclass(frozen=True)
+class HistoryToAdd:
+    """An integration's past that is stored, but not in ``organization_daily`` yet."""
+
+    integration_id: str
+    organization_id: str
+    first: date
+    last: date
+
+
+def history_to_add(analytics: Database) -> list[HistoryToAdd]:
+    """Every integration's past that is to be added up."""
+    return [HistoryToAdd(*row) for row in analytics.execute(_HISTORY_TO_ADD)]
+
+
+def history_is_added(analytics: Database, added: Sequence[HistoryToAdd]) -> None:
+    """Record that these days are in ``organization_daily``."""
+    analytics.execute(
+        _HISTORY_IS_ADDED,
+        {"ids": [one.integration_id for one in added], "days": [one.first for one in added]},
+    )
 
 
 def unerased(analytics: Database) -> list[str]:

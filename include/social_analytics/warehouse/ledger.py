@@ -19,6 +19,8 @@ The states of a job, and what moves it from one to the next::
 - ``fill``: the look-back of a later day has brought in what an earlier reading lacked.
 - ``withdraw``: the look-back of a later day has found the day no longer published. Its figures are cleared.
 - ``doubt``: a reading has brought in figures of the four weeks before, so the account does have figures.
+- ``add_past``: a channel's past was read at once. Each of its days without a job gets one that has succeeded.
+  No task has claimed or started it.
 - ``settle``: the task ended without a result.
 - ``give_up``: the first run of a later day whose look-back does not reach the day any more. The code is
   ``not_published``. A backfilled day is no exception: the next daily run gives it up.
@@ -240,6 +242,31 @@ SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
 """
 
+_WITH_JOB: LiteralString = """
+SELECT date FROM analytics.ingest_job WHERE job_id = ANY (%s)
+"""
+
+# A day that any run has listed is that run's. In the order in which jobs are queued, against deadlocks.
+_ADD_PAST: LiteralString = """
+INSERT INTO analytics.ingest_job
+    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, map_index,
+     account_id, metric_rows, observed_at, finished_at)
+SELECT job_id, %(organization_id)s, %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s,
+       %(map_index)s, %(account_id)s, %(metric_rows)s, %(observed_at)s, clock_timestamp()
+FROM unnest(%(job_ids)s::text[], %(dates)s::date[]) AS past (job_id, date)
+ORDER BY date
+ON CONFLICT (job_id) DO NOTHING
+RETURNING date
+"""
+
+_HAS_OPEN: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM analytics.ingest_job
+    -- By the index on waiting jobs. The planner uses it only for literals.
+    WHERE status IN ('queued', 'running') AND date = %s AND dag_run_id = %s
+)
+"""
+
 _OPEN_RUNS: LiteralString = """
 SELECT DISTINCT dag_run_id
 FROM analytics.ingest_job
@@ -376,7 +403,9 @@ FROM (
 ) AS day
 """
 
-_NEWEST_COMPLETE: LiteralString = f"""
+#: A provider's newest complete day between two days. Its parameters are ``provider``, ``first``, ``last`` and
+#: :data:`COMPLETE`.
+NEWEST_COMPLETE: LiteralString = f"""
 WITH common AS MATERIALIZED ({COMMON_FAILURES})
 SELECT max(date) FILTER (WHERE is_complete)
 FROM ({_DAYS}) AS day
@@ -628,6 +657,52 @@ def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
+def days_without_job(analytics: Database, job: IngestJob, days: Sequence[date]) -> list[date]:
+    """Those of ``days`` on which the integration has no job."""
+    found = {day for (day,) in analytics.execute(_WITH_JOB, [[job.on(day).job_id for day in days]])}
+    return [day for day in days if day not in found]
+
+
+def add_past(
+    analytics: Database,
+    job: IngestJob,
+    days: Sequence[date],
+    *,
+    dag_run_id: str,
+    map_index: int | None,
+    account_id: str,
+    metric_rows: int,
+    observed_at: datetime,
+) -> set[date]:
+    """Give the integration a job for each of ``days`` that has none, in the transaction that stores them.
+
+    :param metric_rows: of each day.
+    :returns: the days that had none.
+    """
+    rows = analytics.execute(
+        _ADD_PAST,
+        {
+            "organization_id": job.integration.organization_id,
+            "integration_id": job.integration.id,
+            "provider": job.integration.provider,
+            "dag_run_id": dag_run_id,
+            "map_index": map_index,
+            "account_id": account_id,
+            "metric_rows": metric_rows,
+            "observed_at": observed_at,
+            "job_ids": [job.on(day).job_id for day in days],
+            "dates": list(days),
+        },
+    )
+    return {day for (day,) in rows}
+
+
+def has_open_jobs(analytics: Database, day: date, dag_run_id: str) -> bool:
+    """Whether a run still has to read some of its day's jobs."""
+    row = analytics.execute(_HAS_OPEN, [day, dag_run_id]).fetchone()
+    return row is not None and bool(row[0])
+
+
 def open_runs(analytics: Database) -> list[str]:
     """The ids of the runs to which jobs belong that have not ended."""
     return [run_id for (run_id,) in analytics.execute(_OPEN_RUNS)]
@@ -682,7 +757,7 @@ def given_up(analytics: Database, integration_ids: Sequence[str], last: date) ->
 def newest_complete_day(analytics: Database, provider: str, last: date) -> date | None:
     """A provider's newest complete day in the four weeks up to ``last`` (:data:`IS_COMPLETE`)."""
     row = analytics.execute(
-        _NEWEST_COMPLETE,
+        NEWEST_COMPLETE,
         {"first": last - timedelta(days=27), "last": last, "provider": provider} | COMPLETE,
     ).fetchone()
     return row[0] if row else None

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
+from include.social_analytics.warehouse import ledger
 
 #: The newest revision in ``migrations/versions``. It tells without Alembic whether a migration is missing.
 HEAD = "0013"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_VIEWS = Path(__file__).parent / "views.sql"
+#: What each table, view and column means.
+COMMENTS = Path(__file__).parent / "comments.sql"
 # Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
 _IS_THERE = """
 SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -71,3 +75,23 @@ def _upgrade(analytics: Database, current: str | None) -> None:
     if not there or not there[0]:
         analytics.execute("CREATE SCHEMA analytics")
     analytics.execute(written.getvalue())
+    analytics.execute(views())
+    analytics.execute(COMMENTS.read_text())
+
+
+def views() -> str:
+    """The statements of ``views.sql``, which make the views or replace them.
+
+    What the ledger decides, such as which day is complete, is written into them. If it changes there, a new
+    revision is due, even an empty one: then each database gets its views anew.
+    """
+    literals = {
+        name: "'{" + ",".join(values) + "}'::text[]"  # Our own words: letters and "_".
+        for name, values in ledger.COMPLETE.items()
+    }
+    columns = {"provider": "listed.provider", "first": "(back.day - 1)", "last": "(back.day - 1)"}
+    return (
+        _VIEWS.read_text()
+        .replace("{newest_complete}", ledger.NEWEST_COMPLETE % (columns | literals))
+        .replace("{complete_statuses}", literals["complete_statuses"])
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -88,20 +88,25 @@ SELECT EXISTS (
 """
 
 # Arrays of text go in binary ("b"): psycopg packs them faster than it quotes them.
-# postiz_post_id stays, even if Postiz has deleted the post since.
+# postiz_post_id stays, even if Postiz has deleted the post since. So do the latest totals if this reading has
+# none; those of two readings on one day go together, like their snapshots.
 _CONTENT = """
 INSERT INTO analytics.content AS stored
     (integration_id, content_id, organization_id, provider, published_at, kind, message, permalink,
-     postiz_post_id, first_seen_at, updated_at)
+     postiz_post_id, first_seen_at, updated_at, totals, totals_read_on)
 SELECT %(integration_id)s, content_id, %(organization_id)s, %(provider)s, published_at, kind, message,
-       permalink, postiz_post_id, %(observed_at)s, %(observed_at)s
+       permalink, postiz_post_id, %(observed_at)s, %(observed_at)s, totals::jsonb,
+       CASE WHEN totals IS NOT NULL THEN %(snapshot_date)s::date END
 FROM unnest(%(content_ids)b::text[], %(published_at)s::timestamptz[], %(kinds)b::text[],
-            %(messages)b::text[], %(permalinks)b::text[], %(postiz_post_ids)b::text[])
-     AS new (content_id, published_at, kind, message, permalink, postiz_post_id)
+            %(messages)b::text[], %(permalinks)b::text[], %(postiz_post_ids)b::text[], %(totals)b::text[])
+     AS new (content_id, published_at, kind, message, permalink, postiz_post_id, totals)
 ON CONFLICT (integration_id, content_id) DO UPDATE
 SET organization_id = excluded.organization_id, provider = excluded.provider,
     published_at = excluded.published_at, kind = excluded.kind, message = excluded.message,
     permalink = excluded.permalink, updated_at = excluded.updated_at,
+    totals = CASE WHEN stored.totals_read_on = excluded.totals_read_on THEN stored.totals || excluded.totals
+                  ELSE coalesce(excluded.totals, stored.totals) END,
+    totals_read_on = coalesce(excluded.totals_read_on, stored.totals_read_on),
     postiz_post_id = coalesce(excluded.postiz_post_id, stored.postiz_post_id)
 WHERE stored.updated_at <= excluded.updated_at
 """
@@ -140,6 +145,21 @@ WHERE integration_id = %(integration_id)s AND metric = ANY (%(metrics)s) AND dat
   AND value IS NOT NULL AND (observed_at AT TIME ZONE %(timezone)s)::date >= date + %(final_after)s
 """
 
+
+# The listing that the day's own reading has read to its end. If that reading lacked something, a post may be
+# missing here.
+_COUNTED_POSTS = """
+SELECT (published_at AT TIME ZONE %(timezone)s)::date AS day, count(*)
+FROM analytics.content
+WHERE integration_id = %(integration_id)s AND kind <> ALL (%(uncounted)s)
+  AND EXISTS (
+      SELECT
+      FROM analytics.integration_metric_daily AS listed JOIN analytics.ingest_job AS job USING (job_id)
+      WHERE listed.integration_id = %(integration_id)s AND listed.metric = 'posts_published'
+        AND listed.date = %(day)s AND listed.value IS NOT NULL AND job.reason IS NULL
+  )
+GROUP BY day
+"""
 
 # The provider's ids of posts lead to the posts, and some hold the account's id. A random one takes the place
 # of each, so that the post's figures stay together. By the primary keys.
@@ -275,6 +295,97 @@ def store(
     return Stored(status, metric_rows, content_rows)
 
 
+def store_past(
+    analytics: Database,
+    job: IngestJob,
+    reading: Reading,
+    *,
+    observed_at: datetime,
+    dag_run_id: str,
+    map_index: int | None,
+    account_id: str,
+    lookback_days: int,
+    post_window_days: int,
+) -> int:
+    """Store a channel's days before it was connected, in one short transaction of their own.
+
+    The past begins with the first day that has a figure other than 0: before that the channel may not have
+    existed. A day that has a job, and a figure that is stored, stay as they are. Metrics that the reading
+    does not have are null. ``posts_published`` is counted from the posts that the day's own reading stored.
+
+    :param job: the day's job; its posts are stored.
+    :param reading: of a window before the day (:meth:`Window.of_past`).
+    :param observed_at: the database's clock before the first request.
+    :param lookback_days: of the day's own reading. So many days may still be published.
+    :param post_window_days: of the day's own reading.
+    :returns: how many days were stored.
+    """
+    provider = provider_named(job.integration.provider)
+    common: dict[str, Any] = {
+        "integration_id": job.integration.id,
+        "organization_id": job.integration.organization_id,
+        "provider": provider.name,
+        "observed_at": observed_at,
+    }
+    known = [on for on in reading.window.days if reading.days[on] is DayStatus.SUCCEEDED]
+    alive = [on for on in known if any(days.get(on) for days in reading.series.values())]
+    late = [
+        on
+        for on, status in reading.days.items()
+        if status is DayStatus.PENDING and on >= job.date - timedelta(days=lookback_days)
+    ]
+    with analytics.transaction():
+        analytics.execute(_LOCK, [job.integration.id])
+        days = ledger.add_past(
+            analytics,
+            job,
+            [on for on in known if alive and on >= alive[0]],
+            dag_run_id=dag_run_id,
+            map_index=map_index,
+            account_id=account_id,
+            metric_rows=len(provider.metrics),
+            observed_at=observed_at,
+        )
+        posts = _counted_posts(analytics, common, job, provider, post_window_days)
+        rows = [
+            _MetricRow(
+                metric,
+                source,
+                on,
+                posts.get(on) if metric == "posts_published" else reading.series.get(metric, {}).get(on),
+                _Effect.KEEP_FIRST,
+            )
+            for metric, source in provider.metrics.items()
+            for on in sorted(days)
+        ]
+        _store_metrics(analytics, common, job, rows)
+        integrations.history_is_read(
+            analytics, job.integration.id, min(days, default=None), is_complete=not late
+        )
+    return len(days)
+
+
+def _counted_posts(
+    analytics: Database, common: dict[str, Any], job: IngestJob, provider: Provider, window_days: int
+) -> dict[date, Decimal]:
+    """How many posts were published on each day of the window before the job's; empty if it is not known."""
+    counted = dict(
+        analytics.execute(
+            _COUNTED_POSTS,
+            common
+            | {
+                "timezone": provider.timezone.key,
+                "uncounted": list(provider.uncounted_kinds),
+                "day": job.date,
+            },
+        ).fetchall()
+    )
+    if not counted:
+        return {}
+    days = (job.date - timedelta(days=n) for n in range(1, window_days))
+    return {day: Decimal(counted.get(day, 0)) for day in days}
+
+
 def _status(
     analytics: Database, common: dict[str, Any], provider: Provider, job: IngestJob, reading: Reading
 ) -> DayStatus:
@@ -365,11 +476,15 @@ def _store_content(
             "messages": [one.message for one in content],
             "permalinks": [one.permalink for one in content],
             "postiz_post_ids": [origins.get(one.content_id) for one in content],
+            "totals": [_json(one.metrics) if one.metrics else None for one in content],
         },
     )
     rows = written.rowcount
     if shared := {
-        postiz_posts[name] for one in content for name in one.also_known_as if name in postiz_posts
+        postiz_posts[name]
+        for one in content
+        for name in one.also_known_as
+        if name in postiz_posts and postiz_posts[name] != postiz_posts.get(one.content_id)
     }:
         own_ids = [one.content_id for one in content if one.content_id in postiz_posts]
         analytics.execute(_TAKE_BACK, common | {"shared": sorted(shared), "own_ids": own_ids})
@@ -384,6 +499,12 @@ def _store_content(
         },
     )
     return rows
+
+
+def _json(metrics: Mapping[str, Decimal | None]) -> str:
+    """The metrics as a JSON object. Numbers stay exact."""
+    members = (f'"{name}": {"null" if value is None else f"{value:f}"}' for name, value in metrics.items())
+    return f"{{{', '.join(members)}}}"
 
 
 def _origins(content: Sequence[Content], postiz_posts: Mapping[str, str]) -> dict[str, str]:

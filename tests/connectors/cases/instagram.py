@@ -13,6 +13,7 @@ from tests.connectors.case import Arranged, Case, Situation, fault
 class Instagram(Case):
     provider = "instagram"
     calls_a_day = 11
+    metrics_of_the_past = frozenset({"reach"})
     retired = "page_views"
     situations: ClassVar = {
         Situation.QUIET: Arranged(lambda case: case.world.restate(case.account.id, case.day, 0)),

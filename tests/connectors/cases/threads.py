@@ -16,6 +16,7 @@ CALLS_WITHOUT_POSTS = 7
 
 class Threads(Case):
     provider = "threads"
+    metrics_of_the_past = frozenset({"views"})
     retired = "clicks"
     situations: ClassVar = {
         Situation.QUIET: Arranged(lambda case: case.world.restate(case.account.id, case.day, 0)),

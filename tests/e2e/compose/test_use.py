@@ -226,12 +226,3 @@ def test_a_repeated_run_sees_channels_added_disabled_and_deleted_in_postiz(stage
     assert {call.page_id for call in stage.sandbox.calls} == {kept.id, added.id}
     everybody = [kept, disabled, deleted, added]
     assert stage.figures(organization_id)["views"] == (expected(stage, everybody, "page_media_view"), 4, 4)
-
-
-@pytest.mark.parametrize(("service", "path", "status"), [("flower", "", 401), ("demo", "sandbox/calls", 200)])
-def test_the_service_of_a_profile_starts_is_healthy_and_answers(stage, service, path, status):
-    replica = stage.deployment.start(service)
-    stage.deployment.wait_until_healthy(replica)
-    url = f"http://127.0.0.1:{stage.deployment.ports[service]}/{path}"
-    assert requests.get(url, timeout=30).status_code == status
-    stage.deployment.stop(replica)

@@ -20,6 +20,8 @@ from tests.support.composed import Composed
 from tests.support.engine import Engine, run
 from tests.support.stage import DAY, Run
 
+#: Seconds. On an idle machine no wait takes a fifth of it.
+PATIENCE = 300
 _REPORT = pytest.StashKey[list[str]]()
 
 
@@ -32,9 +34,9 @@ class DockerStage:
     #: Ends what :meth:`hold` began.
     releases: list[Callable[[], None]] = field(default_factory=list)
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 60) -> None:
+    def wait_for(self, condition: Callable[[], Any]) -> None:
         """Poll until a condition holds. An error of a server that is down counts as no."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 if condition():
@@ -48,9 +50,9 @@ class DockerStage:
         """Trigger a run for ``DAY``; returns its id."""
         return self.airflow.trigger({"date": DAY.isoformat(), **conf})
 
-    def ended(self, run_id: str, seconds: float = 240) -> Run:
+    def ended(self, run_id: str) -> Run:
         """Wait for the end of a run."""
-        self.wait_for(lambda: self.airflow.run_state(run_id) in ("success", "failed"), seconds)
+        self.wait_for(lambda: self.airflow.run_state(run_id) in ("success", "failed"))
         return Run(run_id, self.airflow.run_state(run_id), self.airflow.task_instances(run_id), self.airflow)
 
     def run_ids(self, **query: Any) -> list[str]:
@@ -92,7 +94,7 @@ class DockerStage:
         release = self.hold(channel)
         before = self.job(channel).get("attempts", 0)
         run_id = self.start(integration_ids=[channel])
-        self.wait_for(lambda: self.is_running(channel, before), 120)
+        self.wait_for(lambda: self.is_running(channel, before))
         return run_id, release
 
     def is_running(self, channel: str, attempts_before: int) -> bool:

@@ -37,6 +37,6 @@ def test_prometheus_gets_the_metrics_of_a_run_and_has_the_rules(stage):
         answer = requests.get("http://localhost:9090/api/v1/query", params={"query": expression}, timeout=30)
         return answer.json()["data"]["result"]
 
-    stage.wait_for(lambda: query('social_analytics_ingest_jobs{provider="facebook"}'), 90)
+    stage.wait_for(lambda: query('social_analytics_ingest_jobs{provider="facebook"}'))
     rules = requests.get("http://localhost:9090/api/v1/rules", timeout=30).json()["data"]["groups"]
     assert [group["name"] for group in rules] == ["social-analytics"]

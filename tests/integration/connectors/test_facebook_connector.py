@@ -358,6 +358,7 @@ def test_an_answer_in_another_version_is_named_beside_what_is_missing() -> None:
         "The API answered in version v27.0 instead of v25.0: "
         "set api_version in the extra of its Airflow connection."
     )
+    assert reading.missing == ()
     assert reading.status is DayStatus.SUCCEEDED
 
 

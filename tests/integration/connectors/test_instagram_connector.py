@@ -26,6 +26,7 @@ from include.sandbox.stand_ins.instagram.world import (
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.instagram import PROVIDER
 from include.social_analytics.connectors.instagram.insights import FOLLOW_TYPES, TOTALS, metrics_in
+from include.social_analytics.connectors.instagram.media import MEDIA_SOURCES
 from include.social_analytics.connectors.reading import Content, Reading, Window
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.settings import Settings
@@ -203,6 +204,33 @@ def test_a_retired_metric_of_media_costs_one_more_listing_and_is_named(api):
     for one in kinds["image"] + kinds["carousel"] + kinds["reel"]:
         assert set(one.metrics) == {"views", "reach", "shares", "reactions", "comments"}
     assert len(api.calls) == 12
+
+
+def test_a_retired_metric_of_media_is_recorded_and_not_asked_for_the_next_time(api):
+    api.faults.set(PAGE.id, Fault("retired_on_media", metric="saved"))
+    [refused] = read(PAGE).unsupported
+    assert (refused.api_version, refused.source_metric) == ("v25.0", "saved of media")
+    api.clear_calls()
+    again = read(PAGE, replace(WINDOW, refused=(refused,)))
+    assert len(api.calls) == 11
+    assert again.unsupported == ()
+    assert f"The API refuses saved of media: {refused.reason}" in again.reason
+
+
+def test_metrics_of_media_that_are_all_refused_are_asked_for_all_the_same(api):
+    api.faults.set(PAGE.id, Fault("retired_on_media", metric="saved"))
+    [refused] = read(PAGE).unsupported
+    all_of_them = tuple(replace(refused, source_metric=f"{source} of media") for source in MEDIA_SOURCES)
+    kinds = by_kind(read(PAGE, replace(WINDOW, refused=all_of_them)))
+    assert all(one.metrics["views"] is not None for one in kinds["image"])
+
+
+@pytest.mark.parametrize("account", [PAGE, OWN])
+def test_a_medium_is_also_known_by_the_code_in_its_permalink(api, account):
+    for kind, media in by_kind(read(account)).items():
+        for one in media:
+            ends = one.permalink.removesuffix("/").rpartition("/")[2]
+            assert one.also_known_as == (ends,), kind
 
 
 def test_hidden_likes_are_null(api):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from include.sandbox.postiz_db import insert_integration, insert_organization
+from include.sandbox.postiz_db import insert_integration, insert_organization, insert_post
 from include.sandbox.serving import listen
 from include.sandbox.stand_ins import stand_ins
 from include.sandbox.stand_ins.threads.world import PACIFIC
@@ -118,9 +118,11 @@ def test_a_long_look_back_asks_for_the_views_in_parts_of_29_days(case: Threads) 
     assert reading.series["views"] == expected(case, "views", list(window.days))
 
 
-@pytest.mark.parametrize("age", range(28))
-def test_a_posts_totals_are_read_for_a_week_and_on_days_14_and_28(age: int) -> None:
-    assert is_due(DAY - timedelta(days=age), DAY) is (age in (0, 1, 2, 3, 4, 5, 6, 13, 27))
+@pytest.mark.parametrize("age", range(31))
+def test_a_posts_totals_are_read_for_a_week_on_days_14_and_28_and_whenever_the_window_is_longer(
+    age: int,
+) -> None:
+    assert is_due(DAY - timedelta(days=age), DAY) is (age in (0, 1, 2, 3, 4, 5, 6, 13, 27) or age > 27)
 
 
 # Days
@@ -234,6 +236,20 @@ def test_after_three_posts_in_a_row_without_an_answer_the_others_are_not_asked_f
     assert len(asked(case, "insights")) == 3 * 3
     assert f"could not be read: {case.calls_a_day - 7}." in (reading.reason or "")
     assert "posts_published" in reading.series
+
+
+def test_a_post_that_postiz_knows_only_by_its_permalink_is_joined(
+    case: Threads, postiz: psycopg.Connection, analytics: psycopg.Connection
+) -> None:
+    insert_organization(postiz, "acme")
+    insert_integration(postiz, "one", "acme", case.account)
+    post = read(case).content[0]
+    # Postiz has the container's id, and the host that the network had before.
+    url = (post.permalink or "").replace("threads.com", "threads.net")
+    insert_post(postiz, "made-in-postiz", "one", "acme", "container", releaseURL=url)
+    Trial(case, DAY, postiz, analytics).ingest()
+    joined = "SELECT content_id FROM analytics.content WHERE postiz_post_id = 'made-in-postiz'"
+    assert analytics.execute(joined).fetchall() == [(post.content_id,)]
 
 
 # The connection

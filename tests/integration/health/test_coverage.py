@@ -17,6 +17,7 @@ from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.ledger import JobStatus
 from tests.support.bench import DAY
 from tests.support.history import ago
+from tests.support.made_up import registered
 from tests.support.readings import reading
 
 HOSTILE = "=1+1 <img src=x onerror=alert(1)> '; DROP TABLE analytics.integration; --"
@@ -30,6 +31,16 @@ def test_an_empty_database_shows_what_to_do_next(history):
     overview = history.get("/api/overview")
     assert overview["latest"] is None
     assert "Unpause the DAG social_analytics_daily" in overview["next_step"]
+
+
+def test_a_provider_whose_connection_is_missing_is_named(history, monkeypatch):
+    with registered():
+        assert (
+            "Chatter is not read: the Airflow connection 'chatter_api' is missing."
+            in (history.get("/api/overview")["not_read"])
+        )
+        monkeypatch.setenv("AIRFLOW_CONN_CHATTER_API", "http://chatter.example")
+        assert not [words for words in history.get("/api/overview")["not_read"] if "Chatter" in words]
 
 
 @pytest.mark.parametrize(

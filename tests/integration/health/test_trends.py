@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
+from io import StringIO
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -359,3 +361,25 @@ def test_the_csv_file_has_each_metrics_days(history):
     aggregate(history, 1)
     lines = history.ask.get("/trends.csv", params={"days": 1, **ACME}).text.splitlines()
     assert f"acme,facebook,views,count,{DAY},7,1,1" in lines
+
+
+def test_all_posts_of_a_period_come_as_a_file_with_their_latest_totals(history):
+    noon = datetime.combine(ago(1), time(12), UTC)
+    seen = replace(post("seen", "=1+1", views=5, clicks=None), published_at=noon)
+    unread = replace(post("unread", "Tea"), published_at=noon + timedelta(hours=1))
+    old = replace(post("old", views=9), published_at=noon - timedelta(days=40))
+    history.stored("bakery", DAY, content=(seen, unread, old))
+    answer = history.ask.get("/posts.csv", params={"days": 28, **ACME})
+    header, *rows = csv.reader(StringIO(answer.content.decode("utf-8-sig")))
+    assert header[-7:] == ["views", "reach", "clicks", "reactions", "comments", "shares", "read_on"]
+    found = {row[4]: dict(zip(header, row, strict=True)) for row in rows}
+    assert list(found) == ["unread", "seen"]
+    assert (found["seen"]["views"], found["seen"]["clicks"], found["seen"]["name"]) == ("5", "", "Bakery")
+    assert found["seen"]["message"] == "'=1+1"
+    [(read_on,)] = history.warehouse.connection.execute(
+        "SELECT DISTINCT snapshot_date FROM analytics.content_metric_snapshot"
+    ).fetchall()
+    assert found["seen"]["read_on"] == read_on.isoformat()
+    assert (found["unread"]["views"], found["unread"]["read_on"]) == ("", "")
+    [best] = history.get("/api/trends", days=28, **ACME)["best_posts"]["posts"]
+    assert best["read_on"] == read_on.isoformat()

@@ -61,6 +61,11 @@ def test_the_demo_fills_an_empty_database_once_and_serves_its_channels(database,
                 for account in accounts.values()
                 if account.identifier == "facebook"
             ]
+            needed = [
+                one for one in accounts.values() if providers()[identifiers[one.identifier]].token_address
+            ]
+            # One was reconnected in Postiz, which then has no refresh token.
+            assert [bool(one.refresh_token) for one in needed].count(False) == 1 < len(needed)
             # A few of the demo's channels are broken.
             assert answers.count(200) > len(answers) / 2
             assert len(requests.get(f"{url}/sandbox/calls", timeout=10).json()["facebook"]) == len(answers)

@@ -248,6 +248,7 @@ def test_the_day_is_found_by_its_index_among_months_of_history(warehouse):
     analyze(warehouse)
     parameters = {
         "day": DAY,
+        "organizations": None,
         "complete": list(ledger.COMPLETE_STATUSES),
         "providers": ["facebook"],
         "metrics": ["views"],

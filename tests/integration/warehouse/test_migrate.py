@@ -30,6 +30,7 @@ TABLES = {
     "ingest_job",
     "integration",
     "integration_metric_daily",
+    "metric",
     "organization",
     "organization_daily",
     "unsupported_metric",

@@ -108,7 +108,7 @@ def test_a_terminated_backend_and_a_closed_connection_are_storage_unavailable(wa
 @pytest.mark.parametrize(
     "change",
     [
-        "DROP TABLE analytics.ingest_job",
+        "DROP TABLE analytics.ingest_job CASCADE",
         "ALTER TABLE analytics.ingest_job RENAME attempts TO tries",
         "DROP SCHEMA analytics CASCADE",
     ],

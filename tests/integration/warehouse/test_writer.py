@@ -106,6 +106,14 @@ def test_a_recovered_day_says_what_the_reading_lacks_that_brought_it_in(warehous
     assert warehouse.ledger_row(job(day=before(1)))["reason"] is None
 
 
+def test_a_note_about_the_api_does_not_keep_what_an_earlier_reading_lacked(warehouse):
+    lacking = replace(reading({before(1): 1}, day=before(1)), missing=("No posts could be listed.",))
+    warehouse.store(job(day=before(1)), lacking)
+    warehouse.store(job(), replace(reading({before(1): 1, DAY: 1}), notes=("The version is old.",)))
+    assert warehouse.ledger_row(job(day=before(1)))["reason"] is None
+    assert warehouse.ledger_row(job())["reason"] == "The version is old."
+
+
 def test_figures_that_a_backfill_brings_in_cast_doubt_on_later_days_without_data(warehouse):
     for days in (30, 2):
         warehouse.store(job(day=before(days)), reading(day=before(days)))

@@ -27,25 +27,29 @@ from include.social_analytics.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[3]
 
-#: The packages of Meta's networks.
+#: The packages of Meta's networks, of LinkedIn's pages, and of those whose day ends in Los Angeles, too.
 AT_HOME = (
     "include/social_analytics/connectors/facebook/",
     "include/social_analytics/connectors/instagram/",
+    "include/social_analytics/connectors/linkedin_page/",
     "include/social_analytics/connectors/threads/",
+    "include/social_analytics/connectors/youtube/",
     "include/social_analytics/graph_api/",
     "include/sandbox/stand_ins/facebook/",
     "include/sandbox/stand_ins/instagram/",
+    "include/sandbox/stand_ins/linkedin_page/",
     "include/sandbox/stand_ins/threads/",
+    "include/sandbox/stand_ins/youtube/",
 )
 #: Files with examples of connections, which name the providers.
 CONNECTIONS = ("include/sandbox/demo.env", ".env.example", "airflow_settings.example.yaml")
-NAMES = re.compile(r"(?i:facebook|instagram|threads_graph)|\bMeta\b|Los Angeles")
+NAMES = re.compile(r"(?i:facebook|instagram|linkedin|threads_graph)|\bMeta\b|Los Angeles")
 #: In these files a page is the health page.
 OF_THE_HEALTH_PAGE = ("include/social_analytics/health/", "plugins/social_analytics.py")
 #: Phrases in which a page is not a Facebook page.
 OTHER_PAGES = re.compile(
-    r"""health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
-      | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css
+    r"""@page | health\ page | health_page | HTML\ page | page\ by\ page | page\ of\ (a|the)\ listing
+      | page\ of\ \d+\ posts | pages\ of\ a\ listing | page\.js | page\.css | linkedin-page
       | "page",\ a?\ ?"channel"  # what a provider calls an account
     """,
     re.VERBOSE,
@@ -54,15 +58,33 @@ PAGE = re.compile(r"\b[Pp]ages?\b")
 
 
 @pytest.mark.parametrize("name", providers())
-def test_every_provider_connects_without_a_call_and_declares_known_metrics(name: str) -> None:
+def test_every_provider_connects_without_a_call_and_declares_known_metrics(name: str, monkeypatch) -> None:
     provider = provider_named(name)
+    if provider.required_connection:
+        connection = '{"conn_type": "http", "login": "an id", "password": "a secret"}'
+        monkeypatch.setenv(f"AIRFLOW_CONN_{provider.required_connection.upper()}", connection)
+    assert provider.required_connection in (None, *provider.connections)
     assert provider.name == name
     assert provider.identifiers
     assert set(provider.two_step_identifiers) <= set(provider.identifiers)
     assert set(provider.metrics) <= set(DAILY_METRICS)
     assert set(provider.content_metrics) <= set(CONTENT_METRICS)
     assert 0 < provider.final_after_days <= provider.history_days
+    assert "" not in (provider.access, provider.quota, provider.calls)
     assert provider.connect(Settings()).reader
+
+
+@pytest.mark.parametrize("name", providers())
+def test_a_provider_that_needs_refresh_tokens_has_a_script_that_grants_them_and_no_other_has_one(
+    name,
+) -> None:
+    script = PROJECT / "include" / "deploy" / "roles" / f"postiz_reader_{name}.sql"
+    address = provider_named(name).token_address
+    assert script.exists() == (address is not None)
+    if address is not None:
+        assert address.startswith("https://")
+        granted = re.findall(r"\"providerIdentifier\" = '(\S+)'", script.read_text())
+        assert tuple(granted) == provider_named(name).identifiers
 
 
 def test_no_identifier_belongs_to_two_providers() -> None:

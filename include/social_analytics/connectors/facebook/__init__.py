@@ -44,6 +44,9 @@ PROVIDER = Provider(
     },
     connections=(FACEBOOK_GRAPH,),
     connector="include.social_analytics.connectors.facebook.connector:connect",
+    access="Until the owner's password or role changes.",
+    quota="Each page has its own: 4,800 calls in 24 hours for each engaged user.",
+    calls="2",
     advice={
         ErrorCode.PERMISSION_MISSING: (
             "Reconnect the channel in Postiz as someone who manages the page, "

@@ -77,17 +77,14 @@ class FacebookReader:
         """
         insights = read_insights(self._client, self._page_id, window)
         posts = read_posts(self._client, self._page_id, window)
-        published: Mapping[str, Mapping[date, Decimal | None]] = {}
-        if posts.published is not None:
-            published = {"posts_published": {day: Decimal(n) for day, n in posts.published.items()}}
         return Reading(
             window=window,
             days=_statuses(window, insights.series),
-            series={**insights.series, **published},
+            series={**insights.series, **posts.published},
             content=posts.content,
             unsupported=insights.unsupported + posts.unsupported,
+            notes=self._client.notes,
             missing=(
-                *self._client.notes,
                 *posts.missing,
                 *refusals(insights.unsupported + insights.withheld + posts.unsupported + posts.withheld),
             ),

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import structlog
 
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.facebook.refusals import is_about_a_metric, withheld
-from include.social_analytics.connectors.reading import Content, UnsupportedMetric, Window, as_sentence
+from include.social_analytics.connectors.reading import (
+    Content,
+    UnsupportedMetric,
+    Window,
+    as_sentence,
+    unlisted,
+)
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
-from include.social_analytics.graph_api.days import midnight, pacific_day
+from include.social_analytics.graph_api.days import midnight
 from include.social_analytics.graph_api.paging import Listing, items_of, may_be_one_item, read_listing
-from include.social_analytics.json_values import amount, at, moment, objects, text
+from include.social_analytics.graph_api.posts import ListedPost, listed_posts, published_by_day
+from include.social_analytics.json_values import amount, at, objects, text
 
 log = structlog.get_logger(__name__)
 
@@ -50,26 +56,17 @@ Totals = dict[str, Decimal | None]
 
 @dataclass(frozen=True)
 class PagePosts:
-    """The window's content; ``published`` by day, None when the listing was not read to its end.
+    """The window's content; the series ``published``, none when the listing was not read to its end.
 
     ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
     else is not there.
     """
 
     content: tuple[Content, ...]
-    published: Mapping[date, int] | None
+    published: Mapping[str, Mapping[date, Decimal | None]]
     unsupported: tuple[UnsupportedMetric, ...] = ()
     withheld: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Post:
-    """A post whose identity and day are known; the other fields as the API gave them."""
-
-    id: str
-    created: datetime
-    fields: Mapping[str, object]
 
 
 def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
@@ -81,30 +78,27 @@ def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
-    # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
-    first = min(window.first_post_day, window.days[0])
+    if window.is_past:
+        return PagePosts((), {})
+    first = window.first_listed_day
     request = _PostListing(client, page_id, window, first)
     listing = request.read()
     by_post = _InsightsByPost(client, request.sources, request.refused)
     posts = _posts(listing.items, first, window.day)
     content = []
     for post in posts.values():
-        if pacific_day(post.created) >= window.first_post_day:
+        if post.day >= window.first_post_day:
             insights = (
                 _nested_totals(post.fields, request.sources) if request.is_nested else by_post.totals(post.id)
             )
             content.append(_content(post, insights, request.counts))
     bare = _posts(listing.bare, first, window.day)
-    counts = Counter(pacific_day(post.created) for post in (bare | posts).values())
-    missing = []
-    if listing.error:
-        what = "Only some posts" if posts else "No posts"
-        missing.append(f"{what} could be listed: {as_sentence(listing.error.reason)}")
+    missing = [*unlisted("posts", listing.error, some=bool(posts))]
     if bare:
         missing.append(f"Posts that the API fails to give in full: {len(bare)}.")
     return PagePosts(
         content=tuple(content),
-        published={day: counts[day] for day in window.days} if listing.complete else None,
+        published=published_by_day(listing, (bare | posts).values(), window.days),
         unsupported=tuple(
             UnsupportedMetric(client.api_version, source, error.reason)
             for source, error in request.refused.items()
@@ -179,7 +173,7 @@ class _PostListing:
     def _with_the_posts_before(self, listing: Listing) -> Listing:
         """Add the posts of earlier days to a listing, newest first, that a post breaks off at any size."""
         reached = min(
-            (pacific_day(post.created) for post in _posts(listing.items, self._first, self._last).values()),
+            (post.day for post in _posts(listing.items, self._first, self._last).values()),
             default=self._last,
         )
         ends = [end for n in DAYS_TO_PASS if (end := reached - timedelta(days=n)) > self._first]
@@ -224,7 +218,8 @@ class _PostListing:
         attempts: list[tuple[tuple[str, ...], bool]] = [((), self.is_nested), ((), False)]
         if likely != wanted:
             attempts.insert(0, (likely, self.is_nested))
-        for self.counts, self.is_nested in dict.fromkeys(attempts):
+        for counts, is_nested in dict.fromkeys(attempts):
+            self.counts, self.is_nested = counts, is_nested
             listing = self._list()
             if not _needs_permission(listing):
                 break
@@ -243,22 +238,11 @@ class _PostListing:
         return listing
 
 
-def _posts(items: tuple[object, ...], first: date, last: date) -> dict[str, _Post]:
-    """The usable posts from ``first`` to ``last``, by id."""
-    posts: dict[str, _Post] = {}
-    malformed = 0
-    for item in items:
-        post_id, created = text(at(item, "id"), 200), moment(at(item, "created_time"))
-        if not isinstance(item, dict) or post_id is None or created is None:
-            malformed += 1
-        elif first <= pacific_day(created) <= last:
-            posts.setdefault(post_id, _Post(post_id, created, item))
-    if malformed:
-        log.warning("malformed posts skipped", posts=malformed)
-    return posts
+def _posts(items: Iterable[object], first: date, last: date) -> dict[str, ListedPost]:
+    return listed_posts(items, first, last, published="created_time")
 
 
-def _content(post: _Post, insights: Totals, counts: Collection[str]) -> Content:
+def _content(post: ListedPost, insights: Totals, counts: Collection[str]) -> Content:
     """The post with its totals.
 
     :param counts: those that were asked for.
@@ -277,7 +261,7 @@ def _content(post: _Post, insights: Totals, counts: Collection[str]) -> Content:
             totals[name] = amount(at(fields, name, "summary", "total_count"))
     return Content(
         content_id=post.id,
-        published_at=post.created,
+        published_at=post.published_at,
         kind=next(filter(None, kinds)),
         message=text(fields.get("message"), MAX_MESSAGE_LENGTH),
         permalink=permalink,

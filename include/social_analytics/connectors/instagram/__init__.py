@@ -64,8 +64,16 @@ PROVIDER = Provider(
         "shares": "shares",
         "saves": "saved",
     },
+    # They are not in the listing that posts are counted from.
+    uncounted_kinds=("story",),
     connections=(FACEBOOK_GRAPH, INSTAGRAM_GRAPH),
     connector="include.social_analytics.connectors.instagram.connector:connect",
+    access=(
+        "Connected with Facebook's login: until the owner's password or role changes. "
+        "With Instagram's own: 60 days; Postiz renews it."
+    ),
+    quota="Each account has its own: 4,800 calls in 24 hours for each impression.",
+    calls="Up to 11, and up to 8 once the earlier days are settled. More for live stories and many posts.",
     advice={
         ErrorCode.TOKEN_INVALID: (
             "Log in to Instagram and confirm what it asks for, then reconnect the channel in Postiz."

@@ -87,11 +87,11 @@ class InstagramReader:
             unread=insights.unread,
             now=insights.now,
             content=media.content,
-            unsupported=insights.unsupported,
+            unsupported=insights.unsupported + media.unsupported,
+            notes=self._client.notes,
             missing=(
-                *self._client.notes,
                 *insights.missing,
                 *media.missing,
-                *refusals(insights.unsupported + insights.withheld),
+                *refusals(insights.unsupported + insights.withheld + media.unsupported + media.withheld),
             ),
         )

@@ -6,10 +6,9 @@ https://developers.facebook.com/docs/instagram-platform/api-reference/instagram-
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,12 +16,19 @@ import structlog
 
 from include.social_analytics.connectors.instagram import PROVIDER
 from include.social_analytics.connectors.instagram.insights import metrics_in
-from include.social_analytics.connectors.reading import Content, Window, as_sentence
+from include.social_analytics.connectors.reading import (
+    Content,
+    UnsupportedMetric,
+    Window,
+    as_sentence,
+    unlisted,
+)
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
-from include.social_analytics.graph_api.days import midnight, pacific_day
+from include.social_analytics.graph_api.days import midnight
 from include.social_analytics.graph_api.paging import Listing, items_of, read_listing
-from include.social_analytics.json_values import amount, at, moment, objects, text
+from include.social_analytics.graph_api.posts import ListedPost, listed_posts, published_by_day, shortcode
+from include.social_analytics.json_values import amount, at, objects, text
 
 log = structlog.get_logger(__name__)
 
@@ -53,23 +59,18 @@ Totals = dict[str, Decimal | None]
 
 @dataclass(frozen=True)
 class AccountMedia:
-    """The window's media and stories. ``published`` counts media by day.
+    """The window's media and stories.
 
-    It is empty when the listing was not read to its end. ``missing`` says what is not there.
+    ``published`` is a series, none when the listing was not read to its end.
+    ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
+    else is not there.
     """
 
     content: tuple[Content, ...]
     published: Mapping[str, Mapping[date, Decimal | None]]
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Medium:
-    """A medium whose identity and day are known; the other fields as the API gave them."""
-
-    id: str
-    published: datetime
-    fields: Mapping[str, object]
+    unsupported: tuple[UnsupportedMetric, ...] = ()
+    withheld: tuple[UnsupportedMetric, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def read_media(client: GraphClient, account_id: str, window: Window) -> AccountMedia:
@@ -77,24 +78,28 @@ def read_media(client: GraphClient, account_id: str, window: Window) -> AccountM
 
     :raises JobError: for a failure that is about the whole account.
     """
-    # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
-    first = min(window.first_post_day, window.days[0])
+    if window.is_past:
+        return AccountMedia((), {})
+    first = window.first_listed_day
     end = midnight(window.day + timedelta(days=1))
-    media = _Edge(client, account_id, "media", MEDIA_SOURCES, COUNTS, since=midnight(first), until=end)
-    complete, found = media.read(window, first)
-    content = {one.content_id: one for one in found if pacific_day(one.published_at) >= window.first_post_day}
-    published: Mapping[str, Mapping[date, Decimal | None]] = {}
-    if complete:
-        counts = Counter(pacific_day(one.published_at) for one in found)
-        published = {"posts_published": {day: Decimal(counts[day]) for day in window.days}}
-    missing = media.missing
+    media = _Edge(
+        client, account_id, "media", MEDIA_SOURCES, COUNTS, window, since=midnight(first), until=end
+    )
+    published, content = media.read(first)
+    edges = [media]
     # No story of an older day is live.
     if end + STORY_LIFE > time.time():
-        stories = _Edge(client, account_id, "stories", STORY_SOURCES, {})
-        _, live = stories.read(window, window.first_post_day)
-        content = {one.content_id: one for one in live} | content
-        missing = (*missing, *stories.missing)
-    return AccountMedia(tuple(content.values()), published, missing)
+        stories = _Edge(client, account_id, "stories", STORY_SOURCES, {}, window)
+        _, live = stories.read(window.first_post_day)
+        content = live | content
+        edges.append(stories)
+    return AccountMedia(
+        content=tuple(content.values()),
+        published=published,
+        unsupported=tuple(one for edge in edges for one in edge.unsupported),
+        withheld=tuple(one for edge in edges for one in edge.withheld),
+        missing=tuple(sentence for edge in edges for sentence in edge.missing),
+    )
 
 
 class _Edge:
@@ -110,13 +115,23 @@ class _Edge:
         name: str,
         sources: Mapping[str, str],
         counts: Mapping[str, str],
+        window: Window,
         **params: int,
     ) -> None:
         self._client = client
         self._path = (account_id, name)
         self._name = name
-        self._sources = dict(sources)
+        self._window = window
+        refused = {one.source_metric: one for one in window.refused if one.api_version == client.api_version}
+        lately = {source: one for source in sources if (one := refused.get(self._named(source)))}
+        if len(lately) == len(sources):
+            lately = {}
+        #: Lately refused, so not asked for now.
+        self.withheld = tuple(lately.values())
+        self._sources = {source: name for source, name in sources.items() if source not in lately}
         self._counts = counts
+        #: What the API refused in this reading.
+        self.unsupported: list[UnsupportedMetric] = []
         self._params: dict[str, Any] = params
         self._missing: list[str] = []
         self._failures: list[JobError] = []
@@ -132,38 +147,46 @@ class _Edge:
             f"Insights of {self._name} that could not be read: {len(self._failures)}. The first: {reason}",
         )
 
-    def read(self, window: Window, first: date) -> tuple[bool, list[Content]]:
-        """Whether the listing was read to its end; what it holds from ``first`` to the window's day.
+    def read(self, first: date) -> tuple[Mapping[str, Mapping[date, Decimal | None]], dict[str, Content]]:
+        """The series ``posts_published``, and the content of the window by id.
 
+        :param first: the first day to count.
         :raises JobError: for a failure that is about the whole account.
         """
         listing = self._list(nested=True)
         while (error := listing.error) and (retired := self._retired(error)):
-            names = ", ".join(retired)
-            self._missing.append(f"The API refuses {names} of {self._name}: {as_sentence(error.reason)}")
             for source in retired:
                 del self._sources[source]
+                self.unsupported.append(
+                    UnsupportedMetric(self._client.api_version, self._named(source), error.reason)
+                )
             listing = self._list(nested=True)
         nested = not (error and error.code is ErrorCode.REQUEST_INVALID)
         if not nested:
             log.warning("listing with insights refused, asking one by one", reason=error and error.reason)
             listing = self._list(nested=False)
-        if listing.error:
-            what = f"Only some {self._name}" if listing.items else f"No {self._name}"
-            self._missing.append(f"{what} could be listed: {as_sentence(listing.error.reason)}")
-        media = _media((*listing.items, *listing.bare), first, window.day)
-        content = []
+        self._missing += unlisted(self._name, listing.error, some=bool(listing.items))
+        media = listed_posts(
+            (*listing.items, *listing.bare), first, self._window.day, published="timestamp"
+        ).values()
+        content = {}
         in_a_row = 0
         for medium in media:
+            if medium.day < self._window.first_post_day:
+                continue
             totals: Totals = {}
             if nested:
                 totals = _nested_totals(medium, self._sources)
-            elif in_a_row < MAX_FAILURES_IN_A_ROW and pacific_day(medium.published) >= window.first_post_day:
+            elif in_a_row < MAX_FAILURES_IN_A_ROW:
                 before = len(self._failures)
                 totals = self._totals_of(medium)
                 in_a_row = in_a_row + 1 if len(self._failures) > before else 0
-            content.append(_content(medium, totals, self._counts))
-        return listing.complete, content
+            content[medium.id] = _content(medium, totals, self._counts)
+        return published_by_day(listing, media, self._window.days), content
+
+    def _named(self, source: str) -> str:
+        """The metric's name in the ledger, apart from the account's own metric: "views of media"."""
+        return f"{source} of {self._name}"
 
     def _retired(self, error: JobError) -> list[str]:
         """The metrics that the API no longer has. It refuses them by position, whatever the medium."""
@@ -177,7 +200,7 @@ class _Edge:
         fields = f"{bare},insights.metric({','.join(self._sources)})" if nested else bare
         return read_listing(self._client, self._path, fields=fields, bare_fields=bare, **self._params)
 
-    def _totals_of(self, medium: _Medium) -> Totals:
+    def _totals_of(self, medium: ListedPost) -> Totals:
         """A medium's totals from its insights; empty when it has none, or when they cannot be read."""
         asked = list(self._sources)
         try:
@@ -196,27 +219,12 @@ class _Edge:
                 self._failures.append(error)
             return {}
 
-    def _request(self, medium: _Medium, asked: list[str]) -> Totals:
+    def _request(self, medium: ListedPost, asked: list[str]) -> Totals:
         items = items_of(self._client.get(medium.id, "insights", metric=",".join(asked)))
         return _totals(items, {source: self._sources[source] for source in asked})
 
 
-def _media(items: tuple[object, ...], first: date, last: date) -> list[_Medium]:
-    """The usable media from ``first`` to ``last``, each once."""
-    found: dict[str, _Medium] = {}
-    malformed = 0
-    for item in items:
-        medium_id, published = text(at(item, "id"), 200), moment(at(item, "timestamp"))
-        if not isinstance(item, dict) or medium_id is None or published is None:
-            malformed += 1
-        elif first <= pacific_day(published) <= last:
-            found.setdefault(medium_id, _Medium(medium_id, published, item))
-    if malformed:
-        log.warning("malformed media skipped", media=malformed)
-    return list(found.values())
-
-
-def _nested_totals(medium: _Medium, sources: Mapping[str, str]) -> Totals:
+def _nested_totals(medium: ListedPost, sources: Mapping[str, str]) -> Totals:
     """The totals that came with a listed medium; empty if none came."""
     items = at(medium.fields, "insights", "data")
     return _totals(items, sources) if isinstance(items, list) else {}
@@ -233,15 +241,17 @@ def _totals(items: list[object], sources: Mapping[str, str]) -> Totals:
     return totals
 
 
-def _content(medium: _Medium, totals: Totals, counts: Mapping[str, str]) -> Content:
+def _content(medium: ListedPost, totals: Totals, counts: Mapping[str, str]) -> Content:
     """The medium with its totals. The API leaves out a count that the owner hides."""
     fields = medium.fields
+    permalink = text(fields.get("permalink"), 2000)
     kinds = (_KINDS.get(str(fields.get(name))) for name in ("media_product_type", "media_type"))
     return Content(
         content_id=medium.id,
-        published_at=medium.published,
+        published_at=medium.published_at,
         kind=next(filter(None, kinds), "post"),
         message=text(fields.get("caption"), MAX_CAPTION_LENGTH),
-        permalink=text(fields.get("permalink"), 2000),
+        permalink=permalink,
+        also_known_as=shortcode(permalink),
         metrics={**totals, **{name: amount(fields.get(source)) for name, source in counts.items()}},
     )

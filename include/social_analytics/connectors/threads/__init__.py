@@ -42,6 +42,9 @@ PROVIDER = Provider(
     },
     connections=(THREADS_GRAPH,),
     connector="include.social_analytics.connectors.threads.connector:connect",
+    access="60 days. Postiz renews it after 58.",
+    quota="Each profile has its own: 4,800 calls in 24 hours for each impression, and at least 48,000.",
+    calls="5, and 1 for each post whose totals are due.",
     advice={
         ErrorCode.TOKEN_INVALID: (
             "Reconnect the channel in Postiz. Postiz renews the tokens of Threads itself, every 58 days: "

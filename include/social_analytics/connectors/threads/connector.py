@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.reading import Reading, Window, refusals
@@ -64,19 +62,16 @@ class ThreadsReader:
         """
         insights = read_insights(self._client, self._profile_id, window, pacific_day(datetime.now(UTC)))
         posts = read_posts(self._client, self._profile_id, window)
-        published: Mapping[str, Mapping[date, Decimal | None]] = {}
-        if posts.published is not None:
-            published = {"posts_published": {day: Decimal(n) for day, n in posts.published.items()}}
         return Reading(
             window=window,
             days=insights.days,
-            series={**insights.series, **published},
+            series={**insights.series, **posts.published},
             unread=insights.unread,
             content=posts.content,
             now=insights.now,
             unsupported=insights.unsupported + posts.unsupported,
+            notes=self._client.notes,
             missing=(
-                *self._client.notes,
                 *insights.missing,
                 *posts.missing,
                 *refusals(insights.unsupported + insights.withheld + posts.unsupported + posts.withheld),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
+from include.social_analytics.connectors.derived import metrics_of, parts_of, total_of
 from include.social_analytics.connectors.reading import (
     DayStatus,
     UnsupportedMetric,
@@ -15,7 +16,6 @@ from include.social_analytics.connectors.reading import (
 )
 from include.social_analytics.connectors.threads import PROVIDER
 from include.social_analytics.connectors.threads.asking import Asking
-from include.social_analytics.connectors.threads.values import metrics_of, parts_of, total_of
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.days import midnight, pacific_day
 from include.social_analytics.json_values import amount, at, moment, objects

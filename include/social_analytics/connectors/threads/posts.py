@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import structlog
 
-from include.social_analytics.connectors.reading import Content, UnsupportedMetric, Window, as_sentence
+from include.social_analytics.connectors.derived import metrics_of, parts_of, total_of
+from include.social_analytics.connectors.reading import (
+    Content,
+    UnsupportedMetric,
+    Window,
+    as_sentence,
+    unlisted,
+)
 from include.social_analytics.connectors.threads import PROVIDER
 from include.social_analytics.connectors.threads.asking import Asking
-from include.social_analytics.connectors.threads.values import metrics_of, parts_of, total_of
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
-from include.social_analytics.graph_api.days import midnight, pacific_day
+from include.social_analytics.graph_api.days import midnight
 from include.social_analytics.graph_api.paging import read_listing
-from include.social_analytics.json_values import amount, at, moment, objects, text
+from include.social_analytics.graph_api.posts import ListedPost, listed_posts, published_by_day, shortcode
+from include.social_analytics.json_values import amount, at, objects, text
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +42,8 @@ KINDS: Mapping[str, str] = {
 }
 #: Far above the limit of Threads for a post.
 MAX_MESSAGE_LENGTH = 20_000
-#: A post's totals grow fast at first. They are read on these days; the day of publication is the first.
+#: A post's totals grow fast at first. They are read on these days; the day of publication is the first. After
+#: the last of them they are read whenever the window reaches so far back, which is once a week.
 DAYS_OF_READING = frozenset({*range(1, 8), 14, 28})
 #: The API's answers to questions about a post that has no insights, or is gone.
 _HAS_NO_INSIGHTS = frozenset({ErrorCode.REQUEST_INVALID, ErrorCode.OBJECT_NOT_FOUND})
@@ -46,35 +53,23 @@ MAX_FAILURES_IN_A_ROW = 3
 
 @dataclass(frozen=True)
 class ProfilePosts:
-    """The window's content; ``published`` by day, None when the listing was not read to its end.
+    """The window's content; the series ``published``, none when the listing was not read to its end.
 
     ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
     else is not there.
     """
 
     content: tuple[Content, ...]
-    published: Mapping[date, int] | None
+    published: Mapping[str, Mapping[date, Decimal | None]]
     unsupported: tuple[UnsupportedMetric, ...] = ()
     withheld: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Post:
-    """A post whose identity and day are known; the other fields as the API gave them."""
-
-    id: str
-    published_at: datetime
-    fields: Mapping[str, object]
-
-    @property
-    def day(self) -> date:
-        return pacific_day(self.published_at)
-
-
 def is_due(published: date, day: date) -> bool:
     """Whether the totals of a post of the day ``published`` are read for ``day``."""
-    return (day - published).days + 1 in DAYS_OF_READING
+    age = (day - published).days + 1
+    return age in DAYS_OF_READING or age > max(DAYS_OF_READING)
 
 
 def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfilePosts:
@@ -84,8 +79,9 @@ def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfileP
 
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
-    # The metrics' look-back may be longer than the posts' window, and posts are counted for all its days.
-    first = min(window.first_post_day, window.days[0])
+    if window.is_past:
+        return ProfilePosts((), {})
+    first = window.first_listed_day
     listing = read_listing(
         client,
         (profile_id, "threads"),
@@ -103,44 +99,33 @@ def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfileP
         for post in posts.values()
         if post.day >= window.first_post_day
     ]
-    counts = Counter(post.day for post in (bare | posts).values())
-    missing = []
-    if listing.error:
-        what = "Only some posts" if posts else "No posts"
-        missing.append(f"{what} could be listed: {as_sentence(listing.error.reason)}")
+    missing = [*unlisted("posts", listing.error, some=bool(posts))]
     if bare:
         missing.append(f"Posts that the API fails to give in full: {len(bare)}.")
     return ProfilePosts(
         content=tuple(content),
-        published={day: counts[day] for day in window.days} if listing.complete else None,
+        published=published_by_day(listing, (bare | posts).values(), window.days),
         unsupported=totals.asking.unsupported,
         withheld=totals.asking.withheld,
         missing=(*missing, *totals.asking.missing, *totals.missing),
     )
 
 
-def _posts(items: tuple[object, ...], first: date, last: date) -> dict[str, _Post]:
+def _posts(items: Iterable[object], first: date, last: date) -> dict[str, ListedPost]:
     """The profile's own posts from ``first`` to ``last``, by id."""
-    posts: dict[str, _Post] = {}
-    malformed = 0
-    for item in items:
-        post_id, published = text(at(item, "id"), 200), moment(at(item, "timestamp"))
-        if not isinstance(item, dict) or post_id is None or published is None:
-            malformed += 1
-        elif item.get("media_type") != REPOST and first <= pacific_day(published) <= last:
-            posts.setdefault(post_id, _Post(post_id, published, item))
-    if malformed:
-        log.warning("malformed posts skipped", posts=malformed)
-    return posts
+    own = (item for item in items if at(item, "media_type") != REPOST)
+    return listed_posts(own, first, last, published="timestamp")
 
 
-def _content(post: _Post, totals: Mapping[str, Decimal | None]) -> Content:
+def _content(post: ListedPost, totals: Mapping[str, Decimal | None]) -> Content:
+    permalink = text(post.fields.get("permalink"), 2000)
     return Content(
         content_id=post.id,
         published_at=post.published_at,
         kind=KINDS.get(str(post.fields.get("media_type")), "post"),
         message=text(post.fields.get("text"), MAX_MESSAGE_LENGTH),
-        permalink=text(post.fields.get("permalink"), 2000),
+        permalink=permalink,
+        also_known_as=shortcode(permalink),
         metrics=totals,
     )
 

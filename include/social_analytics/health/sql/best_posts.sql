@@ -25,7 +25,7 @@ WITH latest AS MATERIALIZED (
     SELECT * FROM counted ORDER BY value DESC, published_at DESC LIMIT %(best)s
 )
 SELECT best.integration_id, coalesce(integration.name, integration_id) AS integration_name, message, permalink,
-    kind, published_at,
+    kind, published_at, best.snapshot_date AS read_on,
     (SELECT jsonb_object_agg(metric, value) FROM analytics.content_metric_snapshot AS snapshot
      WHERE snapshot.integration_id = best.integration_id AND snapshot.content_id = best.content_id
        AND snapshot.snapshot_date = best.snapshot_date) AS figures,

@@ -458,23 +458,34 @@ function postRow(one, metrics) {
     el("td", {}, safe ? el("a", link, message) : message),
     cell("Channel", one.integration_name),
     cell("Published", longDay(one.published_on)),
-    ...metrics.map((metric) => el("td", { "data-head": metric.label, class: "figure" }, number(one.figures[metric.id]))));
+    ...metrics.map((metric) => el("td", { "data-head": metric.label, class: "figure" }, number(one.figures[metric.id]))),
+    cell("As of", longDay(one.read_on)));
 }
 
 function postsCard(best) {
   const heads = [...["Post", "Channel", "Published"].map((head) => headCell(head)),
-    ...best.metrics.map((metric) => headCell(metric.label, { class: "figure" }))];
+    ...best.metrics.map((metric) => headCell(metric.label, { class: "figure" })), headCell("As of")];
   return el("article", { class: "card" },
     el("h2", {}, "Best posts"),
-    el("p", { class: "faint" }, `Posts published in the period, ranked by ${best.ranked_by.label.toLowerCase()} so far. `, best.note),
+    el("p", { class: "faint" }, `Posts published in the period, ranked by ${best.ranked_by.label.toLowerCase()} so far. `, best.note,
+      " ", el("a", { href: `posts.csv?${query()}`, download: "" }, "Download all posts")),
     best.posts.length
       ? listOf("Best posts", heads, best.posts.map((one) => postRow(one, best.metrics)))
       : el("p", {}, "None."));
 }
 
+function reportLinks() {
+  const link = (period) => el("a", {
+    href: `report.html?${new URLSearchParams({ organization: form.elements.organization.value, period })}`,
+    "data-out": "", target: "_blank", rel: "noopener noreferrer",
+  }, `Report of the last ${period}`);
+  return el("p", { class: "actions" }, link("week"), link("month"));
+}
+
 async function trends() {
   const answer = await ask(`api/trends?${query()}`);
   $("trends").replaceChildren(
+    reportLinks(),
     el("p", { class: "faint" }, "Incomplete days are hollow marks; totals over them are shown as ≥. "
       + "A dashed line marks a day on which not as many channels reported as before."),
     el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
@@ -592,6 +603,7 @@ async function refresh() {
   show("status", overview.latest ? statusOf(overview.latest) : "Nothing is stored yet.");
   show("said", null);
   show("next", overview.next_step);
+  show("not-read", overview.not_read.join(" "));
   $("views").hidden = !overview.latest;
   if (!overview.latest) return;
   legend();

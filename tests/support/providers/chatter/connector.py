@@ -125,11 +125,12 @@ class ChatterReader:
             answered = self._days(window, asked)
         missing: list[str] = []
         now: dict[str, Decimal | None] = {}
-        with costs_only("The members", missing):
-            now["followers"] = amount(self._get().get(PROVIDER.metrics["followers"]))
         messages: dict[str, Content] = {}
-        with costs_only("Messages", missing):
-            self._read_messages(window, messages)
+        if not window.is_past:
+            with costs_only("The members", missing):
+                now["followers"] = amount(self._get().get(PROVIDER.metrics["followers"]))
+            with costs_only("Messages", missing):
+                self._read_messages(window, messages)
         return Reading(
             window=window,
             days={day: DayStatus.SUCCEEDED if day in answered else DayStatus.PENDING for day in window.days},

@@ -1,4 +1,8 @@
-"""The deadline on a real scheduler: a late run sends one alert, and a run that is done sends none."""
+"""The other DAGs on a real scheduler.
+
+The deadline: a late run sends one alert, and a run that is done sends none. The reports: a file for each
+organization, for any week that has ended.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.social_analytics.dag_ids import DAILY_DAG, REPORTS_DAG
 from include.social_analytics.days import DaySchedule
+from include.social_analytics.reports.period import PeriodKind, latest
 from include.social_analytics.settings import Settings
 from tests.support.stage import DAY, Stage
 
@@ -94,3 +100,30 @@ def test_a_day_run_by_hand_sends_nothing_and_a_day_without_a_run_sends_an_alert(
     [(subject, text)] = at_the_deadline(stage, run_after=second)
     assert str(day) in subject
     assert "It has no run" in text
+
+
+def test_a_backfill_of_a_sunday_writes_the_reports_of_its_week(stage, done):
+    week = latest(PeriodKind.WEEK, DAY)
+    organization, [page] = stage.caught_up
+
+    def backfill(dag_id: str) -> None:
+        """Run the week's last day, and wait until Airflow is done with the backfill."""
+        day = f"{week.last}T00:00:00Z"
+        how = {"dag_id": dag_id, "from_date": day, "to_date": day, "reprocess_behavior": "completed"}
+        id_ = stage.airflow.api("POST", "backfills", how)["id"]
+        stage.wait_for(lambda: stage.airflow.api("GET", f"backfills/{id_}")["completed_at"] is not None, 120)
+
+    backfill(DAILY_DAG)
+    assert stage.job(page, week.last)["status"] == "succeeded"
+    backfill(REPORTS_DAG)
+    [run] = stage.airflow.api("GET", f"dags/{REPORTS_DAG}/dagRuns", run_type="backfill")["dag_runs"]
+    assert run["state"] == "success"
+    # A Sunday can be a month's last day, too.
+    files = {
+        path.relative_to(stage.home / "reports").as_posix()
+        for path in (stage.home / "reports").rglob("*.html")
+    }
+    assert f"{organization}/{week.name}.html" in files
+    report = (stage.home / "reports" / organization / f"{week.name}.html").read_text()
+    assert f"{week.title}: {week.first} to {week.last}" in report
+    assert "All figures: not every channel has reported" in report

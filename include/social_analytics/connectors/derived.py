@@ -1,4 +1,4 @@
-"""Metrics that are sums of others."""
+"""Metrics that are sums of an API's own: a declaration writes them "a+b"."""
 
 from __future__ import annotations
 
