@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, TypedDict, TypeVar
+from typing import Any, LiteralString, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
 
 from psycopg import sql
@@ -328,6 +328,12 @@ def lacking(
         most=most,
         named=named,
     )
+
+
+def channels_by_provider(analytics: Database, organization: str, customer: str | None) -> dict[str, int]:
+    """Active channels of an organization or customer by provider: 0 where there are only former ones."""
+    found = _ask(analytics, "providers_of", dict[str, Any], organization=organization, customer=customer)
+    return {one["provider"]: one["channels"] for one in found}
 
 
 @dataclass(frozen=True)
