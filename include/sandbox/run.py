@@ -248,8 +248,8 @@ def _make_reports(airflow: LocalAirflow, folder: Path, day: date) -> None:
     ended = ("success", "failed")
     airflow.wait_for(lambda: airflow.run_state(run_id, REPORTS_DAG) in ended, "the reports", seconds=600)
     for path in sorted(folder.glob(f"*/{latest(PeriodKind.WEEK, day).name}.html"))[:1]:
-        print(f"A report, of {len(list(folder.rglob('*.html')))}: {path}")
-        print(f"Made anew: {airflow.url}/social-analytics/report.html?organization={path.parent.name}")
+        print(f"Reports: {len(list(folder.rglob('*.html')))} files, such as {path}")
+        print(f"On the page: {airflow.url}/social-analytics/report.html?organization={path.parent.name}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.connectors import providers
@@ -278,16 +278,15 @@ def report(history: History, page: Page) -> Iterator[Page]:
         aggregate_day(history.warehouse.connection, week.last - timedelta(days=number))
     context = page.context
     hosts: set[str] = set()
-    wrong: list[str] = []
+    said: list[ConsoleMessage] = []
     context.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    context.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("console", said.append)
     opened(page, "trends")
     with context.expect_page() as opening:
         page.get_by_role("link", name="Report of the last week").click()
     yield opening.value
     assert hosts == {urlsplit(page.url).netloc}
-    assert wrong == []
+    assert [one.text for one in said if one.page == opening.value] == []
 
 
 def test_the_report_says_the_figures_and_what_is_incomplete(report):
