@@ -14,6 +14,7 @@ from airflow.sdk.execution_time.context import set_current_context
 from psycopg.rows import dict_row
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.connectors import lookback_days
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.reading import DayStatus, Reading
@@ -373,7 +374,7 @@ def test_the_aggregate_has_the_past_of_the_channels_organizations_once(bench, ag
     views = [bench.world.page_value(job.integration.id, SERIES["views"], day) for job in bench.jobs]
     assert (acme["value"], acme["integrations_reported"], acme["integrations_expected"]) == (sum(views), 3, 3)
     assert other["value"] == Decimal(7)
-    assert sorted(aggregate()) == [str(one) for one in [*PAST[-3:], DAY]]
+    assert sorted(aggregate()) == [str(one) for one in [*PAST[-lookback_days(SETTINGS) :], DAY]]
 
 
 def test_the_past_of_one_organization_is_what_the_aggregate_of_all_would_be(bench, aggregate):
