@@ -64,6 +64,17 @@ pgbouncer:
 		apt-get install -qq --no-install-recommends pgbouncer > /dev/null; } \
 		|| { echo "error: the tests need pgbouncer: as root, apt-get install pgbouncer"; exit 2; }
 
+# dbt in an environment of its own: it and Airflow want different versions of what both use. The stamp comes last.
+DBT := .dbt/.installed
+test: dbt
+.PHONY: dbt
+dbt: $(DBT)
+$(DBT): tests/support/dbt/requirements.lock $(INSTALLED)
+	@echo "Installing dbt into .dbt (some 90 MB, once) ..."
+	@rm -rf .dbt && $(VENV)/bin/uv venv --quiet --python $(VENV)/bin/python .dbt
+	@VIRTUAL_ENV=$(CURDIR)/.dbt $(VENV)/bin/uv pip sync --quiet --require-hashes tests/support/dbt/requirements.lock
+	@touch $@
+
 bench: $(INSTALLED) chromium  ## benchmarks against a lower bound or another tool; an hour, or `make bench ONLY="parsing writing"`
 	@$(RUN) -m tests.benchmarks $(ONLY)
 
@@ -73,15 +84,16 @@ check: $(INSTALLED)  ## types and style
 	@$(VENV)/bin/mypy
 
 # The larger lock first: it constrains the other, so that both have the same versions.
-lock: $(INSTALLED)  ## renew both locks: for production, and for tests and checks
+lock: $(INSTALLED)  ## renew the locks: for production, for tests and checks, and for the tests of dbt
 	@$(COMPILE) requirements-dev.txt --output-file requirements-dev.lock
 	@$(COMPILE) requirements.txt --constraint requirements-dev.lock --output-file requirements.lock
+	@$(COMPILE) tests/support/dbt/requirements.txt --output-file tests/support/dbt/requirements.lock
 
 docs: $(INSTALLED)  ## renew the tables in README.md and docs that come from the code
 	@$(RUN) -m tests.support.docs
 
 clean:
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) .dbt
 
 # The stamp comes last, so an interrupted installation is done again.
 $(INSTALLED): requirements-dev.lock

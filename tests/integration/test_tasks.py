@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
-from airflow.sdk.execution_time.context import set_current_context
+from airflow.sdk.execution_time.context import OutletEventAccessors, set_current_context
 from structlog.testing import capture_logs
 
 from include.sandbox.faults import Faults
@@ -19,6 +19,7 @@ from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_customer, insert_organization, insert_subscription
 from include.sandbox.stand_ins.facebook.world import Fault
 from include.social_analytics import telemetry
+from include.social_analytics.assets import ORGANIZATION_DAILY
 from include.social_analytics.batches import Batch, deal_out, integrations_of
 from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
@@ -30,7 +31,7 @@ from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.tasks.list_integrations import list_active_integrations
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import integrations, ledger
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.support.bench import DAY, Bench
 from tests.support.bench import ingest as start
@@ -93,11 +94,17 @@ def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
             run_id=run.run_id,
             try_number=1,
             max_tries=RETRIES,
+            task=SimpleNamespace(outlets=[ORGANIZATION_DAILY]),
             get_task_states=lambda **_: {run.run_id: states},
             get_dr_count=lambda _, run_ids, states: 0 if run_ids == ["ended"] else 1,
             xcom_pull=lambda **_: [batch],
         )
-        context: Any = {"dag_run": run, "params": params or {}, "ti": ti}
+        context: Any = {
+            "dag_run": run,
+            "params": params or {},
+            "ti": ti,
+            "outlet_events": OutletEventAccessors(),
+        }
         with set_current_context(context):
             return check_coverage()
 
@@ -132,6 +139,28 @@ def pending(bench: Bench, days_ago: int, channels: int) -> None:
     warehouse, day = Warehouse(bench.analytics, lambda: bench.analytics), DAY - timedelta(days_ago)
     for job in bench.jobs[:channels]:
         warehouse.store(job.on(day), reading({}, day=day))
+
+
+@pytest.mark.parametrize("fault", [None, "token_revoked"])
+def test_the_task_reads_the_past_when_its_days_are_done_whatever_became_of_them(bench, ingest, fault):
+    integrations.remember(bench.analytics, [job.integration for job in bench.jobs], {}, DAY, DAY)
+    if fault:
+        bench.fault(0, fault)
+    with pytest.raises(AirflowFailException) if fault else nullcontext():
+        ingest(1)
+    query = "SELECT count(DISTINCT integration_id) FROM analytics.ingest_job WHERE date < %s"
+    assert bench.analytics.execute(query, [DAY]).fetchone() == (2 if fault else 3,)
+
+
+def test_a_task_whose_channel_waits_for_quota_leaves_the_past_to_its_next_start(bench, ingest):
+    integrations.remember(bench.analytics, [job.integration for job in bench.jobs], {}, DAY, DAY)
+    bench.fault(0, "page_throttled", minutes=19, times=1)
+    past = "SELECT count(DISTINCT integration_id) FROM analytics.ingest_job WHERE date < %s"
+    with pytest.raises(AirflowRescheduleException):
+        ingest(1)
+    assert bench.analytics.execute(past, [DAY]).fetchone() == (0,)
+    ingest(1, reschedules=1)
+    assert bench.analytics.execute(past, [DAY]).fetchone() == (3,)
 
 
 @pytest.mark.parametrize("run_type", ["manual", "backfill"])
@@ -423,7 +452,10 @@ def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for
     assert customers_of("integration", "customer_id, customer_name") == {("c2", "Cafés")}
     # A day of which no customer was known gets today's.
     list_for(before)
-    assert customers_of("ingest_job", "date, customer_id") == {(before, "c2"), (day, "c1")}
+    jobs = customers_of("ingest_job", "date, customer_id")
+    assert {job for job in jobs if job[0] >= before} == {(before, "c2"), (day, "c1")}
+    # The past has the customer of the time when it was read.
+    assert {customer for date_, customer in jobs if date_ < before} == {"c1"}
 
 
 def test_a_run_of_one_customer_lists_its_channels_and_retires_no_other(bench, list_for):

@@ -50,6 +50,8 @@ COMMENT ON COLUMN analytics.content.totals IS
     'Its totals at the latest reading that had some, by metric. A metric that the provider has is null if it gave no number';
 COMMENT ON COLUMN analytics.content.totals_read_on IS
     'The day of that reading, in the calendar of the provider. Null if totals were never read';
+COMMENT ON COLUMN analytics.content.engagements IS
+    'The sum of reactions, comments, shares and saves in totals, as far as the provider has them. Null if one of them is not known';
 
 COMMENT ON TABLE analytics.content_metric_snapshot IS
     'One row for each post, metric and day of reading: totals since its publication, as they stood on that day. Each month is a partition';

@@ -10,13 +10,7 @@ SELECT organization_id, integration_id, content_id, provider, published_at, kind
     (totals ->> 'clicks')::numeric AS clicks, (totals ->> 'reactions')::numeric AS reactions,
     (totals ->> 'comments')::numeric AS comments, (totals ->> 'shares')::numeric AS shares,
     (totals ->> 'saves')::numeric AS saves,
-    -- Of these, totals has those that the provider has. One that is null there makes the sum null.
-    CASE WHEN totals ?| '{reactions,comments,shares,saves}'::text[]
-              AND totals -> 'reactions' IS DISTINCT FROM 'null' AND totals -> 'comments' IS DISTINCT FROM 'null'
-              AND totals -> 'shares' IS DISTINCT FROM 'null' AND totals -> 'saves' IS DISTINCT FROM 'null'
-         THEN coalesce((totals ->> 'reactions')::numeric, 0) + coalesce((totals ->> 'comments')::numeric, 0)
-              + coalesce((totals ->> 'shares')::numeric, 0) + coalesce((totals ->> 'saves')::numeric, 0)
-    END AS engagements
+    engagements
 FROM analytics.content
 -- An account that was connected again is a new integration with the same posts. Each is here once, of the
 -- integration that read it last. By the index on organizations and times.
@@ -32,19 +26,29 @@ WHERE NOT EXISTS (
 -- of each by the primary key.
 CREATE OR REPLACE VIEW analytics.post_daily_gain AS
 SELECT content.organization_id, content.integration_id, content.content_id, content.provider,
-    content.published_at, reading.metric, reading.date, reading.value, reading.gain, reading.days
+    content.published_at, reading.metric, reading.date, reading.value, reading.value - earlier.value AS gain,
+    reading.date - earlier.date AS days
 FROM analytics.content
 CROSS JOIN LATERAL (
-    SELECT metric, snapshot_date AS date, value, value - lag(value) OVER before AS gain,
-        CASE WHEN value IS NOT NULL THEN snapshot_date - lag(snapshot_date) OVER before END AS days
+    -- They are distinct anyhow. The word keeps the planner from reading whole months instead of one post after
+    -- another.
+    SELECT DISTINCT metric, snapshot_date AS date, value
     FROM analytics.content_metric_snapshot AS snapshot
     WHERE snapshot.integration_id = content.integration_id AND snapshot.content_id = content.content_id
       -- Only the months in which the post was read. A day more: a provider's calendar may differ from UTC's.
       AND snapshot_date BETWEEN (content.first_seen_at AT TIME ZONE 'UTC')::date - 1
                             AND (content.updated_at AT TIME ZONE 'UTC')::date + 1
-    -- The reading before is the one before that has a number.
-    WINDOW before AS (PARTITION BY metric, value IS NULL ORDER BY snapshot_date)
-) AS reading;
+) AS reading
+LEFT JOIN LATERAL (
+    -- The reading before that has a number.
+    SELECT value, snapshot_date AS date
+    FROM analytics.content_metric_snapshot AS snapshot
+    WHERE snapshot.integration_id = content.integration_id AND snapshot.content_id = content.content_id
+      AND snapshot.metric = reading.metric AND snapshot_date < reading.date AND value IS NOT NULL
+      AND snapshot_date >= (content.first_seen_at AT TIME ZONE 'UTC')::date - 1
+    ORDER BY snapshot_date DESC
+    LIMIT 1
+) AS earlier ON reading.value IS NOT NULL;
 
 -- Each ISO week, Monday to Sunday. An organization's days are found by the primary key, a week's by the index on dates.
 CREATE OR REPLACE VIEW analytics.organization_week AS

@@ -35,7 +35,8 @@ def history(warehouse: Warehouse) -> History:
 #: Makes the schema of the revision before.
 BEFORE_THE_VIEWS = """
 ALTER TABLE analytics.organization_daily DROP COLUMN is_complete CASCADE;
-ALTER TABLE analytics.content DROP COLUMN totals CASCADE, DROP COLUMN totals_read_on CASCADE;
+ALTER TABLE analytics.content DROP COLUMN engagements CASCADE, DROP COLUMN totals CASCADE,
+    DROP COLUMN totals_read_on CASCADE;
 DROP TABLE analytics.metric CASCADE;
 DROP INDEX analytics.ingest_job_by_customer, analytics.integration_by_customer;
 """

@@ -48,7 +48,19 @@ WHERE figure.organization_id = incomplete.organization_id AND figure.date = inco
 ALTER TABLE analytics.organization_daily ALTER COLUMN is_complete SET DEFAULT false;
 
 -- Of an organization's posts of a year, the latest snapshots take seconds to find.
-ALTER TABLE analytics.content ADD COLUMN totals jsonb, ADD COLUMN totals_read_on date;
+ALTER TABLE analytics.content ADD COLUMN totals jsonb, ADD COLUMN totals_read_on date,
+    -- Of these, totals has those that the provider has. One that is null there makes the sum null.
+    ADD COLUMN engagements numeric GENERATED ALWAYS AS (
+        CASE WHEN totals ?| '{reactions,comments,shares,saves}'::text[]
+                  AND totals -> 'reactions' IS DISTINCT FROM 'null'
+                  AND totals -> 'comments' IS DISTINCT FROM 'null'
+                  AND totals -> 'shares' IS DISTINCT FROM 'null'
+                  AND totals -> 'saves' IS DISTINCT FROM 'null'
+             THEN coalesce((totals ->> 'reactions')::numeric, 0)
+                  + coalesce((totals ->> 'comments')::numeric, 0)
+                  + coalesce((totals ->> 'shares')::numeric, 0)
+                  + coalesce((totals ->> 'saves')::numeric, 0) END
+    ) STORED;
 UPDATE analytics.content AS post
 SET totals = latest.totals, totals_read_on = newest.read_on
 FROM analytics.content AS same
