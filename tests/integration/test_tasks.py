@@ -431,7 +431,9 @@ def list_for(batch: Batch, run: SimpleNamespace) -> Callable[..., list[str]]:
     return start
 
 
-def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for, ingest):
+def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for, ingest, monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_HISTORY_DAYS", "0")
+
     def customers_of(table: str, columns: str) -> set[tuple[str | None, ...]]:
         return set(bench.analytics.execute(f"SELECT {columns} FROM analytics.{table}").fetchall())
 
