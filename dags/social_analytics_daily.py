@@ -25,8 +25,9 @@ and how.
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Param, task
+from airflow.sdk import DAG, Param, task
 
+from include.social_analytics.assets import ORGANIZATION_DAILY
 from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, CHECK_TASK, DAILY_DAG, INGEST_TASK, LIST_TASK
 from include.social_analytics.retry import SpreadRetryPolicy
@@ -114,15 +115,20 @@ with DAG(
         retries=1,
         retry_delay=timedelta(seconds=5),
         retry_exponential_backoff=0,
-        outlets=[Asset("social_analytics_organization_daily")],
     )
     def aggregate() -> dict[str, int]:
         from include.social_analytics.tasks.aggregate import analytics_aggregate
 
         return analytics_aggregate()
 
-    # ... and judge it: the state of a run is that of its last task.
-    @task(task_id=CHECK_TASK, trigger_rule="all_done", multiple_outputs=False)
+    # ... and judge it: the state of a run is that of its last task. A day that is in is a partition of the
+    # asset. Other DAGs can be scheduled on it.
+    @task(
+        task_id=CHECK_TASK,
+        trigger_rule="all_done",
+        multiple_outputs=False,
+        outlets=[ORGANIZATION_DAILY],
+    )
     def check() -> dict[str, Any]:
         from include.social_analytics.tasks.check import check_coverage
 

@@ -6,17 +6,22 @@ import base64
 import re
 import secrets
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 
-def fill_in(example: str) -> str:
+def fill_in(example: str, now: datetime) -> str:
     """The text of ``.env.example`` with a value wherever one is needed and missing."""
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
     text = re.sub(
         r"(?m)^(\w+_(?:PASSWORD|SECRET|KEY))=$", lambda found: f"{found[1]}={_secret(found[1])}", example
     )
-    return re.sub(r"(?m)^(\w+_START_DATE)=$", rf"\g<1>={yesterday}", text)
+    return re.sub(r"(?m)^(\w+_START_DATE)=$", rf"\g<1>={_first_day(now)}", text)
+
+
+def _first_day(now: datetime) -> date:
+    """The latest day whose run is due, so that there is something to run at once."""
+    # A day's run starts at 02:00 in Los Angeles on the day after. That is 10:00 UTC or earlier.
+    return (now.astimezone(UTC) - timedelta(hours=34)).date()
 
 
 def _secret(name: str) -> str:
@@ -34,7 +39,7 @@ def main() -> int:
     except FileExistsError:
         print("error: .env exists already; it may hold the only copy of a password.", file=sys.stderr)
         return 2
-    Path(".env").write_text(fill_in(Path(".env.example").read_text()))
+    Path(".env").write_text(fill_in(Path(".env.example").read_text(), datetime.now(UTC)))
     print("Wrote .env. Give it AIRFLOW_CONN_POSTIZ_DB, then: docker compose up --build --detach")
     return 0
 

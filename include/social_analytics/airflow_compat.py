@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Connection, get_current_context
+from airflow.sdk import Asset, Connection, get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from airflow.sdk.execution_time.timeout import timeout
 
 from include.social_analytics.errors import ErrorCode, JobError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
 
@@ -115,6 +115,21 @@ def is_last_try() -> bool:
     """Whether Airflow does not retry the task after this try."""
     ti = current_context()["ti"]
     return bool(ti.try_number > ti.max_tries)
+
+
+def emit_partition(asset: Asset, key: str, extra: Mapping[str, Any]) -> None:
+    """Emit an event of one of the task's outlets when the task succeeds: a partition, and what is said of it.
+
+    An event with a partition starts only DAGs with a ``PartitionedAssetTimetable``.
+    """
+    event = current_context()["outlet_events"][asset]
+    event.extra = dict(extra)
+    event.add_partitions(key)
+
+
+def emit_nothing() -> None:
+    """Emit no event when the task succeeds. Else Airflow emits one for each outlet, without a partition."""
+    current_context()["ti"].task.outlets.clear()
 
 
 def task_states(*task_ids: str) -> dict[str, str]:

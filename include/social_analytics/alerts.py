@@ -22,6 +22,7 @@ from airflow.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from include.social_analytics.airflow_compat import RunState, time_limit
+from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.errors import ErrorCode, JobError, ResolvedBy
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from include.social_analytics.coverage import Coverage, Failure
     from include.social_analytics.databases import Database
+    from include.social_analytics.jobs import Integration
     from include.social_analytics.runs import Run
     from include.social_analytics.settings import Notifier
 
@@ -207,10 +209,16 @@ def _alike(failures: list[Failure]) -> dict[tuple[ErrorCode, str], list[Failure]
 
 def _group(code: ErrorCode, advice: str, members: list[Failure]) -> str:
     lines = [f"{len(members)} with {code}. Resolved by {_WHO[members[0].resolved_by]}: {advice}"]
-    lines += [f"- {one.integration.name!r} ({one.integration.id}): {one.reason}" for one in members[:NAMED]]
+    lines += [f"- {_named(one.integration)}: {one.reason}" for one in members[:NAMED]]
     if len(members) > NAMED:
         lines.append(f"- and {len(members) - NAMED} more")
     return "\n".join(lines)
+
+
+def _named(channel: Integration) -> str:
+    """A channel's name and id. Many have the same name on several networks."""
+    known = providers().get(channel.provider)
+    return f"{channel.name!r} on {known.title if known else channel.provider} ({channel.id})"
 
 
 def _links(run: Run) -> str:

@@ -22,19 +22,12 @@ if TYPE_CHECKING:
     from include.social_analytics.settings import Settings
 
 
-#: What ``no_refresh_token_grant`` means.
-NO_GRANT = (
-    "The role of the connection 'postiz_db' may not read the refresh tokens that a provider needs: "
-    "run that provider's script in include/deploy/roles."
-)
-
-
 @dataclass(frozen=True)
 class Listing:
     """What to ingest: ``count`` integrations in batches.
 
-    ``left_out``: how many are left out, by reason. ``notes`` says in sentences what the reasons mean that
-    somebody who operates Airflow can end.
+    ``left_out``: how many are left out, by reason. ``notes`` says in sentences which connection or grant some
+    of them lack.
     """
 
     batches: list[Batch]
@@ -82,12 +75,17 @@ def list_active(postiz_db: Database, analytics_db: Database, run: Run, settings:
         postiz.require_known(postiz_db, identifiers, **narrowed)
         count = postiz.count_active(postiz_db, identifiers, **narrowed)
         left_out = postiz.left_out(postiz_db, identifiers, reasons)
+        lacking = postiz.providers_left_out(postiz_db, identifiers, reasons)
         batches = deal_out(
             registered(), count, most=most_tasks(settings), at_once=settings.max_concurrent_tasks
         )
     if run.is_whole:
         integrations.retire(analytics_db, began)
-    notes = [why.words for why in switched_off.values() if why.reason in left_out]
-    if "no_refresh_token_grant" in left_out:
-        notes.append(NO_GRANT)
+    notes = [
+        switched_off[name].words
+        if reason == "no_connection"
+        else f"{providers()[name].title} is not read: the role of 'postiz_db' may not read refresh tokens. "
+        f"Run include/deploy/roles/postiz_reader_{name}.sql in Postiz's database."
+        for name, reason in sorted(lacking)
+    ]
     return Listing(batches, count, left_out, tuple(notes))

@@ -145,6 +145,12 @@ _COUNTS: LiteralString = f"""
     ORDER BY reason
 """
 
+_OF_PROVIDERS: LiteralString = f"""
+    SELECT DISTINCT integration."providerIdentifier", {_LEFT_OUT}
+    {_FROM}
+    WHERE {_LEFT_OUT} IN ('no_connection', 'no_refresh_token_grant')
+"""
+
 _ACCOUNTS: LiteralString = f"""
     SELECT integration."id", integration."providerIdentifier", integration."internalId", integration."token"
     {_FROM}
@@ -361,6 +367,17 @@ def left_out(
     """
     parameters = _known(postiz, identifiers, not_read)
     return dict(postiz.execute(_readable(postiz, _COUNTS), parameters).fetchall())
+
+
+def providers_left_out(
+    postiz: Database, identifiers: Mapping[str, str], not_read: Mapping[str, str]
+) -> set[tuple[str, str]]:
+    """The providers that have channels which are left out for want of a connection or a grant.
+
+    :returns: names, each with ``no_connection`` or ``no_refresh_token_grant``.
+    """
+    rows = postiz.execute(_readable(postiz, _OF_PROVIDERS), _known(postiz, identifiers, not_read))
+    return {(identifiers[identifier], reason) for identifier, reason in rows}
 
 
 def accounts(

@@ -48,8 +48,9 @@ def _whole_number(given: object) -> object:
 
 
 def _switch(given: object) -> object:
-    if isinstance(given, str):
-        return {"true": True, "false": False}.get(given.lower())
+    # pydantic alone also reads 1, on and y.
+    if isinstance(given, str) and given.lower() not in ("true", "false"):
+        raise ValueError
     return given
 
 

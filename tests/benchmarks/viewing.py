@@ -89,6 +89,7 @@ VIEWS = {
     "progress": f"api/progress?moment={DAY}T00:00:00Z&since=2000-01-01T00:00:00Z",
     "needs attention": "api/attention",
     "trends of 28 days": "api/trends?organization=org-1&provider=facebook",
+    "providers side by side": "api/side-by-side?organization=org-1",
 }
 
 

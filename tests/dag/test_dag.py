@@ -74,11 +74,17 @@ def test_the_aggregate_runs_after_failed_ingests_and_is_retried_once_after_5_s(d
     assert aggregate.trigger_rule == "all_done"
     assert (aggregate.retries, aggregate.retry_delay.total_seconds()) == (1, 5)
     assert aggregate.retry_exponential_backoff == 0
-    assert [asset.name for asset in aggregate.outlets] == ["social_analytics_organization_daily"]
+    assert aggregate.outlets == []
 
 
 def test_the_check_runs_after_a_failed_aggregate(dag):
     assert dag.get_task("check_coverage").trigger_rule == "all_done"
+
+
+def test_the_check_says_that_a_day_is_in(dag):
+    [asset] = dag.get_task("check_coverage").outlets
+    assert asset.name == "social_analytics_organization_daily"
+    assert asset.uri == "x-postgres://analytics_db/analytics/organization_daily"
 
 
 def test_catch_up_is_on_and_concurrent_runs_are_limited(dag):

@@ -10,7 +10,7 @@ from itertools import count
 import psycopg
 import pytest
 
-from include.sandbox.local_airflow import LocalAirflow
+from include.sandbox.local_airflow import PROJECT, LocalAirflow
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.stand_ins.facebook.graph_api import serve
 from tests.support.hostile import hostile_world
@@ -35,6 +35,10 @@ def stage(
         postgres.create_database(name, template)
     postgres.create_database("e2e_airflow")
     home = tmp_path_factory.mktemp("airflow")
+    # A test adds a DAG that follows.
+    (home / "dags").mkdir()
+    for path in (PROJECT / "dags").glob("*.py"):
+        (home / "dags" / path.name).symlink_to(path)
     with (
         psycopg.connect(postgres.dsn("e2e_postiz"), autocommit=True) as postiz,
         psycopg.connect(postgres.dsn("e2e_analytics"), autocommit=True) as analytics,
@@ -42,6 +46,7 @@ def stage(
         statsd() as (port, metrics),
     ):
         environment = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
             "AIRFLOW__METRICS__STATSD_ON": "True",
             "AIRFLOW__METRICS__STATSD_PORT": str(port),
             "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",

@@ -95,6 +95,18 @@ def test_with_two_slots_the_channels_of_higher_subscriptions_are_read_first(stag
     assert max(started["ULTIMATE"]) < min(started[None])
 
 
+def test_the_first_run_for_the_latest_day_brings_the_past_of_the_channel(stage):
+    organization_id, [page] = stage.caught_up
+    assert stage.ended(f"scheduled__{DAY}").state == "success"
+    past = [DAY - timedelta(days=n) for n in range(89, 1, -1)]
+    query = "SELECT date, status FROM analytics.ingest_job WHERE dag_run_id = %s AND date < %s ORDER BY date"
+    jobs = stage.rows(query, f"scheduled__{DAY}", DAY - timedelta(days=1))
+    assert jobs == [{"date": day, "status": "succeeded"} for day in past]
+    for day in (past[0], past[-1]):
+        views = expected(stage, [page], "page_media_view", day)
+        assert stage.figures(organization_id, day)["views"] == (views, 1, 1)
+
+
 def test_a_revoked_token_stops_one_channel_of_twenty_and_no_other(stage, scenarios):
     scenario = scenarios["revoked"]
     broken, *healthy = scenario.pages
@@ -400,7 +412,8 @@ def test_a_date_on_the_command_line_means_its_day_in_the_default_zone(stage):
     )
     assert stage.ended("of_a_day").state == "success"
     assert stage.job(page)["dag_run_id"] == "of_a_day"
-    stage.wait_for(lambda: bool(stage.rows("SELECT FROM analytics.ingest_job WHERE date = %s", early)))
+    mine = "SELECT FROM analytics.ingest_job WHERE date = %s AND integration_id = %s"
+    stage.wait_for(lambda: bool(stage.rows(mine, early, page.id)))
     assert stage.ended(stage.job(page, early)["dag_run_id"]).state == "success"
 
 

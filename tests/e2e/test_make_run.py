@@ -69,12 +69,12 @@ def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(term
     process = terminal(SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    assert "analytics_ingest 56 of 56 channels (9 failed), analytics_aggregate" in output
+    assert "analytics_ingest 72 of 72 channels (14 failed), analytics_aggregate" in output
     assert f"Figures of {DAY}, by organization and provider" in output
     assert re.search(r"\n  Northwind Bakery\n    Facebook\n      \w+ +[\d,]+ +\d/6\n", output)
     assert re.search(r"views +[\d,]+ +4/6", output)
     assert (
-        "\n9 failed, 3 no_data, 4 pending, 40 succeeded. Coverage 100%, 9 left to their owners.\n" in output
+        "\n14 failed, 3 no_data, 5 pending, 50 succeeded. Coverage 100%, 14 left to their owners.\n" in output
     )
     for code in ("token_invalid", "permission_missing", "object_not_found"):
         assert re.search(rf"\(demo-[a-z]+-\d+\): {code}: \S.*\. \S", output)

@@ -14,6 +14,8 @@ from airflow.sdk.execution_time.context import set_current_context
 from psycopg.rows import dict_row
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.sandbox.postiz_db import insert_customer
+from include.social_analytics.connectors import lookback_days
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.reading import DayStatus, Reading
@@ -120,6 +122,14 @@ def test_posts_of_the_past_are_not_counted_when_the_listing_lacks_something(benc
     first_run(bench)
     query = "SELECT DISTINCT value FROM analytics.integration_metric_daily WHERE metric = 'posts_published'"
     assert rows(bench, query) == [{"value": None}]
+
+
+def test_past_days_have_the_channels_customer(bench):
+    insert_customer(bench.postiz, "shops", "acme")
+    bench.postiz.execute("""UPDATE "Integration" SET "customerId" = 'shops'""")
+    first_run(bench)
+    customers = rows(bench, "SELECT DISTINCT customer_id FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert customers == [{"customer_id": "shops"}]
 
 
 def test_the_past_is_read_once(bench):
@@ -373,7 +383,7 @@ def test_the_aggregate_has_the_past_of_the_channels_organizations_once(bench, ag
     views = [bench.world.page_value(job.integration.id, SERIES["views"], day) for job in bench.jobs]
     assert (acme["value"], acme["integrations_reported"], acme["integrations_expected"]) == (sum(views), 3, 3)
     assert other["value"] == Decimal(7)
-    assert sorted(aggregate()) == [str(one) for one in [*PAST[-3:], DAY]]
+    assert sorted(aggregate()) == [str(one) for one in [*PAST[-lookback_days(SETTINGS) :], DAY]]
 
 
 def test_the_past_of_one_organization_is_what_the_aggregate_of_all_would_be(bench, aggregate):

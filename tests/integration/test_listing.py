@@ -13,9 +13,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import set_current_context
 from structlog.testing import capture_logs
 
+from include.sandbox.local_airflow import PROJECT
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.stand_ins.facebook.world import make_page
+from include.sandbox.stand_ins.youtube.world import make_channel
 from include.social_analytics.batches import integrations_of
 from include.social_analytics.databases import Database
 from include.social_analytics.days import label_of
@@ -24,6 +26,7 @@ from include.social_analytics.warehouse.ledger import states
 from tests.support.bench import DAY
 from tests.support.made_up import registered
 
+ROLES = PROJECT / "include" / "deploy" / "roles"
 CHATTER = json.dumps({"conn_type": "http", "host": "http://127.0.0.1:9"})
 
 
@@ -66,6 +69,28 @@ def test_a_provider_without_the_connection_that_it_requires_is_left_out_and_the_
     assert log["channels left out"]["reason"] == (
         "Chatter is not read: the Airflow connection 'chatter_api' is missing."
     )
+
+
+def test_a_provider_without_its_grant_is_left_out_and_the_log_names_the_script(
+    listed, postiz, postgres, monkeypatch
+) -> None:
+    insert_integration(postiz, "channel", "acme", make_channel(1))
+    postiz.execute((ROLES / "postiz_reader.sql").read_bytes())
+    monkeypatch.setenv("AIRFLOW_CONN_CHATTER_API", CHATTER)
+    monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_API", CHATTER)
+    reader = json.loads(postgres.airflow_connection(postiz.info.dbname))
+    monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", json.dumps(reader | {"login": "social_analytics_reader"}))
+    try:
+        ids, log = listed()
+        assert ids == ["page-1", "page-2", "room"]
+        assert log["channels listed"]["leftOut"] == {"no_refresh_token_grant": 1}
+        assert "postiz_reader_youtube.sql" in log["channels left out"]["reason"]
+        postiz.execute((ROLES / "postiz_reader_youtube.sql").read_bytes())
+        ids, log = listed()
+        assert ids == ["channel", "page-1", "page-2", "room"]
+        assert "channels left out" not in log
+    finally:
+        postiz.execute("DROP OWNED BY social_analytics_reader CASCADE; DROP ROLE social_analytics_reader")
 
 
 def test_a_provider_with_its_connection_is_listed(listed, monkeypatch) -> None:

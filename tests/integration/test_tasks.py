@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
-from airflow.sdk.execution_time.context import set_current_context
+from airflow.sdk.execution_time.context import OutletEventAccessors, set_current_context
+from structlog.testing import capture_logs
 
 from include.sandbox.faults import Faults
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_customer, insert_organization, insert_subscription
 from include.sandbox.stand_ins.facebook.world import Fault
 from include.social_analytics import telemetry
+from include.social_analytics.assets import ORGANIZATION_DAILY
 from include.social_analytics.batches import Batch, deal_out, integrations_of
 from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
@@ -28,7 +31,8 @@ from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.tasks.list_integrations import list_active_integrations
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.support.bench import DAY, Bench
 from tests.support.bench import ingest as start
 from tests.support.notifiers import ARGUMENTS, OUTBOX, Outbox
@@ -83,18 +87,24 @@ def ingest(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, int]]:
 def check(batch: Batch, run: SimpleNamespace) -> Callable[..., dict[str, Any]]:
     """A function that runs the check, with the ingest task in a given state."""
 
-    def start(ingested: str = "success") -> dict[str, Any]:
+    def start(ingested: str = "success", params: dict[str, Any] | None = None) -> dict[str, Any]:
         states = dict.fromkeys((LIST_TASK, AGGREGATE_TASK), "success") | {f"{INGEST_TASK}_0": ingested}
         ti = SimpleNamespace(
             dag_id="dag",
             run_id=run.run_id,
             try_number=1,
             max_tries=RETRIES,
+            task=SimpleNamespace(outlets=[ORGANIZATION_DAILY]),
             get_task_states=lambda **_: {run.run_id: states},
             get_dr_count=lambda _, run_ids, states: 0 if run_ids == ["ended"] else 1,
             xcom_pull=lambda **_: [batch],
         )
-        context: Any = {"dag_run": run, "params": {}, "ti": ti}
+        context: Any = {
+            "dag_run": run,
+            "params": params or {},
+            "ti": ti,
+            "outlet_events": OutletEventAccessors(),
+        }
         with set_current_context(context):
             return check_coverage()
 
@@ -129,6 +139,28 @@ def pending(bench: Bench, days_ago: int, channels: int) -> None:
     warehouse, day = Warehouse(bench.analytics, lambda: bench.analytics), DAY - timedelta(days_ago)
     for job in bench.jobs[:channels]:
         warehouse.store(job.on(day), reading({}, day=day))
+
+
+@pytest.mark.parametrize("fault", [None, "token_revoked"])
+def test_the_task_reads_the_past_when_its_days_are_done_whatever_became_of_them(bench, ingest, fault):
+    integrations.remember(bench.analytics, [job.integration for job in bench.jobs], {}, DAY, DAY)
+    if fault:
+        bench.fault(0, fault)
+    with pytest.raises(AirflowFailException) if fault else nullcontext():
+        ingest(1)
+    query = "SELECT count(DISTINCT integration_id) FROM analytics.ingest_job WHERE date < %s"
+    assert bench.analytics.execute(query, [DAY]).fetchone() == (2 if fault else 3,)
+
+
+def test_a_task_whose_channel_waits_for_quota_leaves_the_past_to_its_next_start(bench, ingest):
+    integrations.remember(bench.analytics, [job.integration for job in bench.jobs], {}, DAY, DAY)
+    bench.fault(0, "page_throttled", minutes=19, times=1)
+    past = "SELECT count(DISTINCT integration_id) FROM analytics.ingest_job WHERE date < %s"
+    with pytest.raises(AirflowRescheduleException):
+        ingest(1)
+    assert bench.analytics.execute(past, [DAY]).fetchone() == (0,)
+    ingest(1, reschedules=1)
+    assert bench.analytics.execute(past, [DAY]).fetchone() == (3,)
 
 
 @pytest.mark.parametrize("run_type", ["manual", "backfill"])
@@ -399,7 +431,9 @@ def list_for(batch: Batch, run: SimpleNamespace) -> Callable[..., list[str]]:
     return start
 
 
-def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for, ingest):
+def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for, ingest, monkeypatch):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_HISTORY_DAYS", "0")
+
     def customers_of(table: str, columns: str) -> set[tuple[str | None, ...]]:
         return set(bench.analytics.execute(f"SELECT {columns} FROM analytics.{table}").fetchall())
 
@@ -418,7 +452,10 @@ def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for
     assert customers_of("integration", "customer_id, customer_name") == {("c2", "Cafés")}
     # A day of which no customer was known gets today's.
     list_for(before)
-    assert customers_of("ingest_job", "date, customer_id") == {(before, "c2"), (day, "c1")}
+    jobs = customers_of("ingest_job", "date, customer_id")
+    assert {job for job in jobs if job[0] >= before} == {(before, "c2"), (day, "c1")}
+    # The past has the customer of the time when it was read.
+    assert {customer for date_, customer in jobs if date_ < before} == {"c1"}
 
 
 def test_a_run_of_one_customer_lists_its_channels_and_retires_no_other(bench, list_for):
@@ -461,6 +498,101 @@ def current_jobs(run: SimpleNamespace, batch: Batch) -> list[IngestJob]:
     context: Any = {"dag_run": run, "params": {}}
     with set_current_context(context):
         return current_run(Settings()).jobs(integrations_of(batch))
+
+
+def names(bench: Bench) -> set[str]:
+    """The names of the channels as they are stored."""
+    return {name for (name,) in bench.analytics.execute("SELECT name FROM analytics.integration").fetchall()}
+
+
+@pytest.fixture
+def a_channel_to_erase(bench: Bench, list_for, ingest) -> str:
+    """The name of a channel that was deleted in Postiz 31 days ago. All others are stored."""
+    everybody = list_for(DAY)
+    ingest(1)
+    [(gone, name)] = bench.analytics.execute(
+        "UPDATE analytics.integration"
+        " SET is_active = false, deleted_in_postiz_at = now() - interval '31 days'"
+        " WHERE integration_id = %s RETURNING integration_id, name",
+        everybody[:1],
+    ).fetchall()
+    bench.postiz.execute(
+        """UPDATE "Integration" SET "deletedAt" = now() - interval '31 days' WHERE "id" = %s""", [gone]
+    )
+    return str(name)
+
+
+def test_the_check_erases_channels_that_postiz_has_deleted(bench, a_channel_to_erase, check):
+    assert a_channel_to_erase in names(bench)
+    assert check()["coverage"] == 1.0
+    assert a_channel_to_erase not in names(bench)
+    assert len(names(bench)) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"run_type": "backfill", "logical_date": label_of(DAY - timedelta(days=3))},
+        {"conf": {"customer_id": "c"}},
+    ],
+    ids=["an earlier day", "a narrowed run"],
+)
+def test_only_the_newest_full_run_erases(bench, a_channel_to_erase, run, check, change):
+    vars(run).update(change)
+    # Nothing was read for the earlier day.
+    with suppress(AirflowFailException):
+        check(params=run.conf)
+    assert a_channel_to_erase in names(bench)
+
+
+@pytest.mark.parametrize("how", ["unreachable", "no rights", "a hostile answer"])
+def test_an_erasure_that_fails_costs_nobody_the_day_and_is_reported(
+    bench, a_channel_to_erase, check, outbox, sent, monkeypatch, tmp_path, how
+):
+    if how == "unreachable":
+        nowhere = json.dumps({"conn_type": "postgres", "host": str(tmp_path)})
+        monkeypatch.setenv("AIRFLOW_CONN_POSTIZ_DB", nowhere)
+    elif how == "no rights":
+        bench.postiz.execute('ALTER TABLE "Organization" RENAME "deletedAt" TO "gone"')
+    else:
+        # Not a time any more.
+        bench.postiz.execute('ALTER TABLE "Integration" ALTER "deletedAt" TYPE text')
+    for _ in range(2):
+        assert check()["coverage"] == sent["coverage"] == 1.0
+    [(subject, text)] = outbox
+    assert subject.endswith("some data was not deleted")
+    assert "The run is green." in text
+    assert "Channels that were deleted in Postiz could not be erased" in text
+    assert a_channel_to_erase in names(bench)
+
+
+def test_the_check_deletes_what_is_older_than_the_months_to_keep(bench, ingest, check, monkeypatch):
+    def days() -> set[date]:
+        rows = bench.analytics.execute("SELECT date FROM analytics.ingest_job").fetchall()
+        return {day for (day,) in rows}
+
+    ingest(1)
+    old = DAY - timedelta(days=100)
+    warehouse = Warehouse(bench.analytics, lambda: bench.analytics)
+    warehouse.store(bench.jobs[0].on(old), reading({old: 3}, day=old))
+    ensure_month(bench.analytics, old)
+    partition = f"SELECT to_regclass('analytics.content_metric_snapshot_{old:%Y_%m}') IS NOT NULL"
+    check()
+    assert days() == {old, DAY}
+    monkeypatch.setenv("SOCIAL_ANALYTICS_RETENTION_MONTHS", "2")
+    monkeypatch.setenv("SOCIAL_ANALYTICS_DELETION_DRY_RUN", "true")
+    with capture_logs() as lines:
+        check()
+    assert days() == {old, DAY}
+    [foretold] = [line for line in lines if line["event"] == "old rows would be deleted"]
+    assert foretold["ingest_job"] == 1
+    [partitions] = [line["partitions"] for line in lines if line["event"] == "old snapshots would be dropped"]
+    assert partitions == [f"content_metric_snapshot_{old:%Y_%m}"]
+    assert bench.analytics.execute(partition).fetchone() == (True,)
+    monkeypatch.setenv("SOCIAL_ANALYTICS_DELETION_DRY_RUN", "false")
+    check()
+    assert days() == {DAY}
+    assert bench.analytics.execute(partition).fetchone() == (False,)
 
 
 def test_a_cleared_task_that_fails_before_it_can_claim_counts_as_unread_in_run_alert_and_gauge(

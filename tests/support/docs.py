@@ -33,6 +33,8 @@ def _as_written(default: object) -> str:
     match default:
         case None:
             return ""
+        case bool():
+            return str(default).lower()
         case timedelta():
             return f"{default.total_seconds():g}"
         case time():

@@ -56,6 +56,8 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self._daemon.terminate()
         self._daemon.wait(120)
+        # Python would take minutes.
+        run(["rm", "-rf", self._directory / "data"])
 
     def _answers(self) -> bool:
         try:
@@ -110,7 +112,7 @@ class Engine:
         root.unlink()
 
     def _make(self, image: str) -> None:
-        name = re.sub(r"^(?:prom|apache)/|:.*$", "", image)
+        name = re.sub(r"^.*/|:.*$", "", image)
         context = self._directory / "images" / name
         shutil.copytree(IMAGES / name, context)
         if name == "airflow":

@@ -9,12 +9,13 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from include.social_analytics.connectors import provider_named
-from include.social_analytics.connectors.reading import Content
+from include.social_analytics.connectors.reading import Content, DayStatus, Reading, Window
 from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import Customer, IngestJob, Integration
 from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse.writer import store_past
 from tests.support.bench import DAY
-from tests.support.readings import REVOKED, Warehouse, reading
+from tests.support.readings import INSIGHTS, METRICS, REVOKED, Warehouse, reading
 
 
 def ago(days: int) -> date:
@@ -68,6 +69,23 @@ class History:
         posts = 0 if "posts_published" in metrics else None
         series = {name: {day: Decimal(value)} for name in metrics - {"posts_published"}}
         self.warehouse.store(job, reading(day=day, series=series, posts=posts, content=content, lookback=0))
+
+    def past(self, integration: str, day: date, days: int, value: int = 7) -> None:
+        """Store so many days before an integration's first one, ``day``, as its past."""
+        one = Integration(integration, integration.title(), "acme", "facebook")
+        window = Window.of_past(day - timedelta(days=days), day - timedelta(days=1), METRICS)
+        series = {name: dict.fromkeys(window.days, Decimal(value)) for name in INSIGHTS}
+        store_past(
+            self.warehouse.connection,
+            IngestJob(one, day, is_backfill=False),
+            Reading(window, dict.fromkeys(window.days, DayStatus.SUCCEEDED), series),
+            observed_at=integrations.clock(self.warehouse.connection),
+            dag_run_id="manual__2026-11-20T00:00:00+00:00",
+            map_index=3,
+            account_id=integration,
+            lookback_days=3,
+            post_window_days=28,
+        )
 
     def lacks(self, integration: str, day: date, reason: str) -> None:
         """Say what a stored day lacks."""

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from include.deploy.make_env import fill_in
 from include.social_analytics import databases
 from include.social_analytics.connectors import providers
 from include.social_analytics.cooldown import ANALYTICS_REDIS
+from include.social_analytics.days import latest_due_day
 from include.social_analytics.settings import Settings
 from tests.support.deployment import compose_config
 from tests.support.images import PROJECT, copied, lay_out
@@ -205,12 +207,22 @@ def test_ports_are_bound_to_loopback(resolved):
 def test_the_example_has_no_passwords_and_make_env_fills_in_each():
     wanted = SECRETS
     assert {name for name in wanted if not re.search(rf"(?m)^{name}=$", EXAMPLE)} == set()
-    filled, again = fill_in(EXAMPLE), fill_in(EXAMPLE)
+    filled, again = fill_in(EXAMPLE, datetime.now(UTC)), fill_in(EXAMPLE, datetime.now(UTC))
     for name in wanted:
         secret = re.search(rf"(?m)^{name}=(\S+)$", filled)[1]
         assert len(secret) >= 40
         assert secret not in again
     assert re.search(r"(?m)^SOCIAL_ANALYTICS_START_DATE=\d{4}-\d\d-\d\d$", filled)
+
+
+def test_make_env_starts_with_the_latest_day_that_can_be_run_at_any_hour():
+    """Otherwise the first run that somebody triggers is refused, as one before the start date."""
+    hours = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n, minutes=30) for n in range(366 * 24)]
+    for now in hours:
+        start = date.fromisoformat(fill_in("SOCIAL_ANALYTICS_START_DATE=", now).partition("=")[2])
+        due = latest_due_day(now, Settings())
+        # In summer time, one hour has an earlier day.
+        assert start == due or (start == due - timedelta(days=1) and now.hour == 9), now
 
 
 def test_make_env_never_overwrites_a_file_and_only_the_owner_can_read_it(tmp_path):
@@ -231,7 +243,10 @@ def test_nothing_starts_while_a_secret_is_empty_and_the_error_names_make_env(tmp
 
 def test_the_jwt_secret_is_as_long_as_airflow_wants_it():
     # Airflow signs with HS512, whose keys have 64 bytes.
-    assert len(re.search(r"(?m)^AIRFLOW_JWT_SECRET=(\S+)$", fill_in(EXAMPLE))[1].encode()) >= 64
+    assert (
+        len(re.search(r"(?m)^AIRFLOW_JWT_SECRET=(\S+)$", fill_in(EXAMPLE, datetime.now(UTC)))[1].encode())
+        >= 64
+    )
 
 
 @pytest.mark.parametrize(

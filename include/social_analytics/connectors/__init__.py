@@ -74,7 +74,7 @@ def lookback_days(settings: Settings) -> int:
 
 @dataclass(frozen=True)
 class NotRead:
-    """Why a provider is not read here: ``reason`` is a word for the log, ``words`` a sentence for people."""
+    """Why a provider is not read here: ``reason`` as the log counts it, ``words`` for people."""
 
     reason: str
     words: str

@@ -35,8 +35,8 @@ class UnsupportedMetric:
 class Window:
     """What to read: ``day`` and the look-back before it; posts go further back.
 
-    ``is_past``, with a ``post_window_days`` of 0: these are a channel's days before it was connected. No
-    posts and no values as of now are asked for, and ``posts_published`` is absent from the reading.
+    ``is_past``, with a ``post_window_days`` of 0: these are a channel's days before it was connected. Neither
+    posts nor values as of now are asked for, and ``posts_published`` is absent from the reading.
 
     ``refused`` holds what the API lately refused some channel of the provider. A metric that no channel can
     have is not asked for again; the connector tells by the reason. What depends on a channel's permissions is
@@ -89,7 +89,8 @@ class Window:
 class Content:
     """A post, reel, story or video, with its lifetime totals as they stood when read.
 
-    ``also_known_as`` holds other ids under which Postiz may have recorded it.
+    ``also_known_as`` holds other ids under which Postiz may have recorded it. ``vanishes`` says that the next
+    day's run may not find it any more: then it may be of a later day than the window's.
     ``metrics`` maps names of ``CONTENT_METRICS`` to totals. A total is ``None`` when the API gave no number
     for it, and absent when it could not be asked for.
     """
@@ -100,6 +101,7 @@ class Content:
     message: str | None
     permalink: str | None
     also_known_as: tuple[str, ...] = ()
+    vanishes: bool = False
     metrics: Mapping[str, Decimal | None] = field(default_factory=dict)
 
 
@@ -171,7 +173,12 @@ class Reading:
         """
         window = set(self.window.days)
         ids = Counter(one.content_id for one in self.content)
-        published = {one.published_at.astimezone(provider.timezone).date() for one in self.content}
+        outside = {
+            day
+            for one in self.content
+            if (day := one.published_at.astimezone(provider.timezone).date()) < self.window.first_post_day
+            or (day > self.window.day and not one.vanishes)
+        }
         values = {
             **{name: series.values() for name, series in self.series.items()},
             **{name: [value] for name, value in self.now.items()},
@@ -191,10 +198,7 @@ class Reading:
                 },
             ),
             ("content more than once", {one for one, times in ids.items() if times > 1}),
-            (
-                "content from outside the window",
-                {day for day in published if not self.window.first_post_day <= day <= self.window.day},
-            ),
+            ("content from outside the window", outside),
             (
                 "metrics of content that it does not declare",
                 {name for one in self.content for name in one.metrics} - set(provider.content_metrics),

@@ -208,7 +208,7 @@ class LikeForLike(Answer):
 
 
 class Trend(Answer):
-    """A metric's values day by day.
+    """A metric's values day by day. ``source`` is the provider's own name of the metric.
 
     ``complete`` says of each day whether every channel reported the metric or has no data.
     ``reported`` of ``expected`` channels are in each day's value.
@@ -220,6 +220,7 @@ class Trend(Answer):
 
     name: str
     label: str
+    source: str
     unit: str
     kind: Kind
     values: list[Number | None]
@@ -263,3 +264,32 @@ class Trends(Answer):
     days: list[date]
     metrics: Sequence[Trend]
     best_posts: BestPosts | None
+
+
+class SideFigure(Answer):
+    """A metric's total on one provider; the fields are those of :class:`Trend`."""
+
+    total: Number | None
+    total_is_complete: bool
+    change: float | None
+
+
+class Side(Answer):
+    """An organization's totals on one provider, by metric: only the metrics that the provider has."""
+
+    provider: Choice
+    channels: int
+    figures: dict[str, SideFigure]
+
+
+class SideMetric(Choice):
+    """A metric that at least one of the providers has."""
+
+    kind: Kind
+
+
+class SideBySide(Answer):
+    """An organization's totals on each of its providers. Nothing is added up over providers."""
+
+    metrics: list[SideMetric]
+    sides: list[Side]

@@ -34,13 +34,14 @@ from include.social_analytics.health.answers import (
     Coverage,
     Overview,
     Progress,
+    SideBySide,
     Trends,
 )
 from include.social_analytics.health.attention import needs_attention
 from include.social_analytics.health.calendar import counted_days, days_of, page_of_calendar
 from include.social_analytics.health.filters import Filter, State
 from include.social_analytics.health.spreadsheet import csv_file
-from include.social_analytics.health.trends import best_posts, trends
+from include.social_analytics.health.trends import best_posts, side_by_side, trends
 from include.social_analytics.metrics import CONTENT_METRICS
 from include.social_analytics.reports import period as periods
 from include.social_analytics.reports.period import PeriodKind
@@ -328,6 +329,13 @@ def organization_trends(organization: Named, provider: On, last: Last, days: Per
             metrics=trends(analytics, organization, provider, first, last),
             best_posts=best_posts(analytics, organization, provider, first, last),
         )
+
+
+@app.get("/api/side-by-side")
+def organizations_providers(organization: Named, last: Last, days: Period = 28) -> SideBySide:
+    """An organization's totals on each of its providers."""
+    with open_analytics_to_read() as analytics:
+        return side_by_side(analytics, organization, last - timedelta(days=days - 1), last)
 
 
 @app.get("/trends.csv")

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
 
 from psycopg import sql
@@ -314,6 +314,12 @@ def lacking(
         most=most,
         named=named,
     )
+
+
+def channels_by_provider(analytics: Database, organization: str) -> dict[str, int]:
+    """An organization's active channels by provider: 0 where there are only former ones."""
+    found = _ask(analytics, "providers_of", dict[str, Any], organization=organization)
+    return {one["provider"]: one["channels"] for one in found}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+from include.social_analytics.connectors import providers
 from include.social_analytics.connectors.base import Provider
 from include.social_analytics.databases import Database
 from include.social_analytics.health import queries
@@ -18,6 +19,10 @@ from include.social_analytics.health.answers import (
     LikeForLike,
     Number,
     Post,
+    Side,
+    SideBySide,
+    SideFigure,
+    SideMetric,
     Trend,
 )
 from include.social_analytics.health.calendar import days_of
@@ -32,9 +37,18 @@ CHANNELS_COMPARED = 1000
 
 
 def trends(
-    analytics: Database, organization: str, provider: Provider, first: date, last: date
+    analytics: Database,
+    organization: str,
+    provider: Provider,
+    first: date,
+    last: date,
+    *,
+    like_for_like: bool = True,
 ) -> list[Trend]:
-    """The provider's daily metrics, each compared with the same number of days before ``first``."""
+    """The provider's daily metrics, each compared with the same number of days before ``first``.
+
+    :param like_for_like: whether to compare the same channels, too.
+    """
     days = days_of(first, last)
     before = days_of(first - timedelta(days=len(days)), first - timedelta(days=1))
     metrics = [metric for metric in DAILY_METRICS.values() if metric.name in provider.metrics]
@@ -43,10 +57,15 @@ def trends(
     may_have_none = [metric.name for metric in metrics if not _is_counted_from_posts(metric)]
     without = queries.without_figure(analytics, *of, may_have_none, before[0], last)
     gauges = {metric.name: metric.kind is Kind.GAUGE for metric in metrics}
-    alike = queries.like_for_like(analytics, *of, gauges, first=first, last=last, most=CHANNELS_COMPARED)
+    alike = (
+        queries.like_for_like(analytics, *of, gauges, first=first, last=last, most=CHANNELS_COMPARED)
+        if like_for_like
+        else {}
+    )
     return [
         _trend(
             metric,
+            provider.metrics[metric.name],
             {
                 day: _Day(
                     figures.get((metric.organization_name, day)),
@@ -100,6 +119,7 @@ class _Day:
 
 def _trend(
     metric: Metric,
+    source: str,
     by_day: Mapping[date, _Day],
     before: Sequence[date],
     days: Sequence[date],
@@ -116,6 +136,7 @@ def _trend(
     return Trend(
         name=metric.organization_name,
         label=Choice.of(metric.organization_name).label,
+        source=source,
         unit=metric.unit,
         kind=metric.kind,
         values=[_number(one.value) for one in shown],
@@ -165,6 +186,37 @@ def _number(value: Decimal | None) -> Number | None:
     if value is None:
         return None
     return int(value) if value == int(value) else float(value)
+
+
+def side_by_side(analytics: Database, organization: str, first: date, last: date) -> SideBySide:
+    """The organization's totals on each of its providers."""
+    sides = []
+    for name, channels in queries.channels_by_provider(analytics, organization).items():
+        # A provider whose package is gone has no declaration.
+        if (provider := providers().get(name)) is None:
+            continue
+        found = trends(analytics, organization, provider, first, last, like_for_like=False)
+        sides.append(
+            Side(
+                provider=Choice(id=name, label=provider.title),
+                channels=channels,
+                figures={
+                    one.name: SideFigure(
+                        total=one.total, total_is_complete=one.total_is_complete, change=one.change
+                    )
+                    for one in found
+                },
+            )
+        )
+    had = {name for side in sides for name in side.figures}
+    return SideBySide(
+        metrics=[
+            SideMetric(**Choice.of(metric.organization_name).model_dump(), kind=metric.kind)
+            for metric in DAILY_METRICS.values()
+            if metric.organization_name in had
+        ],
+        sides=sides,
+    )
 
 
 def best_posts(

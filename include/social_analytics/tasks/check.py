@@ -11,7 +11,15 @@ import structlog
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.social_analytics import alerts, telemetry
-from include.social_analytics.airflow_compat import current_context, has_ended, is_last_try, task_states
+from include.social_analytics.airflow_compat import (
+    current_context,
+    emit_nothing,
+    emit_partition,
+    has_ended,
+    is_last_try,
+    task_states,
+)
+from include.social_analytics.assets import ORGANIZATION_DAILY
 from include.social_analytics.batches import integrations_of
 from include.social_analytics.connectors import providers
 from include.social_analytics.coverage import Coverage, Failure, assess, never_published, never_read
@@ -31,7 +39,10 @@ log = structlog.get_logger(__name__)
 
 
 def check_coverage() -> dict[str, Any]:
-    """Fail the run when something is missing that the Airflow operator can resolve."""
+    """Fail the run when something is missing that the Airflow operator can resolve.
+
+    If nothing is, and the run covers all channels, the day is in: a partition of the asset.
+    """
     settings = Settings.from_environment()
     context = current_context()
     states = task_states(LIST_TASK, INGEST_TASK, AGGREGATE_TASK)
@@ -62,7 +73,12 @@ def check_coverage() -> dict[str, Any]:
     log.info("coverage", date=run.day.isoformat(), coverage=coverage.ratio, **coverage.by_status)
     if complaints:
         raise AirflowFailException(f"{run.day}: " + " ".join(complaints))
-    return {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
+    found = {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
+    if run.is_whole:
+        emit_partition(ORGANIZATION_DAILY, run.day.isoformat(), {"date": run.day.isoformat(), **found})
+    else:
+        emit_nothing()
+    return found
 
 
 def _judge(

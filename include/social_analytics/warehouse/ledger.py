@@ -249,9 +249,11 @@ SELECT date FROM analytics.ingest_job WHERE job_id = ANY (%s)
 # A day that any run has listed is that run's. In the order in which jobs are queued, against deadlocks.
 _ADD_PAST: LiteralString = """
 INSERT INTO analytics.ingest_job
-    (job_id, organization_id, integration_id, provider, date, status, is_backfill, dag_run_id, map_index,
-     account_id, metric_rows, observed_at, finished_at)
-SELECT job_id, %(organization_id)s, %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s,
+    (job_id, organization_id, customer_id, integration_id, provider, date, status, is_backfill, dag_run_id,
+     map_index, account_id, metric_rows, observed_at, finished_at)
+SELECT job_id, %(organization_id)s,
+       (SELECT customer_id FROM analytics.integration WHERE integration_id = %(integration_id)s),
+       %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s,
        %(map_index)s, %(account_id)s, %(metric_rows)s, %(observed_at)s, clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(dates)s::date[]) AS past (job_id, date)
 ORDER BY date

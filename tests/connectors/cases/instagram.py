@@ -66,7 +66,9 @@ class Instagram(Case):
         return {one.id: self._totals(one) for one in [*media, *self._stories(first, last)]}
 
     def _stories(self, first: date, last: date) -> list[Medium]:
+        """The live stories, also those of the day after the last."""
         live = self.world.live_stories(self.account.id)
+        last += timedelta(days=1)
         return [one for one in live if first <= one.published_at.astimezone(PACIFIC).date() <= last]
 
     def _totals(self, medium: Medium) -> dict[str, int | None]:

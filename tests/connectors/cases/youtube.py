@@ -19,6 +19,8 @@ class YouTube(Case):
     provider = "youtube"
     #: The access token, two reports, the followers, the listing, its totals, its shares.
     calls_a_day = 7
+    #: Two reports: the task has the access token already.
+    calls_of_the_past = 2
     retired = "engaged_views"
     situations: ClassVar = {
         Situation.QUIET: Arranged(_quiet),

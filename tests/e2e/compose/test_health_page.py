@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Page, expect
 
 from include.sandbox.postgres import EmbeddedPostgres
+from include.social_analytics.connectors import providers
 from include.social_analytics.databases import Database
 from include.social_analytics.health.app import app, may_look
 from include.social_analytics.jobs import Customer
@@ -19,7 +21,7 @@ from tests.support.bench import DAY
 from tests.support.browser import chromium
 from tests.support.health_page import served
 from tests.support.history import History, ago
-from tests.support.readings import Warehouse, reading
+from tests.support.readings import Warehouse, post, reading
 
 HOSTILE = """<img src=x onerror="document.title='taken'"> {{ 7 * 7 }}"""
 
@@ -155,9 +157,57 @@ def test_what_stored_days_lack_is_shown_as_text_apart_from_failures(history, pag
     assert "taken" not in page.title()
 
 
+def test_an_organizations_providers_stand_side_by_side_and_each_has_its_own_days_and_posts(history, page):
+    kinds = {"image": 500, "reel": 900, "story": 100, "carousel_album": 300}
+    posts = tuple(replace(post(kind, kind, views=views), kind=kind) for kind, views in kinds.items())
+    history.stored("page", DAY, 40)
+    history.stored("own", DAY, 70, posts, provider="instagram")
+    history.stored("other", DAY, 90, organization="zoo", provider="threads")
+    aggregate_day(history.warehouse.connection, DAY)
+    opened(page, "trends")
+    table = page.get_by_role("table").first
+    expect(table.get_by_role("columnheader")).to_have_text(
+        ["In the period", re.compile("Facebook.*1 channel"), re.compile("Instagram.*1 channel")]
+    )
+    views = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Views", exact=True))
+    expect(views.get_by_role("cell")).to_have_text(["≥ 40", "≥ 70"])
+    saves = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Saves"))
+    expect(saves.get_by_role("cell")).to_have_text(["has none", "≥ 70"])
+
+    table.get_by_role("button", name="Instagram").click()
+    expect(table.get_by_role("button", name="Instagram")).to_have_attribute("aria-pressed", "true")
+    card = page.locator("article", has=page.get_by_role("heading", name="Page views"))
+    expect(card).to_contain_text("Instagram calls it profile_views.")
+    best = page.locator("article", has=page.get_by_role("heading", name="Best posts"))
+    expect(best.locator("td[data-head=Kind]")).to_have_text(["reel", "image", "carousel album", "story"])
+    assert "provider=instagram" in page.url
+
+    # Another organization has channels on another provider only.
+    page.get_by_label("Organization").select_option("zoo")
+    expect(page.get_by_role("combobox", name="Provider")).to_have_value("threads")
+    expect(page.get_by_role("heading", name="Providers side by side")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Threads")).to_be_visible()
+
+
+def test_each_provider_has_a_mark_of_its_own_beside_its_name(history, page):
+    for provider in providers():
+        history.stored(f"on {provider}", DAY, provider=provider)
+    opened(page, "coverage")
+    looks = set()
+    for provider in providers().values():
+        name = page.get_by_role("rowheader", name=f"On {provider.name}", exact=False).locator(".provider")
+        expect(name).to_contain_text(provider.title)
+        mark = name.locator(".mark")
+        expect(mark).to_have_attribute("aria-hidden", "true")
+        looks.add((mark.inner_text(), mark.evaluate("mark => getComputedStyle(mark).backgroundColor")))
+    assert len({colour for _, colour in looks}) == len({text for text, _ in looks}) == len(providers())
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_overflows(history, page, width):
     grown(history)
+    history.stored("own", DAY, provider="instagram")
+    aggregate_day(history.warehouse.connection, DAY)
     history.lacks("page-1", DAY, "Refused by the API: " + "a" * 200)
     page.set_viewport_size({"width": width, "height": 800})
     for view in ("coverage", "attention", "trends"):

@@ -74,7 +74,13 @@ def test_a_trigger_can_narrow_the_run_to_a_day_an_organization_and_channels(stag
 
 @pytest.mark.parametrize(
     "conf",
-    [{"date": "2026-13-45"}, {"organization_id": ""}, {"integration_ids": "abc"}, {"integration_ids": [""]}],
+    [
+        {"date": "2026-13-45"},
+        {"organization_id": ""},
+        {"customer_id": ""},
+        {"integration_ids": "abc"},
+        {"integration_ids": [""]},
+    ],
 )
 def test_the_trigger_form_refuses_malformed_values(stage, conf):
     with pytest.raises(requests.HTTPError) as refusal:

@@ -161,7 +161,7 @@ def test_the_backfill_button_fills_the_gap_that_a_narrowed_backfill_left(stage, 
     stage.ended(f"scheduled__{DAY}")
     assert [stage.job(page)["status"] for page in pages] == ["succeeded", "succeeded"]
     # At its end the message disappears, and the view refreshes without the failures.
-    expect(health.get_by_text("A backfill from")).to_be_hidden(timeout=60_000)
+    expect(health.get_by_text("A backfill from")).to_be_hidden()
     expect(health.get_by_text("Nothing needs attention.")).to_be_visible()
 
 
@@ -178,12 +178,12 @@ def test_progress_of_catch_up_shows_the_days_done_of_all_days(stage, ui):
     health = from_navigation(ui())
     progress = health.get_by_role("region", name="Progress")
     done = len(CATCH_UP) - MAX_ACTIVE_RUNS
-    expect(progress).to_contain_text(f"Catching up: {done} of {len(CATCH_UP)} days done", timeout=60_000)
-    expect(progress.get_by_role("progressbar")).to_have_count(MAX_ACTIVE_RUNS, timeout=60_000)
+    expect(progress).to_contain_text(f"Catching up: {done} of {len(CATCH_UP)} days done")
+    expect(progress.get_by_role("progressbar")).to_have_count(MAX_ACTIVE_RUNS)
     stage.world.faults.clear(pages[0].id)
     for run_id in missed:
         stage.ended(run_id)
-    expect(progress).to_be_hidden(timeout=60_000)
+    expect(progress).to_be_hidden()
 
 
 def test_progress_of_a_backfill_is_shown_and_the_view_refreshes_at_its_end(stage, ui):
@@ -201,16 +201,16 @@ def test_progress_of_a_backfill_is_shown_and_the_view_refreshes_at_its_end(stage
     health = from_navigation(ui())
     choose(health, organization_id)
     progress = health.get_by_role("region", name="Progress")
-    expect(progress).to_contain_text("Backfill: 0 of 2 days done", timeout=60_000)
-    expect(progress).to_contain_text("4 of 5 channels done, 1 failed", timeout=60_000)
+    expect(progress).to_contain_text("Backfill: 0 of 2 days done")
+    expect(progress).to_contain_text("4 of 5 channels done, 1 failed")
     # The next day waits for a different channel.
     stage.fault(pages[1], "held")
     stage.world.faults.clear(pages[0].id)
-    expect(progress).to_contain_text("Backfill: 1 of 2 days done", timeout=60_000)
-    expect(progress).to_contain_text("4 of 5 channels done, 1 failed", timeout=60_000)
+    expect(progress).to_contain_text("Backfill: 1 of 2 days done")
+    expect(progress).to_contain_text("4 of 5 channels done, 1 failed")
     stage.world.faults.clear(pages[1].id)
     stage.ended(f"scheduled__{DAY}")
-    expect(progress).to_be_hidden(timeout=60_000)
+    expect(progress).to_be_hidden()
     expect(health.locator("#calendar .running")).to_have_count(0)
     expect(health.locator("#calendar .stored")).to_have_count(8)
     expect(health.locator("#calendar .failed")).to_have_count(2)

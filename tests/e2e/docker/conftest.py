@@ -130,11 +130,7 @@ def stage(engine: Engine, report: list[str]) -> Iterator[DockerStage]:
         run(["make", "env"], cwd=name)
         with (composed.directory / ".env").open("a") as file:
             file.write((composed.directory / "include/sandbox/demo.env").read_text())
-        composed.write_env(
-            SOCIAL_ANALYTICS_START_DATE=str(DAY),
-            SOCIAL_ANALYTICS_RETRY_DELAY="0",
-            SOCIAL_ANALYTICS_REQUEST_BACKOFF="0",
-        )
+        composed.write_env(SOCIAL_ANALYTICS_RETRY_DELAY="0", SOCIAL_ANALYTICS_REQUEST_BACKOFF="0")
         start = time.monotonic()
         composed.compose("--profile", "demo", "build")
         report.append(f"docker compose build: {time.monotonic() - start:.0f} s")

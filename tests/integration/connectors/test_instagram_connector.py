@@ -259,6 +259,17 @@ def test_a_story_with_few_viewers_has_no_totals_and_is_no_error(api):
     assert len(api.calls) == 13
 
 
+def test_a_story_of_the_running_day_is_read_before_it_vanishes(api, monkeypatch):
+    afternoon = datetime(2026, 11, 21, 22, tzinfo=UTC)
+    monkeypatch.setattr("include.social_analytics.connectors.instagram.media.time.time", afternoon.timestamp)
+    api.world.now = lambda: afternoon
+    reading = read(PAGE)
+    [story] = by_kind(reading)["story"]
+    assert story.published_at.astimezone(PACIFIC).date() == DAY + timedelta(days=1)
+    assert story.metrics["views"] is not None
+    assert max(one.published_at.astimezone(PACIFIC).date() for one in reading.content if one != story) <= DAY
+
+
 def test_no_stories_are_asked_for_in_a_backfill(api):
     read(PAGE, replace(WINDOW, day=DAY - timedelta(days=2)))
     assert asked(api, "/media")

@@ -102,6 +102,35 @@ def test_a_backfill_of_one_early_day_makes_no_later_day_missing(history):
     assert history.get("/api/attention")["backfill"] is None
 
 
+def test_the_past_of_a_new_channel_is_stored_and_nothing_before_it_is_missing(history):
+    history.stored("new", DAY)
+    history.past("new", DAY, 5)
+    answer = history.get("/api/coverage", days=8)
+    assert cells(answer) == {"new": [None, None, *["stored"] * 6]}
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0] * 8
+    assert history.get("/api/attention") == {**history.get("/api/attention"), "groups": [], "backfill": None}
+    # A period before the channel was connected has it, too.
+    answer = history.get("/api/coverage", until=str(ago(3)), days=2)
+    assert cells(answer) == {"new": ["stored", "stored"]}
+
+
+def test_the_past_of_a_new_channel_hides_no_missing_day_of_another(history):
+    history.stored("known", ago(4))
+    for days in (2, 1, 0):
+        history.stored("known", ago(days))
+    history.stored("new", DAY)
+    history.past("new", DAY, 6)
+    complete = [
+        ledger.newest_complete_day(history.warehouse.connection, "facebook", ago(n)) == ago(n)
+        for n in range(7, -1, -1)
+    ]
+    answer = history.get("/api/coverage", days=8)
+    assert [total["by_state"]["missing"] for total in answer["totals"]] == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert cells(answer)["known"] == [None, None, None, "stored", "missing", *["stored"] * 3]
+    # What nobody was expected to have is complete with those who have it; a day without jobs is not.
+    assert complete == [False, True, True, True, False, True, True, True]
+
+
 def test_days_on_which_the_scheduler_was_down_are_missing_and_offered_for_backfill(history):
     history.stored("page", ago(20), expected_from=ago(6))
     for days in (6, 5, 1, 0):

@@ -383,3 +383,61 @@ def test_all_posts_of_a_period_come_as_a_file_with_their_latest_totals(history):
     assert (found["unread"]["views"], found["unread"]["read_on"]) == ("", "")
     [best] = history.get("/api/trends", days=28, **ACME)["best_posts"]["posts"]
     assert best["read_on"] == read_on.isoformat()
+
+
+def side(answer: dict, provider: str) -> dict:
+    [one] = [one for one in answer["sides"] if one["provider"]["id"] == provider]
+    return one
+
+
+def test_an_organizations_providers_stand_side_by_side_and_are_never_summed(history):
+    for days, value in enumerate((30, 20, 10, 10)):
+        history.stored("page", ago(days), value)
+        history.stored("own", ago(days), value * 100, provider="instagram")
+        history.stored("other", ago(days), value, organization="other", provider="threads")
+    history.failed("lost", DAY, DOWN, provider="instagram")
+    aggregate(history, 4)
+    answer = history.get("/api/side-by-side", organization="acme", days=2)
+    assert [one["provider"]["id"] for one in answer["sides"]] == ["facebook", "instagram"]
+    facebook, instagram = side(answer, "facebook"), side(answer, "instagram")
+    assert (facebook["channels"], instagram["channels"]) == (1, 2)
+    assert facebook["figures"]["views"] == {"total": 50, "total_is_complete": True, "change": 1.5}
+    assert facebook["figures"]["followers"]["total"] == 30
+    # A day on which a channel failed is incomplete.
+    assert instagram["figures"]["views"] == {"total": 5000, "total_is_complete": False, "change": None}
+    assert "saves" in instagram["figures"]
+    assert "saves" not in facebook["figures"]
+    metrics = [one["id"] for one in answer["metrics"]]
+    assert set(metrics) == set(facebook["figures"]) | set(instagram["figures"])
+    assert metrics.index("views") < metrics.index("followers") < metrics.index("saves")
+
+
+def test_a_provider_with_only_former_channels_stays_beside_the_others(history):
+    history.stored("page", ago(1))
+    history.stored("own", ago(1), provider="instagram")
+    history.warehouse.connection.execute(
+        "UPDATE analytics.integration SET is_active = false WHERE integration_id = 'own'"
+    )
+    aggregate(history, 2)
+    answer = history.get("/api/side-by-side", organization="acme", days=2)
+    assert side(answer, "instagram")["channels"] == 0
+    assert side(answer, "instagram")["figures"]["views"]["total"] == 7
+
+
+def test_a_provider_that_this_version_does_not_read_is_left_out(history):
+    history.stored("page", DAY)
+    history.warehouse.connection.execute(
+        "INSERT INTO analytics.integration SELECT 'gone', organization_id, 'gone', name, first_day, last_day,"
+        " is_active, listed_at, expected_from FROM analytics.integration"
+    )
+    aggregate(history, 1)
+    answer = history.get("/api/side-by-side", organization="acme")
+    assert [one["provider"]["id"] for one in answer["sides"]] == ["facebook"]
+
+
+def test_a_metric_says_what_its_provider_calls_it(history):
+    history.stored("own", DAY, provider="instagram")
+    aggregate(history, 1)
+    answer = history.get("/api/trends", organization="acme", provider="instagram")
+    assert metric(answer, "page_views")["source"] == "profile_views"
+    assert metric(answer, "engagements")["source"] == "total_interactions"

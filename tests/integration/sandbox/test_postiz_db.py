@@ -94,9 +94,30 @@ def test_the_demo_has_each_account_and_each_reason_to_leave_a_channel_out(postiz
     }
 
 
+def test_the_demos_channels_have_customers_and_its_organizations_different_subscriptions(
+    postiz, made
+) -> None:
+    populate_demo(postiz, {PROVIDER: made.accounts})
+    channels = rows(
+        postiz,
+        """
+        SELECT count(*), count("customerId"), count(DISTINCT customer."id")
+        FROM "Integration" AS integration LEFT JOIN "Customer" AS customer
+            ON customer."id" = "customerId" AND customer."orgId" = integration."organizationId"
+        WHERE integration."id" LIKE 'demo-facebook-%'
+        """,
+    )
+    [(all_channels, with_customer, customers)] = channels
+    assert 10 < with_customer < all_channels
+    assert customers == rows(postiz, 'SELECT count(*) FROM "Customer"')[0][0] == 7
+    tiers = rows(postiz, 'SELECT "subscriptionTier" FROM "Subscription" ORDER BY 1')
+    assert [tier for (tier,) in tiers] == ["PRO", "TEAM", "ULTIMATE"]
+
+
 def test_the_demos_names_and_messages_are_ordinary(postiz, made: Demo) -> None:
     populate_demo(postiz, {PROVIDER: made.accounts})
-    names = rows(postiz, 'SELECT "name" FROM "Organization" UNION SELECT "name" FROM "Integration"')
+    tables = ("Organization", "Customer", "Integration")
+    names = rows(postiz, " UNION ".join(f'SELECT "name" FROM "{table}"' for table in tables))
     assert len(names) > 30
     assert not [name for (name,) in names if set(name) & set("'\"<>{};=")]
     assert not [message for message in MESSAGES if message and set(message) & set("'\"<>{};=")]

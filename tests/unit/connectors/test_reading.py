@@ -30,6 +30,14 @@ def test_a_reading_with_declared_metrics_and_requested_days_passes():
     READING.require_declared(PROVIDER)
 
 
+def test_content_that_vanishes_may_be_of_a_later_day_but_not_of_an_earlier_one():
+    later = replace(POST, published_at=datetime(2026, 11, 21, 8, tzinfo=UTC), vanishes=True)
+    replace(READING, content=(later,)).require_declared(PROVIDER)
+    earlier = replace(later, published_at=datetime(2026, 10, 24, 6, tzinfo=UTC))
+    with pytest.raises(JobError, match="content from outside the window"):
+        replace(READING, content=(earlier,)).require_declared(PROVIDER)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

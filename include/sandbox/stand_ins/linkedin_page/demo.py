@@ -13,7 +13,9 @@ _PAGES: dict[str, dict[str, Fault | None]] = {
     "northwind-bakery": {"Northwind Bakery": None, "Northwind Catering": Fault("refused", resource="posts")},
     "harbour-books": {"Harbour Books": None, "Harbour Paper & Pens": Fault("token_expired")},
     "riverside-museum": {"Riverside Museum": None, "Riverside Museum Shop": Fault("not_admin")},
-    "lakeside-sports": {"Lakeside Sports Club": Fault("not_counted")},
+    "lakeside-sports": {
+        "Lakeside Sports Club": Fault("refused", resource="organizationalEntityFollowerStatistics")
+    },
 }
 
 

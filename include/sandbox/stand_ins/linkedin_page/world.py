@@ -167,11 +167,11 @@ class World:
         return self.value(page_id, "firstDegreeSize", self.today)
 
     def listed(self, page_id: str) -> list[Post]:
-        """What a page published in the last 60 days, newest creation first. Advertisements are among it."""
+        """What a page published in the last 90 days, newest creation first. Advertisements are among it."""
         now = self.now()
         found = [
             post
-            for age in range(60)
+            for age in range(90)
             for post in _posts_of_day(page_id, self.today - timedelta(days=age))
             if post.published_at <= now and self._percent.get((page_id, post.published_at.date())) != 0
         ]

@@ -189,8 +189,8 @@ class _Ask:
 
     def _status(self, day: date) -> str:
         ended = datetime.combine(day + timedelta(days=1), time(), UTC)
-        # 26 hours: a run is due some hours after its day, and the day before must still be late then.
-        late = timedelta(hours=26) if self._kind == "processing" else timedelta()
+        # 36 hours: a run is due up to ten hours after the day, and a later one on that day must find it late.
+        late = timedelta(hours=36) if self._kind == "processing" else timedelta()
         if ended + late > self._world.now():
             return "PROCESSING"
         if self._fault and self._fault.label:

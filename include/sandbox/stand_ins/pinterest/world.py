@@ -89,7 +89,7 @@ class Fault(faults.Fault):
         "down": "code 12, HTTP 500",
         "personal": "a personal account: its analytics are refused, HTTP 403",
         "metric_retired": "a call that asks for ``metric`` is refused: code 1, HTTP 400",
-        "processing": "a day that ended in the last 26 hours is labelled PROCESSING",
+        "processing": "a day that ended in the last 36 hours is labelled PROCESSING",
         "labelled": "each day is labelled ``label``",
         "no_business_yet": "each day is labelled BEFORE_BUSINESS_CREATED",
         "account_refused": "the account's profile is refused: code 3, HTTP 401",

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from include.sandbox import faults, serving
 from include.sandbox.stand_ins.youtube import CLIENT_ID, CLIENT_SECRET
 from include.sandbox.stand_ins.youtube.world import (
+    PACIFIC,
     REPORT_METRICS,
     Channel,
     Fault,
@@ -248,11 +249,11 @@ class _Ask:
 
     def _by_day(self, metrics: list[str], first: date, last: date) -> list[list[object]]:
         """A row for each day, as far as all metrics are computed; none for a day without anything."""
-        end = self._world.today - timedelta(days=1)
-        if self._kind == "not_published":
-            end -= timedelta(days=1)
-        if self._kind == "slow_metrics_late" and _SLOW & set(metrics):
-            end -= timedelta(days=1)
+        is_late = self._kind == "not_published"
+        is_late |= self._kind == "slow_metrics_late" and bool(_SLOW & set(metrics))
+        # A run is due two hours after its day, and the day before must still be late then.
+        counted = self._world.now() - (timedelta(hours=26) if is_late else timedelta())
+        end = counted.astimezone(PACIFIC).date() - timedelta(days=1)
         rows: list[list[object]] = []
         for day in (first + timedelta(days=n) for n in range((min(last, end) - first).days + 1)):
             values = [self._world.value(self._channel.id, metric, day) for metric in metrics]

@@ -46,6 +46,8 @@ FIELDS = "id,caption,media_type,media_product_type,permalink,timestamp"
 
 #: Instagram's own limit is 2,200.
 MAX_CAPTION_LENGTH = 10_000
+#: The edge of the live stories.
+STORIES = "stories"
 #: A story's life, in seconds.
 STORY_LIFE = 24 * 60 * 60
 #: The API's answers to questions about a medium that has no such insights.
@@ -85,12 +87,12 @@ def read_media(client: GraphClient, account_id: str, window: Window) -> AccountM
     media = _Edge(
         client, account_id, "media", MEDIA_SOURCES, COUNTS, window, since=midnight(first), until=end
     )
-    published, content = media.read(first)
+    published, content = media.read(first, window.day)
     edges = [media]
-    # No story of an older day is live.
+    # No story of an older day is live. One that was posted after midnight may be gone at the next day's run.
     if end + STORY_LIFE > time.time():
-        stories = _Edge(client, account_id, "stories", STORY_SOURCES, {}, window)
-        _, live = stories.read(window.first_post_day)
+        stories = _Edge(client, account_id, STORIES, STORY_SOURCES, {}, window)
+        _, live = stories.read(window.first_post_day, window.day + timedelta(days=1))
         content = live | content
         edges.append(stories)
     return AccountMedia(
@@ -147,10 +149,13 @@ class _Edge:
             f"Insights of {self._name} that could not be read: {len(self._failures)}. The first: {reason}",
         )
 
-    def read(self, first: date) -> tuple[Mapping[str, Mapping[date, Decimal | None]], dict[str, Content]]:
-        """The series ``posts_published``, and the content of the window by id.
+    def read(
+        self, first: date, last: date
+    ) -> tuple[Mapping[str, Mapping[date, Decimal | None]], dict[str, Content]]:
+        """The series ``posts_published``, and the content by id, from the window's first day on.
 
         :param first: the first day to count.
+        :param last: the last day of the content.
         :raises JobError: for a failure that is about the whole account.
         """
         listing = self._list(nested=True)
@@ -166,9 +171,7 @@ class _Edge:
             log.warning("listing with insights refused, asking one by one", reason=error and error.reason)
             listing = self._list(nested=False)
         self._missing += unlisted(self._name, listing.error, some=bool(listing.items))
-        media = listed_posts(
-            (*listing.items, *listing.bare), first, self._window.day, published="timestamp"
-        ).values()
+        media = listed_posts((*listing.items, *listing.bare), first, last, published="timestamp").values()
         content = {}
         in_a_row = 0
         for medium in media:
@@ -181,7 +184,7 @@ class _Edge:
                 before = len(self._failures)
                 totals = self._totals_of(medium)
                 in_a_row = in_a_row + 1 if len(self._failures) > before else 0
-            content[medium.id] = _content(medium, totals, self._counts)
+            content[medium.id] = _content(medium, totals, self._counts, vanishes=self._name == STORIES)
         return published_by_day(listing, media, self._window.days), content
 
     def _named(self, source: str) -> str:
@@ -241,7 +244,7 @@ def _totals(items: list[object], sources: Mapping[str, str]) -> Totals:
     return totals
 
 
-def _content(medium: ListedPost, totals: Totals, counts: Mapping[str, str]) -> Content:
+def _content(medium: ListedPost, totals: Totals, counts: Mapping[str, str], *, vanishes: bool) -> Content:
     """The medium with its totals. The API leaves out a count that the owner hides."""
     fields = medium.fields
     permalink = text(fields.get("permalink"), 2000)
@@ -253,5 +256,6 @@ def _content(medium: ListedPost, totals: Totals, counts: Mapping[str, str]) -> C
         message=text(fields.get("caption"), MAX_CAPTION_LENGTH),
         permalink=permalink,
         also_known_as=shortcode(permalink),
+        vanishes=vanishes,
         metrics={**totals, **{name: amount(fields.get(source)) for name, source in counts.items()}},
     )

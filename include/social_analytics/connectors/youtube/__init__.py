@@ -55,7 +55,7 @@ PROVIDER = Provider(
         "Postiz's project at Google has 10,000 units a day for all channels, until midnight in Los Angeles. "
         "Reports have a quota of their own."
     ),
-    calls="Up to 7, and 1 for each further 50 uploads.",
+    calls="7, and 2 for each further 50 uploads in the window.",
     advice={
         ErrorCode.TOKEN_INVALID: (
             "Delete the channel in Postiz and add it again: reconnecting keeps its refresh token empty. "

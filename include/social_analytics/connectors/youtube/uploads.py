@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import structlog
 
-from include.social_analytics.connectors.reading import Content, Window, costs_only
+from include.social_analytics.connectors.reading import Content, Window, costs_only, unlisted
 from include.social_analytics.connectors.youtube import PROVIDER
 from include.social_analytics.connectors.youtube.google import GoogleClient
 from include.social_analytics.connectors.youtube.reports import rows_of
@@ -37,8 +37,8 @@ class Uploads:
     ``missing`` says what else is not there.
     """
 
-    content: tuple[Content, ...]
-    published: Mapping[date, int] | None
+    content: tuple[Content, ...] = ()
+    published: Mapping[date, int] | None = None
     missing: tuple[str, ...] = ()
 
 
@@ -62,16 +62,20 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     if window.is_past:
-        return Uploads((), None)
-    missing: list[str] = []
+        return Uploads()
     first = window.first_listed_day
     videos: dict[str, _Video] = {}
-    published = None
-    with costs_only("Videos", missing):
+    failed: JobError | None = None
+    try:
         for found in _pages(client, channel_id, first):
             videos |= {video.id: video for video in found if first <= video.day <= window.day}
-        counts = Counter(video.day for video in videos.values())
-        published = {day: counts[day] for day in window.days}
+    except JobError as error:
+        if error.code.ends_reading:
+            raise
+        log.warning("listing of videos failed", errorCode=error.code, reason=error.reason)
+        failed = error
+    counts = Counter(video.day for video in videos.values())
+    missing = [*unlisted("videos", failed, some=bool(videos))]
     shown = [video for video in videos.values() if video.day >= window.first_post_day]
     totals: dict[str, dict[str, Decimal | None]] = {video.id: {} for video in shown}
     for some in _batches(shown, PAGE_SIZE):
@@ -92,7 +96,7 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
             )
             for video in shown
         ),
-        published=published,
+        published=None if failed else {day: counts[day] for day in window.days},
         missing=tuple(missing),
     )
 

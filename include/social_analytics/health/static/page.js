@@ -39,11 +39,18 @@ const listOf = (label, heads, rows) =>
     el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows)));
 
 const labelOf = (choices, id) => choices.find((one) => one.id === id)?.label ?? id;
+// A mark in the provider's colour. The name always stands beside it.
+const COLOURS = 8;
+function markOf(id) {
+  const index = overview.providers.findIndex((one) => one.id === id);
+  const colour = index < 0 ? COLOURS - 1 : index % COLOURS;
+  return el("span", { class: `mark mark-${colour}`, "aria-hidden": "true" }, labelOf(overview.providers, id).slice(0, 2));
+}
+const providerOf = (id) => el("span", { class: "provider" }, markOf(id), labelOf(overview.providers, id));
 // Where there is one provider, naming it tells nothing.
-const providersOf = (names) => (overview.providers.length > 1
-  ? names.map((name) => labelOf(overview.providers, name)).join(", ") : "");
+const providersOf = (names) => (overview.providers.length > 1 ? names.map(providerOf) : []);
 const nameOf = (channel) => el("th", { scope: "row" }, channel.name, el("div", { class: "faint" },
-  [channel.customer_name, channel.organization_name, providersOf([channel.provider])].filter(Boolean).join(", ")));
+  ...providersOf([channel.provider]), [channel.customer_name, channel.organization_name].filter(Boolean).join(", ")));
 
 function show(id, text) {
   $(id).textContent = text ?? "";
@@ -302,7 +309,7 @@ function failureRow(one) {
 function failureGroup(group) {
   const count = group.integrations.length + group.more;
   return el("article", { class: "card" },
-    el("h2", {}, [`${group.heading} (${number(count)})`, providersOf(group.providers)].filter(Boolean).join(", ")),
+    el("h2", {}, `${group.heading} (${number(count)})`, ...providersOf(group.providers)),
     el("p", {}, el("strong", {}, `${group.resolver}: `), group.advice),
     listOf(group.heading, ["Channel", "Since", "Days missing", "Reason", "Actions"].map((head) => headCell(head)),
       group.integrations.map(failureRow)),
@@ -313,7 +320,7 @@ function lackRow(one) {
   const names = one.integrations.flatMap((channel, index) => [index ? ", " : "",
     el("a", { href: ROOT + channel.log_url, "data-out": "", title: `Log of ${longDay(channel.day)}` }, channel.name)]);
   return el("tr", {},
-    cell("Reason", one.reason, el("div", { class: "faint" }, providersOf([one.provider]))),
+    cell("Reason", one.reason, el("div", { class: "faint" }, ...providersOf([one.provider]))),
     cell("Channels", ...names, one.more ? ` and ${number(one.more)} more` : null),
     cell("Latest day", longDay(one.newest)));
 }
@@ -440,12 +447,16 @@ function dayByDay(metric, days) {
   return el("details", {}, el("summary", {}, "Day by day"), listOf(`${metric.label}, day by day`, heads, rows));
 }
 
+// Posts are counted here.
+const sourceOf = (metric) => (metric.unit === "posts" ? null
+  : `${labelOf(overview.providers, form.elements.provider.value)} calls it ${metric.source}.`);
+
 function metricCard(metric, days) {
   const total = metric.kind === "gauge" ? "on the last day" : "in the period";
   return el("article", { class: "card" },
     el("h2", {}, metric.label),
     el("p", {}, el("strong", {}, `${metric.total !== null && !metric.total_is_complete ? "≥ " : ""}${number(metric.total)}`), ` ${total}`,
-      ...[changeOf(metric), likeForLike(metric), channelsOf(metric)].filter(Boolean).map((line) => el("div", { class: "faint" }, line))),
+      ...[changeOf(metric), likeForLike(metric), channelsOf(metric), sourceOf(metric)].filter(Boolean).map((line) => el("div", { class: "faint" }, line))),
     chart(metric, days),
     dayByDay(metric, days));
 }
@@ -456,6 +467,7 @@ function postRow(one, metrics) {
   const link = { href: one.permalink, "data-out": "", target: "_blank", rel: "noopener noreferrer" };
   return el("tr", {},
     el("td", {}, safe ? el("a", link, message) : message),
+    cell("Kind", one.kind.replaceAll("_", " ")),
     cell("Channel", one.integration_name),
     cell("Published", longDay(one.published_on)),
     ...metrics.map((metric) => el("td", { "data-head": metric.label, class: "figure" }, number(one.figures[metric.id]))),
@@ -463,7 +475,7 @@ function postRow(one, metrics) {
 }
 
 function postsCard(best) {
-  const heads = [...["Post", "Channel", "Published"].map((head) => headCell(head)),
+  const heads = [...["Post", "Kind", "Channel", "Published"].map((head) => headCell(head)),
     ...best.metrics.map((metric) => headCell(metric.label, { class: "figure" })), headCell("As of")];
   return el("article", { class: "card" },
     el("h2", {}, "Best posts"),
@@ -472,6 +484,34 @@ function postsCard(best) {
     best.posts.length
       ? listOf("Best posts", heads, best.posts.map((one) => postRow(one, best.metrics)))
       : el("p", {}, "None."));
+}
+
+function sideFigure(figure, provider) {
+  const head = { "data-head": provider.label, class: "figure" };
+  if (!figure) return el("td", head, el("span", { class: "faint" }, "has none"));
+  const least = figure.total !== null && !figure.total_is_complete ? "≥ " : "";
+  return el("td", head, `${least}${number(figure.total)}`,
+    figure.change === null ? null : el("div", { class: "faint" }, percent(figure.change)));
+}
+
+function choose(provider) {
+  form.elements.provider.value = provider;
+  writeAddress();
+}
+
+// No total over providers: what one counts as a view, another does not.
+function sidesCard(answer) {
+  const heads = answer.sides.map((side) => el("th", { scope: "col", class: "figure" },
+    el("button", { type: "button", "aria-pressed": form.elements.provider.value === side.provider.id, click: () => choose(side.provider.id) },
+      providerOf(side.provider.id)),
+    el("div", { class: "faint" }, channels(side.channels))));
+  const rows = answer.metrics.map((metric) => el("tr", {},
+    el("th", { scope: "row" }, metric.label, metric.kind === "gauge" ? el("div", { class: "faint" }, "on the last day") : null),
+    ...answer.sides.map((side) => sideFigure(side.figures[metric.id], side.provider))));
+  return el("article", { class: "card sides" },
+    el("h2", {}, "Providers side by side"),
+    el("p", { class: "faint" }, "Each provider counts in its own way, so nothing is added up over providers. Choose one to see its days."),
+    listOf("Providers side by side", [headCell("In the period"), ...heads], rows));
 }
 
 function reportLinks() {
@@ -483,9 +523,18 @@ function reportLinks() {
 }
 
 async function trends() {
-  const answer = await ask(`api/trends?${query()}`);
+  const all = query();
+  all.delete("provider");
+  const sides = await ask(`api/side-by-side?${all}`);
+  // An organization has channels on some providers only.
+  if (sides.sides.length) options("provider", sides.sides.map((side) => side.provider), null);
+  const parameters = query();
+  $("download").href = `trends.csv?${parameters}`;
+  const answer = await ask(`api/trends?${parameters}`);
   $("trends").replaceChildren(
+    ...(sides.sides.length > 1 ? [sidesCard(sides)] : []),
     reportLinks(),
+    el("h2", {}, ...providersOf([parameters.get("provider")])),
     el("p", { class: "faint" }, "Incomplete days are hollow marks; totals over them are shown as ≥. "
       + "A dashed line marks a day on which not as many channels reported as before."),
     el("div", { class: "charts" }, ...answer.metrics.map((metric) => metricCard(metric, answer.days))),
