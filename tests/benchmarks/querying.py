@@ -128,6 +128,12 @@ QUESTIONS = {
     "customer_daily, a customer's year of one metric": (
         "SELECT * FROM analytics.customer_daily WHERE customer_id = 'customer-11' AND metric = 'views'"
     ),
+    # The array lets the planner find the customers' jobs by their index.
+    "customer_daily, 90 days of one metric of an organization's customers": (
+        "SELECT * FROM analytics.customer_daily WHERE metric = 'views' AND date > %(day)s::date - 90"
+        " AND customer_id = ANY (ARRAY("
+        "SELECT customer_id FROM analytics.integration WHERE organization_id = 'org-1'))"
+    ),
     "freshness": "SELECT * FROM analytics.freshness",
 }
 
