@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from threading import current_thread, main_thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ from include.social_analytics.connectors.reading import DayStatus, Reading
 from include.social_analytics.dag_ids import LIST_TASK
 from include.social_analytics.databases import Database
 from include.social_analytics.days import label_of
-from include.social_analytics.errors import JobError
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.history import read_history
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.listing import list_active
@@ -328,6 +329,31 @@ def test_a_past_day_that_is_not_published_yet_is_brought_in_by_the_next_days_run
     read_history(bench.ingester, RUN, 0)
     assert past_days(bench) == PAST
     assert rows(bench, "SELECT FROM analytics.integration WHERE history_read_at IS NULL") == []
+
+
+def test_a_connector_is_made_in_the_tasks_own_thread(bench):
+    # It looks up Airflow connections, over one socket.
+    read_day(bench)
+    threads = set()
+
+    def connector(_: str) -> Connector:
+        threads.add(current_thread())
+        return bench.connector
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert threads == {main_thread()}
+    assert past_days(bench) == PAST
+
+
+def test_a_connection_that_cannot_be_used_costs_only_the_past(bench):
+    read_day(bench)
+
+    def connector(_: str) -> Connector:
+        raise JobError(ErrorCode.CONFIG_INVALID, "The connection is wrong.")
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert past_days(bench) == []
+    assert rows(bench, "SELECT DISTINCT history_tries FROM analytics.integration") == [{"history_tries": 1}]
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)
