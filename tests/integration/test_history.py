@@ -237,6 +237,17 @@ def test_a_spent_quota_leaves_the_past_for_the_next_days_run_and_counts_no_try(b
     assert {row["history_tries"] for row in rows(bench, "SELECT * FROM analytics.integration")} == {0}
 
 
+@pytest.mark.parametrize("bench", [30], indirect=True)
+def test_a_run_that_finds_many_new_channels_spends_no_quota_that_a_day_needs(bench):
+    bench.world.app_quota = 75
+    first_run(bench)
+    assert bench.states() == [("succeeded", None, 1)] * 30
+    done = rows(bench, "SELECT DISTINCT integration_id FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert 10 <= len(done) < 30
+    due = rows(bench, "SELECT history_tries FROM analytics.integration WHERE history_read_at IS NULL")
+    assert due == [{"history_tries": 0}] * (30 - len(done))
+
+
 def test_the_past_waits_until_every_channel_of_the_run_has_its_day(bench):
     list_active(Database("postiz_db", bench.postiz), bench.analytics, RUN, SETTINGS)
     claim = ledger.Claim(RUN.run_id, 1)
