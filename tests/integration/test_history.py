@@ -106,6 +106,16 @@ def test_the_first_reading_of_a_channel_brings_all_that_the_provider_still_has(b
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)
+def test_the_past_counts_for_the_customer_that_the_channel_has_when_it_is_read(bench):
+    [job] = bench.jobs
+    insert_customer(bench.postiz, "c1", job.integration.organization_id)
+    bench.postiz.execute('UPDATE "Integration" SET "customerId" = %s', ["c1"])
+    first_run(bench)
+    found = rows(bench, "SELECT customer_id, count(*) AS days FROM analytics.ingest_job GROUP BY 1")
+    assert found == [{"customer_id": "c1", "days": len(PAST) + 1}]
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
 def test_posts_are_counted_as_far_back_as_the_days_own_listing_reaches(bench):
     first_run(bench)
     [job] = bench.jobs
