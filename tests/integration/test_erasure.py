@@ -308,6 +308,10 @@ def test_a_dry_run_says_what_it_would_erase_and_lets_the_clock_run(case):
     assert events(case.run()) == {"channels erased": ["gone"], "organizations erased": ["acme"]}
 
 
+def posts_of(case: Case) -> Any:
+    return case.warehouse.rows("SELECT count(*), sum(views) FROM analytics.post_latest")
+
+
 def day_of(case: Case) -> Any:
     aggregate_day(case.analytics, DAY)
     [row] = case.warehouse.rows(
@@ -320,15 +324,20 @@ def test_an_account_that_is_still_connected_counts_once_after_its_earlier_channe
     case.channel("old", account="12345")
     case.channel("new", account="12345")
     assert day_of(case) == (11, 1)
+    assert posts_of(case) == [(1, 7)]
     case.delete("old")
     case.run(0)
     assert "Name of old" not in case.all_text()
+    assert case.all_text().count(MESSAGE) == 1
     assert day_of(case) == (11, 1)
+    assert posts_of(case) == [(1, 7)]
     # When the last channel of the account is erased, the account is.
     case.delete("new")
     case.run(0)
     assert "12345" not in case.all_text()
+    assert MESSAGE not in case.all_text()
     assert day_of(case) == (11, 1)
+    assert posts_of(case) == [(1, 7)]
 
 
 def test_the_account_of_another_organization_stays(case):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from threading import current_thread, main_thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,13 +16,14 @@ from psycopg.rows import dict_row
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_customer
+from include.social_analytics.connectors import lookback_days
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.reading import DayStatus, Reading
 from include.social_analytics.dag_ids import LIST_TASK
 from include.social_analytics.databases import Database
 from include.social_analytics.days import label_of
-from include.social_analytics.errors import JobError
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.history import read_history
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.listing import list_active
@@ -133,6 +135,14 @@ def test_posts_of_the_past_are_not_counted_when_the_listing_lacks_something(benc
     assert rows(bench, query) == [{"value": None}]
 
 
+def test_past_days_have_the_channels_customer(bench):
+    insert_customer(bench.postiz, "shops", "acme")
+    bench.postiz.execute("""UPDATE "Integration" SET "customerId" = 'shops'""")
+    first_run(bench)
+    customers = rows(bench, "SELECT DISTINCT customer_id FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert customers == [{"customer_id": "shops"}]
+
+
 def test_the_past_is_read_once(bench):
     first_run(bench)
     calls = bench.calls
@@ -237,6 +247,17 @@ def test_a_spent_quota_leaves_the_past_for_the_next_days_run_and_counts_no_try(b
     assert {row["history_tries"] for row in rows(bench, "SELECT * FROM analytics.integration")} == {0}
 
 
+@pytest.mark.parametrize("bench", [30], indirect=True)
+def test_a_run_that_finds_many_new_channels_spends_no_quota_that_a_day_needs(bench):
+    bench.world.app_quota = 75
+    first_run(bench)
+    assert bench.states() == [("succeeded", None, 1)] * 30
+    done = rows(bench, "SELECT DISTINCT integration_id FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert 10 <= len(done) < 30
+    due = rows(bench, "SELECT history_tries FROM analytics.integration WHERE history_read_at IS NULL")
+    assert due == [{"history_tries": 0}] * (30 - len(done))
+
+
 def test_the_past_waits_until_every_channel_of_the_run_has_its_day(bench):
     list_active(Database("postiz_db", bench.postiz), bench.analytics, RUN, SETTINGS)
     claim = ledger.Claim(RUN.run_id, 1)
@@ -331,6 +352,31 @@ def test_a_past_day_that_is_not_published_yet_is_brought_in_by_the_next_days_run
     assert rows(bench, "SELECT FROM analytics.integration WHERE history_read_at IS NULL") == []
 
 
+def test_a_connector_is_made_in_the_tasks_own_thread(bench):
+    # It looks up Airflow connections, over one socket.
+    read_day(bench)
+    threads = set()
+
+    def connector(_: str) -> Connector:
+        threads.add(current_thread())
+        return bench.connector
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert threads == {main_thread()}
+    assert past_days(bench) == PAST
+
+
+def test_a_connection_that_cannot_be_used_costs_only_the_past(bench):
+    read_day(bench)
+
+    def connector(_: str) -> Connector:
+        raise JobError(ErrorCode.CONFIG_INVALID, "The connection is wrong.")
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert past_days(bench) == []
+    assert rows(bench, "SELECT DISTINCT history_tries FROM analytics.integration") == [{"history_tries": 1}]
+
+
 @pytest.mark.parametrize("bench", [1], indirect=True)
 def test_a_day_that_another_run_reads_meanwhile_is_that_runs(bench):
     read_day(bench)
@@ -384,7 +430,7 @@ def test_the_aggregate_has_the_past_of_the_channels_organizations_once(bench, ag
     views = [bench.world.page_value(job.integration.id, SERIES["views"], day) for job in bench.jobs]
     assert (acme["value"], acme["integrations_reported"], acme["integrations_expected"]) == (sum(views), 3, 3)
     assert other["value"] == Decimal(7)
-    assert sorted(aggregate()) == [str(one) for one in [*PAST[-3:], DAY]]
+    assert sorted(aggregate()) == [str(one) for one in [*PAST[-lookback_days(SETTINGS) :], DAY]]
 
 
 def test_the_past_of_one_organization_is_what_the_aggregate_of_all_would_be(bench, aggregate):

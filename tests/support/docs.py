@@ -12,9 +12,11 @@ from include.social_analytics.connectors import providers
 from include.social_analytics.errors import ErrorCode
 from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS
 from include.social_analytics.settings import PREFIX, Settings
+from include.social_analytics.warehouse.migrate import COMMENTS
 from tests.support.examples import EXAMPLES
 
 PROJECT = Path(__file__).resolve().parents[2]
+SOURCES = PROJECT / "include/deploy/dbt/sources.yml"
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
 
@@ -87,6 +89,59 @@ def providers_table() -> str:
     return _table(rows)
 
 
+_COMMENT = re.compile(
+    r"COMMENT ON (TABLE|VIEW|COLUMN) analytics\.(\w+)(?:\.(\w+))? IS\s+'((?:[^']|'')*)';", re.MULTILINE
+)
+
+
+def comments(kind: str) -> dict[str, dict[str, str]]:
+    """What ``comments.sql`` says of each table or view: of itself, by the name "", and of its columns.
+
+    :param kind: ``TABLE`` or ``VIEW``.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for what, name, column, words in _COMMENT.findall(COMMENTS.read_text()):
+        if what == kind:
+            found[name] = {}
+        if name in found:
+            found[name][column] = words.replace("''", "'")
+    return found
+
+
+def _relations(kind: str) -> str:
+    rows = [[f"`{name}`", told[""]] for name, told in comments(kind).items()]
+    return _table([[kind.lower(), "what it holds"], *rows])
+
+
+def _columns(kind: str) -> str:
+    """A heading and a table for each."""
+    parts = []
+    for name, told in comments(kind).items():
+        rows = [[f"`{column}`", words.replace("<", "&lt;")] for column, words in told.items() if column]
+        parts.append(f"### `{name}`\n\n" + _table([["column", "meaning"], *rows]))
+    return "\n\n".join(parts)
+
+
+def tables_table() -> str:
+    """The tables of the schema."""
+    return _relations("TABLE")
+
+
+def columns_table() -> str:
+    """The columns of each table."""
+    return _columns("TABLE")
+
+
+def views_table() -> str:
+    """The views of the schema."""
+    return _relations("VIEW")
+
+
+def view_columns_table() -> str:
+    """The columns of each view."""
+    return _columns("VIEW")
+
+
 def errors_table() -> str:
     """The error codes, who resolves them and how, with a provider's own advice if it has some.
 
@@ -132,11 +187,35 @@ TABLES: dict[str, Callable[[], str]] = {
     "providers": providers_table,
     "errors": errors_table,
     "faults": faults_table,
+    "tables": tables_table,
+    "columns": columns_table,
+    "views": views_table,
+    "view columns": view_columns_table,
 }
 
 
+def dbt_sources() -> str:
+    """The sources for dbt, described as ``comments.sql`` says. A missing column is added, without tests."""
+    text = SOURCES.read_text()
+    for name, told in (comments("TABLE") | comments("VIEW")).items():
+        if block := re.search(rf"(?ms)^      - name: {name}\n.*?(?=^      - name: |\Z)", text):
+            entry = f"      - name: {name}\n        description: {_in_yaml(told.pop(''))}\n"
+            new = re.sub(r"\A.*\n.*\n", lambda _, entry=entry: entry, block[0])
+            for column, words in told.items():
+                entry = f"          - name: {column}\n            description: {_in_yaml(words)}\n"
+                known = rf"(?m)^          - name: {column}\n            description: .*\n"
+                new, found = re.subn(known, lambda _, entry=entry: entry, new)
+                new += "" if found else entry
+            text = text.replace(block[0], new)
+    return text
+
+
+def _in_yaml(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"
+
+
 def rendered() -> dict[Path, str]:
-    """Each document with its tables up to date.
+    """Each document with its tables up to date, and the sources for dbt.
 
     :raises ValueError: unless each table has its place, ``<!-- name --> … <!-- /name -->``, exactly once.
     """
@@ -150,7 +229,7 @@ def rendered() -> dict[Path, str]:
             count += here
         if count != 1:
             raise ValueError(f"The docs have {count} places <!-- {name} --> … <!-- /{name} -->, not one.")
-    return texts
+    return texts | {SOURCES: dbt_sources()}
 
 
 if __name__ == "__main__":

@@ -6,15 +6,33 @@ import pytest
 
 from include.social_analytics.errors import ErrorCode
 from include.social_analytics.settings import Settings
-from tests.support.docs import DOCUMENTS, PROJECT, marks, rendered
+from tests.support.docs import DOCUMENTS, PROJECT, SOURCES, comments, marks, rendered
 from tests.support.examples import EXAMPLES
 
 README = PROJECT / "README.md"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [*DOCUMENTS, SOURCES], ids=lambda path: path.name)
 def test_the_tables_in_the_docs_are_those_of_the_code(document):
     assert document.read_text() == rendered()[document], "The tables are out of date: run `make docs`."
+
+
+def test_the_picture_of_the_model_has_each_table_and_view():
+    [picture] = re.findall(
+        r"```mermaid\n(erDiagram\n.*?)```", (PROJECT / "docs/views.md").read_text(), re.DOTALL
+    )
+    drawn = set(re.findall(r"(?m)^    (\w+) (?=\{|[|}])|[|o{] (\w+) :", picture))
+    assert {name for pair in drawn for name in pair if name} == {
+        *comments("TABLE"), *comments("VIEW")
+    } - {"alert", "alembic_version"}  # fmt: skip
+
+
+def test_each_view_has_a_worked_example():
+    text = (PROJECT / "docs/views.md").read_text()
+    shown = re.findall(r"(?ms)^    SELECT .*?^    ---", text)
+    assert {name for one in shown for name in re.findall(r"FROM analytics\.(\w+)", one)} == set(
+        comments("VIEW")
+    )
 
 
 def test_each_error_code_has_an_example_that_really_has_this_code():

@@ -54,7 +54,7 @@ COMMENT ON COLUMN analytics.content.engagements IS
     'The sum of reactions, comments, shares and saves in totals, as far as the provider has them. Null if one of them is not known';
 
 COMMENT ON TABLE analytics.content_metric_snapshot IS
-    'One row for each post, metric and day of reading: totals since its publication, as they stood on that day. Each month is a partition';
+    'One row for each post, metric and day of reading: totals since its publication, as they stood on that day. Daily for 28 days, then weekly until day 90. Each month is a partition';
 COMMENT ON COLUMN analytics.content_metric_snapshot.integration_id IS 'The channel: its integration in Postiz';
 COMMENT ON COLUMN analytics.content_metric_snapshot.content_id IS 'The post, in content';
 COMMENT ON COLUMN analytics.content_metric_snapshot.metric IS 'The metric, by our name';

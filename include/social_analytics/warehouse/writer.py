@@ -161,23 +161,36 @@ WHERE integration_id = %(integration_id)s AND kind <> ALL (%(uncounted)s)
 GROUP BY day
 """
 
+_FORGET_TEXTS = """
+UPDATE analytics.content SET message = NULL, permalink = NULL WHERE integration_id = ANY (%(ids)s)
+"""
+
 # The provider's ids of posts lead to the posts, and some hold the account's id. A random one takes the place
-# of each, so that the post's figures stay together. By the primary keys.
-_FORGET = """
+# of each, so that the post's figures stay together. An account that was connected again is a new integration
+# with the same posts, each of which counts once: while one of them is not erased, the id stays; afterwards
+# they share the new one. By the index on organizations and times, and by the primary keys.
+_FORGET_POSTS = """
 WITH renamed AS MATERIALIZED (
-    SELECT integration_id, content_id, 'erased-' || gen_random_uuid() AS new_id
-    FROM analytics.content
-    WHERE integration_id = ANY (%(ids)s) AND content_id NOT LIKE 'erased-%%'
+    SELECT content_id, array_agg(integration_id) AS integrations, 'erased-' || gen_random_uuid() AS new_id
+    FROM (
+        SELECT DISTINCT organization_id, published_at, provider, content_id
+        FROM analytics.content
+        WHERE integration_id = ANY (%(ids)s) AND content_id NOT LIKE 'erased-%%'
+    ) AS erased
+    JOIN analytics.content USING (organization_id, published_at, provider, content_id)
+    JOIN analytics.integration USING (integration_id)
+    GROUP BY content.organization_id, content.provider, content_id
+    HAVING bool_and(erased_at IS NOT NULL)
 ), snapshots AS (
     UPDATE analytics.content_metric_snapshot AS snapshot
     SET content_id = new_id
     FROM renamed
-    WHERE snapshot.integration_id = renamed.integration_id AND snapshot.content_id = renamed.content_id
+    WHERE snapshot.integration_id = ANY (integrations) AND snapshot.content_id = renamed.content_id
 )
 UPDATE analytics.content AS content
-SET content_id = new_id, message = NULL, permalink = NULL
+SET content_id = new_id
 FROM renamed
-WHERE content.integration_id = renamed.integration_id AND content.content_id = renamed.content_id
+WHERE content.integration_id = ANY (integrations) AND content.content_id = renamed.content_id
 """
 
 
@@ -228,7 +241,8 @@ def erase(analytics: Database, integration_ids: Sequence[str]) -> list[str]:
         for id_ in sorted(integration_ids):
             analytics.execute(_LOCK, [id_])
         erased = integrations.forget(analytics, integration_ids)
-        analytics.execute(_FORGET, {"ids": erased})
+        for statement in (_FORGET_TEXTS, _FORGET_POSTS):
+            analytics.execute(statement, {"ids": erased})
         ledger.forget(analytics, erased)
     return erased
 
