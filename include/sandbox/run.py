@@ -33,7 +33,7 @@ from include.social_analytics.settings import SettingError, Settings
 
 OWN_DATABASES = ("AIRFLOW_CONN_POSTIZ_DB", "AIRFLOW_CONN_ANALYTICS_DB")
 
-#: The metrics that are printed: so much fits on one screen. The tables and the page have all.
+#: The metrics that are printed: so much fits on one screen. The tables and the UI have all.
 _PRINTED = ("views", "engagements", "followers", "posts_published")
 _FIGURES = """
 SELECT organization_id, coalesce(organization.name, organization_id), provider, metric, value,
@@ -249,7 +249,7 @@ def _make_reports(airflow: LocalAirflow, folder: Path, day: date) -> None:
     airflow.wait_for(lambda: airflow.run_state(run_id, REPORTS_DAG) in ended, "the reports", seconds=600)
     for path in sorted(folder.glob(f"*/{latest(PeriodKind.WEEK, day).name}.html"))[:1]:
         print(f"Reports: {len(list(folder.rglob('*.html')))} files, such as {path}")
-        print(f"On the page: {airflow.url}/social-analytics/report.html?organization={path.parent.name}")
+        print(f"In the browser: {airflow.url}/social-analytics/report.html?organization={path.parent.name}")
 
 
 if __name__ == "__main__":
