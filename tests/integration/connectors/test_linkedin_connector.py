@@ -24,8 +24,8 @@ from include.sandbox.stand_ins.linkedin_page.world import World, make_page
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.linkedin_page import PROVIDER
 from include.social_analytics.connectors.linkedin_page.connector import connect
-from include.social_analytics.connectors.linkedin_page.verdicts import until_midnight
 from include.social_analytics.connectors.reading import DayStatus, Reading, Window
+from include.social_analytics.days import until_quota_returns
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.ingest import LONGEST_WAIT_FOR_QUOTA, ThrottledError
 from include.social_analytics.settings import Settings
@@ -337,8 +337,8 @@ def test_a_spent_quota_rests_until_midnight_and_the_apps_stops_all_pages(
             first.read(WINDOW)
         error = failed.value
         assert (error.code, error.error_class) == (ErrorCode.RATE_LIMITED, ErrorClass.TRANSIENT)
-        back = (datetime.now(UTC) + error.retry_after).timestamp()
-        assert abs(back - round(back / 86_400) * 86_400) < 60
+        expected = until_quota_returns(datetime.now(UTC), PROVIDER.timezone)
+        assert abs(error.retry_after - expected) < timedelta(minutes=1)
         assert len(api.calls) == first.http_calls == 1
         if is_shared:
             with pytest.raises(JobError) as spared:
@@ -354,7 +354,7 @@ def test_a_spent_quota_rests_until_midnight_and_the_apps_stops_all_pages(
 
 def test_a_job_does_not_wait_for_a_quota_that_returns_after_hours(trial: Trial, case: LinkedInPage) -> None:
     case.fault("app_throttled")
-    waits = until_midnight(datetime.now(UTC)) < LONGEST_WAIT_FOR_QUOTA
+    waits = until_quota_returns(datetime.now(UTC), PROVIDER.timezone) < LONGEST_WAIT_FOR_QUOTA
     with pytest.raises(ThrottledError if waits else JobError):
         trial.ingest()
     job = trial.job()
