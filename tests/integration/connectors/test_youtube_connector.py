@@ -20,6 +20,7 @@ from include.sandbox.faults import Faults
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.serving import listen
 from include.sandbox.stand_ins import stand_ins
+from include.sandbox.stand_ins.youtube import google_apis
 from include.sandbox.stand_ins.youtube.google_apis import GoogleApis
 from include.sandbox.stand_ins.youtube.world import PACIFIC, Fault, Video, World, make_channel
 from include.social_analytics.connectors.base import Account
@@ -331,6 +332,19 @@ def test_engagements_are_missing_when_one_of_their_parts_is_refused(case: YouTub
     reading = read(case, replace(WINDOW, refused=(UnsupportedMetric("v2", "shares", "Unknown identifier"),)))
     assert not {"shares", "engagements"} & set(reading.series)
     assert reading.series["reactions"][DAY] == case.figures(DAY)["reactions"]
+
+
+def test_metrics_that_are_refused_one_after_the_other_cost_only_themselves(
+    case: YouTube, monkeypatch
+) -> None:
+    known = {
+        name: size for name, size in google_apis.REPORT_METRICS.items() if name not in ("shares", "likes")
+    }
+    monkeypatch.setattr(google_apis, "REPORT_METRICS", known)
+    reading = read(case)
+    assert {one.source_metric for one in reading.unsupported} == {"shares", "likes"}
+    assert reading.series["views"][DAY] == case.figures(DAY)["views"]
+    assert not {"shares", "reactions", "engagements"} & set(reading.series)
 
 
 def test_hidden_subscribers_are_null_and_not_zero(monkeypatch) -> None:

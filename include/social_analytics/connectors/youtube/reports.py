@@ -114,20 +114,20 @@ class _Report:
 
     def read(self) -> dict[date, Row]:
         """The rows of the window's days."""
-        if not self.metrics:
-            return {}
-        try:
-            return self._request()
-        except JobError as error:
-            refused = [metric for metric in self.metrics if re.search(rf"\b{metric}\b", error.reason)]
-            if error.code is not ErrorCode.REQUEST_INVALID or len(refused) in (0, len(self.metrics)):
-                raise
-            log.warning("metrics refused, asking for the others", refused=refused, reason=error.reason)
-            self.unsupported = tuple(
-                UnsupportedMetric(API_VERSION, metric, error.reason) for metric in refused
-            )
-            self.metrics = tuple(metric for metric in self.metrics if metric not in refused)
-        return self._request()
+        # Google names only the first of the metrics that it refuses.
+        while self.metrics:
+            try:
+                return self._request()
+            except JobError as error:
+                refused = [metric for metric in self.metrics if re.search(rf"\b{metric}\b", error.reason)]
+                if error.code is not ErrorCode.REQUEST_INVALID or len(refused) in (0, len(self.metrics)):
+                    raise
+                log.warning("metrics refused, asking for the others", refused=refused, reason=error.reason)
+                self.unsupported += tuple(
+                    UnsupportedMetric(API_VERSION, metric, error.reason) for metric in refused
+                )
+                self.metrics = tuple(metric for metric in self.metrics if metric not in refused)
+        return {}
 
     def _request(self) -> dict[date, Row]:
         body = self.client.report(
