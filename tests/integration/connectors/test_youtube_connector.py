@@ -122,6 +122,23 @@ def test_a_token_that_google_gives_for_a_short_time_is_fetched_again(case: YouTu
     assert len(case.world.by_access_token) == 2
 
 
+def test_an_access_token_that_ends_before_its_time_is_fetched_again(case: YouTube) -> None:
+    connector = connect(SETTINGS)
+    connector.reader(account(case)).read(WINDOW)
+    case.world.by_access_token.clear()
+    masked: list[str] = []
+    reader = connector.reader(account(case, mask=masked.extend))
+    assert reader.read(WINDOW).series["views"][DAY] == case.figures(DAY)["views"]
+    # The refused call, and the token, come on top of an ordinary day's without a token.
+    assert reader.http_calls == 6 + 2
+    assert masked == list(case.world.by_access_token)
+
+
+def test_only_one_new_access_token_is_fetched_for_a_refused_one(case: YouTube) -> None:
+    assert failure(case, "access_token_refused").code is ErrorCode.TOKEN_INVALID
+    assert [call.path for call in case.api.calls] == ["/token", "/v2/reports"] * 2
+
+
 def test_the_stored_access_token_is_never_used(case: YouTube) -> None:
     assert read(case, secrets=("a stored token of an hour's life",)).status is DayStatus.SUCCEEDED
 
