@@ -202,9 +202,10 @@ def scripted(
     *,
     shares: dict[str, Any],
     gains: dict[str, Any] | None = None,
+    posts: list[object] | None = None,
     extra: dict[str, object] | None = None,
 ) -> Iterator[ScriptedServer]:
-    """A server with one day's figures and without posts."""
+    """A server with one day's figures, and without posts if none are given."""
     start = int(datetime(*day.timetuple()[:3], tzinfo=UTC).timestamp()) * 1000
     range_ = {"timeRange": {"start": start, "end": start + 86_400_000}}
 
@@ -213,6 +214,7 @@ def scripted(
         elements: dict[str, list[object]] = {
             "organizationalEntityShareStatistics": [{**range_, "totalShareStatistics": shares}],
             "organizationalEntityFollowerStatistics": [{**range_, "followerGains": gains or {}}],
+            "posts": posts or [],
         }
         if resource == "networkSizes":
             return Answer({"firstDegreeSize": 7})
@@ -399,6 +401,19 @@ def test_a_post_belongs_to_the_day_of_its_publication_and_not_of_its_creation(
     assert reading.series["posts_published"] == {
         one: case.figures(one)["posts_published"] for one in Window(day, 27, 28).days
     }
+
+
+@pytest.mark.parametrize("lost", ["id", "publishedAt"])
+def test_a_post_without_an_id_or_a_moment_is_named_and_the_others_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    noon = int(datetime.combine(DAY, datetime.min.time(), UTC).timestamp() + 43_200) * 1000
+    good = {"id": "urn:li:share:1", "publishedAt": noon, "createdAt": noon, "lifecycleState": "PUBLISHED"}
+    with scripted(monkeypatch, DAY, shares={"impressionCount": 5}, posts=[good, good | {lost: None}]):
+        reading = connect(SETTINGS).reader(account("7", "token")).read(WINDOW)
+    assert [one.content_id for one in reading.content] == ["urn:li:share:1"]
+    assert "posts_published" not in reading.series
+    assert "Posts without an id or a date: 1." in (reading.reason or "")
 
 
 def test_a_post_that_linkedin_leaves_out_has_unknown_totals_and_no_zeros(
