@@ -319,6 +319,22 @@ def test_a_day_without_a_row_is_pending_first_and_zero_once_it_is_final(case: Yo
     assert not any(day in reading.series["views"] for day in WINDOW.days if day not in final)
 
 
+def test_a_report_without_rows_replaces_no_figure_of_a_final_day_by_zero(
+    case: YouTube, postiz, analytics
+) -> None:
+    insert_organization(postiz, "acme")
+    insert_integration(postiz, "one", "acme", case.account, refreshToken=case.account.refresh_token)
+    trial = Trial(case, DAY, postiz, analytics)
+    final, missed = DAY - timedelta(days=4), DAY - timedelta(days=3)
+    trial.ingest(final)
+    case.fault("no_rows")
+    trial.ingest(missed)
+    trial.ingest()
+    assert trial.stored(final) == case.figures(final) | {"followers": None}
+    # It had none before.
+    assert trial.stored(missed)["views"] == trial.stored(missed)["watch_minutes"] == 0
+
+
 def test_slow_metrics_cost_the_prompt_ones_nothing(case: YouTube) -> None:
     case.fault("slow_metrics_late")
     reading = read(case)

@@ -44,12 +44,14 @@ Row = Mapping[str, Decimal | None]
 class ChannelReports:
     """Our metrics' values by day, and each day's status; a metric that was refused or failed is absent.
 
+    ``unread`` holds the zeros of final days without a row.
     ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
     else is not there.
     """
 
     days: Mapping[date, DayStatus]
     series: Mapping[str, Mapping[date, Decimal | None]]
+    unread: frozenset[tuple[str, date]] = frozenset()
     unsupported: tuple[UnsupportedMetric, ...] = ()
     withheld: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
@@ -90,6 +92,12 @@ def read_reports(client: GoogleClient, window: Window, today: date) -> ChannelRe
             for name, source in SOURCES.items()
             if set(parts_of(source)) <= asked
         },
+        unread=frozenset(
+            (name, day)
+            for name, source in SOURCES.items()
+            for day in final
+            if day not in ((slow_rows or {}) if parts_of(source)[0] in SLOW else rows)
+        ),
         unsupported=prompt.unsupported + slow.unsupported,
         withheld=prompt.withheld + slow.withheld,
         missing=tuple(missing),
