@@ -100,7 +100,7 @@ def _read_all(ingester: Ingester, run: Run, map_index: int | None) -> None:
 
 
 def _pasts(ingester: Ingester, jobs: list[IngestJob]) -> Iterator[_Past]:
-    """What to read of each channel. A day that has a job is not asked for."""
+    """What to read of each channel. A day that has a job, or may have one of a former channel, is not asked for."""
     accounts = ingester.accounts(jobs)
     for job in jobs:
         account = accounts[job.integration.id]
@@ -108,7 +108,7 @@ def _pasts(ingester: Ingester, jobs: list[IngestJob]) -> Iterator[_Past]:
             continue
         provider = provider_named(job.integration.provider)
         days = provider.past_days(job.date, ingester.settings)
-        lacking = ledger.days_without_job(ingester.analytics_db, job, days)
+        lacking = ledger.past_to_read(ingester.analytics_db, job, days)
         if not lacking:
             integrations.history_is_read(ingester.analytics_db, job.integration.id, None, is_complete=True)
             continue

@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.context import set_current_context
 from psycopg.rows import dict_row
 
 from include.sandbox.postgres import EmbeddedPostgres
-from include.sandbox.postiz_db import insert_customer
+from include.sandbox.postiz_db import insert_customer, insert_integration
 from include.social_analytics.connectors import lookback_days
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.facebook import PROVIDER
@@ -22,6 +22,7 @@ from include.social_analytics.connectors.reading import DayStatus, Reading
 from include.social_analytics.dag_ids import LIST_TASK
 from include.social_analytics.databases import Database
 from include.social_analytics.days import label_of
+from include.social_analytics.erasure import erase_deleted
 from include.social_analytics.errors import JobError
 from include.social_analytics.history import read_history
 from include.social_analytics.ingest import Ingester
@@ -416,3 +417,42 @@ def test_a_past_that_cannot_be_stored_is_logged_and_costs_nothing(bench):
     read_history(bench.ingester, RUN, 0)
     assert bench.states() == [("succeeded", None, 1)] * 3
     assert past_days(bench) == []
+
+
+def read_the_account_again(bench: Bench, run: Run, id_: str) -> None:
+    """Connect the one account as ``id_`` in place of what it was, and list and ingest the run's day."""
+    page = bench.world.pages[bench.jobs[0].integration.id]
+    bench.postiz.execute(
+        """UPDATE "Integration" SET "deletedAt" = now(), "internalId" = 'deleted_' || "id" """
+    )
+    insert_integration(bench.postiz, id_, "acme", page)
+    list_active(Database("postiz_db", bench.postiz), bench.analytics, run, SETTINGS)
+    jobs = run.jobs([replace(bench.jobs[0].integration, id=id_)])
+    claim = ledger.Claim(run.run_id, 1)
+    ledger.claim(bench.analytics, jobs, claim, force=True)
+    bench.ingester.ingest(jobs, claim)
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+@pytest.mark.parametrize("account", ["known", "erased", "from before it was stored"])
+def test_days_that_an_earlier_channel_of_the_account_may_have_are_not_counted_twice(bench, account):
+    read = DAY - timedelta(days=40)
+    read_the_account_again(bench, replace(RUN, run_id="first", day=read), "earlier")
+    aggregate_day(bench.analytics, read)
+    query = "SELECT value FROM analytics.organization_daily WHERE metric = 'views' AND date = %s"
+    counted = rows(bench, query, read)
+    if account == "erased":
+        bench.postiz.execute("""UPDATE "Integration" SET "deletedAt" = now()""")
+        bench.analytics.execute("UPDATE analytics.integration SET is_active = false")
+        at_once = SETTINGS.model_copy(update={"erase_after_days": 0})
+        erase_deleted(Database("postiz_db", bench.postiz), bench.analytics, at_once)
+    elif account != "known":
+        bench.analytics.execute("UPDATE analytics.ingest_job SET account_id = NULL")
+    read_the_account_again(bench, replace(RUN, run_id="again"), "again")
+    read_history(bench.ingester, replace(RUN, run_id="again"), 0)
+    aggregate_day(bench.analytics, read)
+    assert rows(bench, query, read) == counted
+    # All other days are its past, also those before and after.
+    days = "SELECT date FROM analytics.ingest_job WHERE integration_id = 'again' AND date < %s ORDER BY date"
+    known = [day for day in PAST if day != read or account == "known"]
+    assert [row["date"] for row in rows(bench, days, DAY)] == known
