@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -247,6 +248,26 @@ def test_the_past_waits_until_every_channel_of_the_run_has_its_day(bench):
         assert bool(past_days(bench)) == (number == 2)
     query = "SELECT DISTINCT integration_id FROM analytics.ingest_job WHERE date < %s"
     assert len(rows(bench, query, DAY)) == 3
+
+
+def test_a_provider_that_hangs_keeps_the_days_figures_waiting_no_longer_than_allowed(bench, monkeypatch):
+    monkeypatch.setattr("include.social_analytics.history.LONGEST", 0.5)
+    monkeypatch.setattr("include.social_analytics.history.CONCURRENCY", 1)
+    answers, answered = Event(), []
+
+    def hang(reading: Reading) -> Reading:
+        answers.wait(20)
+        answered.append(reading)
+        return reading
+
+    read_day(bench)
+    read_history(with_past(bench, hang), RUN, 0)
+    assert answered == []
+    answers.set()
+    assert past_days(bench) == []
+    # Only the one that was asked for has used a try.
+    tries = rows(bench, "SELECT history_tries FROM analytics.integration ORDER BY 1")
+    assert [row["history_tries"] for row in tries] == [0, 0, 1]
 
 
 def test_a_channel_whose_day_failed_gets_no_past_yet(bench):
