@@ -71,8 +71,11 @@ def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(term
     assert process.returncode == 0, output
     assert "analytics_ingest 72 of 72 channels (14 failed), analytics_aggregate" in output
     assert f"Figures of {DAY}, by organization and provider" in output
-    assert re.search(r"\n  Northwind Bakery\n    Facebook\n      \w+ +[\d,]+ +\d/6\n", output)
-    assert re.search(r"views +[\d,]+ +4/6", output)
+    assert re.search(r"\n +views +engagements +followers +posts published\n", output)
+    assert re.search(r"\n  Northwind Bakery\n    Facebook  ( +[\d,]+ +\d/6){4}\n    Instagram ", output)
+    assert re.search(r"\n    Facebook +[\d,]+ +4/6 ", output)
+    figures = output[output.index("Figures of") : output.index("14 failed, ")]
+    assert len(figures.splitlines()) < 40
     assert (
         "\n14 failed, 3 no_data, 5 pending, 50 succeeded. Coverage 100%, 14 left to their owners.\n" in output
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from threading import Event
+from threading import Event, current_thread, main_thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +24,7 @@ from include.social_analytics.dag_ids import LIST_TASK
 from include.social_analytics.databases import Database
 from include.social_analytics.days import label_of
 from include.social_analytics.erasure import erase_deleted
-from include.social_analytics.errors import JobError
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.history import read_history
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.listing import list_active
@@ -104,6 +104,16 @@ def test_the_first_reading_of_a_channel_brings_all_that_the_provider_still_has(b
         for day in PAST
     }
     assert {row["job_id"] for row in figures} == {job.on(day).job_id for day in PAST}
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_the_past_counts_for_the_customer_that_the_channel_has_when_it_is_read(bench):
+    [job] = bench.jobs
+    insert_customer(bench.postiz, "c1", job.integration.organization_id)
+    bench.postiz.execute('UPDATE "Integration" SET "customerId" = %s', ["c1"])
+    first_run(bench)
+    found = rows(bench, "SELECT customer_id, count(*) AS days FROM analytics.ingest_job GROUP BY 1")
+    assert found == [{"customer_id": "c1", "days": len(PAST) + 1}]
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)
@@ -238,6 +248,17 @@ def test_a_spent_quota_leaves_the_past_for_the_next_days_run_and_counts_no_try(b
     assert {row["history_tries"] for row in rows(bench, "SELECT * FROM analytics.integration")} == {0}
 
 
+@pytest.mark.parametrize("bench", [30], indirect=True)
+def test_a_run_that_finds_many_new_channels_spends_no_quota_that_a_day_needs(bench):
+    bench.world.app_quota = 75
+    first_run(bench)
+    assert bench.states() == [("succeeded", None, 1)] * 30
+    done = rows(bench, "SELECT DISTINCT integration_id FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert 10 <= len(done) < 30
+    due = rows(bench, "SELECT history_tries FROM analytics.integration WHERE history_read_at IS NULL")
+    assert due == [{"history_tries": 0}] * (30 - len(done))
+
+
 def test_the_past_waits_until_every_channel_of_the_run_has_its_day(bench):
     list_active(Database("postiz_db", bench.postiz), bench.analytics, RUN, SETTINGS)
     claim = ledger.Claim(RUN.run_id, 1)
@@ -350,6 +371,31 @@ def test_a_past_day_that_is_not_published_yet_is_brought_in_by_the_next_days_run
     read_history(bench.ingester, RUN, 0)
     assert past_days(bench) == PAST
     assert rows(bench, "SELECT FROM analytics.integration WHERE history_read_at IS NULL") == []
+
+
+def test_a_connector_is_made_in_the_tasks_own_thread(bench):
+    # It looks up Airflow connections, over one socket.
+    read_day(bench)
+    threads = set()
+
+    def connector(_: str) -> Connector:
+        threads.add(current_thread())
+        return bench.connector
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert threads == {main_thread()}
+    assert past_days(bench) == PAST
+
+
+def test_a_connection_that_cannot_be_used_costs_only_the_past(bench):
+    read_day(bench)
+
+    def connector(_: str) -> Connector:
+        raise JobError(ErrorCode.CONFIG_INVALID, "The connection is wrong.")
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert past_days(bench) == []
+    assert rows(bench, "SELECT DISTINCT history_tries FROM analytics.integration") == [{"history_tries": 1}]
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)

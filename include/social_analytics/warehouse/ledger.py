@@ -271,8 +271,8 @@ INSERT INTO analytics.ingest_job
      map_index, account_id, metric_rows, observed_at, finished_at)
 SELECT job_id, %(organization_id)s,
        (SELECT customer_id FROM analytics.integration WHERE integration_id = %(integration_id)s),
-       %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s,
-       %(map_index)s, %(account_id)s, %(metric_rows)s, %(observed_at)s, clock_timestamp()
+       %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s, %(map_index)s,
+       %(account_id)s, %(metric_rows)s, %(observed_at)s, clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(dates)s::date[]) AS past (job_id, date)
 WHERE NOT {_MAY_BE_KNOWN}
 ORDER BY date
