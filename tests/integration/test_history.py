@@ -399,6 +399,22 @@ def test_a_connection_that_cannot_be_used_costs_only_the_past(bench):
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)
+def test_the_days_of_a_past_say_what_they_lack(bench):
+    def change(reading: Reading) -> Reading:
+        series = {name: days for name, days in reading.series.items() if name != "views"}
+        return replace(reading, series=series, missing=("The views could not be read: down.",))
+
+    read_day(bench)
+    read_history(with_past(bench, change), RUN, 0)
+    reasons = rows(bench, "SELECT DISTINCT reason FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert reasons == [{"reason": "The views could not be read: down."}]
+    views = (
+        "SELECT DISTINCT value FROM analytics.integration_metric_daily WHERE metric = 'views' AND date < %s"
+    )
+    assert rows(bench, views, DAY) == [{"value": None}]
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
 def test_a_day_that_another_run_reads_meanwhile_is_that_runs(bench):
     read_day(bench)
     other = bench.jobs[0].on(DAY - timedelta(days=9))

@@ -268,11 +268,11 @@ ORDER BY date
 _ADD_PAST: LiteralString = f"""
 INSERT INTO analytics.ingest_job
     (job_id, organization_id, customer_id, integration_id, provider, date, status, is_backfill, dag_run_id,
-     map_index, account_id, metric_rows, observed_at, finished_at)
+     map_index, account_id, metric_rows, reason, observed_at, finished_at)
 SELECT job_id, %(organization_id)s,
        (SELECT customer_id FROM analytics.integration WHERE integration_id = %(integration_id)s),
        %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s, %(map_index)s,
-       %(account_id)s, %(metric_rows)s, %(observed_at)s, clock_timestamp()
+       %(account_id)s, %(metric_rows)s, %(reason)s, %(observed_at)s, clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(dates)s::date[]) AS past (job_id, date)
 WHERE NOT {_MAY_BE_KNOWN}
 ORDER BY date
@@ -692,6 +692,7 @@ def add_past(
     map_index: int | None,
     account_id: str,
     metric_rows: int,
+    reason: str | None,
     observed_at: datetime,
 ) -> set[date]:
     """Give the integration a job for each of ``days`` that has none, in the transaction that stores them.
@@ -699,6 +700,7 @@ def add_past(
     Days of a former channel of the organization are left out if it may have been the same account.
 
     :param metric_rows: of each day.
+    :param reason: what the reading lacks, if anything.
     :returns: the days that were added.
     """
     rows = analytics.execute(
@@ -709,6 +711,7 @@ def add_past(
             "map_index": map_index,
             "account_id": account_id,
             "metric_rows": metric_rows,
+            "reason": reason,
             "observed_at": observed_at,
         },
     )
