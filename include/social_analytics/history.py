@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 #: Channels that are claimed at once. It bounds the memory.
 CHANNELS_AT_ONCE = 100
-#: Seconds after which no more are claimed: the day's figures wait to be added up. The next day's run goes on.
+#: Seconds after which nothing more is stored: the day's figures wait to be added up. The next day goes on.
 LONGEST = 15 * 60
 
 
@@ -69,8 +69,8 @@ def read_history(ingester: Ingester, run: Run, map_index: int | None) -> None:
 
 def _read_all(ingester: Ingester, run: Run, map_index: int | None) -> None:
     throttled: set[str] = set()
-    began = time.monotonic()
-    while time.monotonic() - began < LONGEST:
+    stops_at = time.monotonic() + LONGEST
+    while time.monotonic() < stops_at:
         claimed = integrations.claim_history(
             ingester.analytics_db,
             run.day,
@@ -83,7 +83,7 @@ def _read_all(ingester: Ingester, run: Run, map_index: int | None) -> None:
         pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="history")
         try:
             futures = {pool.submit(_read, past): past for past in _pasts(ingester, run.jobs(claimed))}
-            for future in as_completed(futures):
+            for future in as_completed(futures, timeout=max(stops_at - time.monotonic(), 0)):
                 past = futures.pop(future)
                 with past.job.log_context():
                     try:
@@ -93,12 +93,18 @@ def _read_all(ingester: Ingester, run: Run, map_index: int | None) -> None:
                             throttled.add(past.job.integration.provider)
                             integrations.history_waits(ingester.analytics_db, past.job.integration.id)
                         log.warning("history failed", errorCode=error.code, reason=error.reason)
+        except TimeoutError:
+            # A reading that hangs has used its try.
+            for future, past in futures.items():
+                if future.cancel():
+                    integrations.history_waits(ingester.analytics_db, past.job.integration.id)
+            log.warning("history takes too long", channels=len(futures))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _pasts(ingester: Ingester, jobs: list[IngestJob]) -> Iterator[_Past]:
-    """What to read of each channel. A day that has a job is not asked for."""
+    """What to read of each channel. A day that has a job, also of a former channel, is not asked for."""
     accounts = ingester.accounts(jobs)
     for job in jobs:
         account = accounts[job.integration.id]
@@ -106,7 +112,7 @@ def _pasts(ingester: Ingester, jobs: list[IngestJob]) -> Iterator[_Past]:
             continue
         provider = provider_named(job.integration.provider)
         days = provider.past_days(job.date, ingester.settings)
-        lacking = ledger.days_without_job(ingester.analytics_db, job, days)
+        lacking = ledger.past_to_read(ingester.analytics_db, job, days)
         if not lacking:
             integrations.history_is_read(ingester.analytics_db, job.integration.id, None, is_complete=True)
             continue

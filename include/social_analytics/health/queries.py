@@ -33,7 +33,7 @@ _OF_CUSTOMER: LiteralString = """(%(customer)s::text IS NULL OR %(customer)s = (
     SELECT CASE WHEN job.job_id IS NULL THEN channel.customer_id ELSE job.customer_id END
     FROM analytics.integration AS channel LEFT JOIN analytics.ingest_job AS job
         ON job.job_id = 'analytics-ingest:' || channel.integration_id || ':'
-                        || to_char(published_at AT TIME ZONE %(zone)s::text, 'YYYY-MM-DD')
+                        || to_char(content.published_at AT TIME ZONE %(zone)s::text, 'YYYY-MM-DD')
     WHERE channel.integration_id = content.integration_id
 ))"""
 

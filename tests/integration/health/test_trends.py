@@ -386,6 +386,15 @@ def test_all_posts_of_a_period_come_as_a_file_with_their_latest_totals(history):
     assert best["read_on"] == read_on.isoformat()
 
 
+def test_a_post_of_an_account_that_was_connected_again_is_in_the_file_once(history):
+    noon = datetime.combine(ago(5), time(12), UTC)
+    early, late = (replace(post("seen", views=views), published_at=noon) for views in (5, 7))
+    history.stored("old", ago(1), content=(early,))
+    history.stored("new", DAY, content=(late,))
+    header, *rows = csv.reader(StringIO(history.ask.get("/posts.csv", params={"days": 28, **ACME}).text))
+    assert [(row[header.index("name")], row[header.index("views")]) for row in rows] == [("New", "7")]
+
+
 def test_a_customer_that_has_all_channels_has_the_organizations_trends(history):
     """A failure, no data, no job, and an account that was connected again, over two periods."""
     everything = Customer("all", "All shops")
