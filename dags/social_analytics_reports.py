@@ -1,12 +1,13 @@
 """
-### A report for each organization, every week and month
+### A report for each organization and customer, every week and month
 
 With the daily run of each Sunday and of each month's last day, this DAG writes a report for every
-organization with figures: one HTML file, to read, to send or to print. It waits until that run has ended, at
-most six hours, and says in words what is incomplete.
+organization with figures and for each of its customers: one HTML file, to read, to send or to print. It waits
+until that run has ended, at most six hours, and says in words what is incomplete.
 
 The files go to `SOCIAL_ANALYTICS_REPORTS`, as `<organization>/2026-W47.html` and
-`<organization>/2026-11.html`. A run again replaces them. The DAG exists only with that setting.
+`<organization>/2026-11.html`, those of a customer to `<organization>/customers/<customer>/`. A run again
+replaces them. The DAG exists only with that setting.
 """
 
 from datetime import UTC, datetime, time, timedelta
@@ -40,7 +41,7 @@ if settings.reports is not None:
             "owner": "social-analytics",
             "retries": 3,
             "retry_delay": timedelta(minutes=5),
-            # Some ten queries for each organization.
+            # Some ten queries for each organization and customer.
             "execution_timeout": timedelta(hours=1),
         },
         tags=["social-analytics", "postiz"],

@@ -20,7 +20,7 @@ def fill_in(example: str, now: datetime) -> str:
 
 def _first_day(now: datetime) -> date:
     """The latest day whose run is due, so that there is something to run at once."""
-    # A day's run starts at 02:00 in Los Angeles on the day after. That is 10:00 UTC or earlier.
+    # By default a day's run starts at 10:00 UTC on the day after, or earlier.
     return (now.astimezone(UTC) - timedelta(hours=34)).date()
 
 

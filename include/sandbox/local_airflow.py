@@ -92,16 +92,16 @@ class AirflowApi:
         """Let the scheduler run the DAG."""
         self.api("PATCH", f"dags/{DAILY_DAG}", {"is_paused": False})
 
-    def trigger(self, conf: Mapping[str, Any] | None = None, logical_date: str | None = None) -> str:
+    def trigger(
+        self, conf: Mapping[str, Any] | None = None, logical_date: str | None = None, dag_id: str = DAILY_DAG
+    ) -> str:
         """Start a manual run; returns its run id."""
-        run = self.api(
-            "POST", f"dags/{DAILY_DAG}/dagRuns", {"logical_date": logical_date, "conf": conf or {}}
-        )
+        run = self.api("POST", f"dags/{dag_id}/dagRuns", {"logical_date": logical_date, "conf": conf or {}})
         return str(run["dag_run_id"])
 
-    def run_state(self, run_id: str) -> str:
+    def run_state(self, run_id: str, dag_id: str = DAILY_DAG) -> str:
         """``queued``, ``running``, ``success`` or ``failed``."""
-        return str(self.api("GET", f"dags/{DAILY_DAG}/dagRuns/{run_id}")["state"])
+        return str(self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def xcom(self, run_id: str, task_id: str) -> Any:
         """What an unmapped task returned."""

@@ -24,21 +24,24 @@ import psycopg
 
 from include.sandbox.local_airflow import USER, LocalAirflow, StartError
 from include.sandbox.postgres import EmbeddedPostgres, embedded_postgres
-from include.social_analytics.dag_ids import DAILY_DAG, FLOW, INGEST_TASK, LIST_TASK
-from include.social_analytics.days import latest_due_day, require_ended
+from include.social_analytics.dag_ids import DAILY_DAG, FLOW, INGEST_TASK, LIST_TASK, REPORTS_DAG
+from include.social_analytics.days import label_of, latest_due_day, require_ended
 from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import Integration
+from include.social_analytics.reports.period import PeriodKind, latest
 from include.social_analytics.settings import SettingError, Settings
 
 OWN_DATABASES = ("AIRFLOW_CONN_POSTIZ_DB", "AIRFLOW_CONN_ANALYTICS_DB")
 
+#: The metrics that are printed: so much fits on one screen. The tables and the UI have all.
+_PRINTED = ("views", "engagements", "followers", "posts_published")
 _FIGURES = """
 SELECT organization_id, coalesce(organization.name, organization_id), provider, metric, value,
        integrations_reported, integrations_expected
 FROM analytics.organization_daily
 LEFT JOIN analytics.organization USING (organization_id)
-WHERE date = %s
-ORDER BY organization_id, provider, metric
+WHERE date = %s AND metric = ANY (%s)
+ORDER BY organization_id, provider
 """
 
 
@@ -105,13 +108,17 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
             # Only the run that was asked for, without catch-up.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "SOCIAL_ANALYTICS_START_DATE": min(day, settings.start_date).isoformat(),
-            **stack.enter_context(_world(postgres)),
+            # The demo's reports are about a week that may have ended before.
+            "SOCIAL_ANALYTICS_START_DATE": min(
+                latest(PeriodKind.WEEK, day).last, settings.start_date
+            ).isoformat(),
+            **stack.enter_context(_world(postgres, home)),
         }
         print("Starting Airflow ...")
         airflow = stack.enter_context(LocalAirflow(home, postgres.sqlalchemy_url("airflow"), environment))
         print(f"Ready after {time.monotonic() - started:.0f} s. Running {DAILY_DAG} for {day} ...")
-        run_id = airflow.trigger({"date": day.isoformat()})
+        # With the day's logical date, as a scheduled run: the reports ask Airflow for the run of that date.
+        run_id = airflow.trigger({"date": day.isoformat()}, label_of(day).isoformat())
         # Airflow reads its configuration at import, so set it first. This process runs no task and needs no
         # plugin.
         os.environ.update(
@@ -123,14 +130,16 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
         _report(airflow, run_id, day)
         print(f"\nThe run ended: {state}.")
         if stay:
+            if (folder := environment.get("SOCIAL_ANALYTICS_REPORTS")) is not None:
+                _make_reports(airflow, Path(folder), day)
             print(f"Airflow's UI: {airflow.url}  user {USER}, password {airflow.password}  (Ctrl-C ends it)")
             signal.pause()
         return 0 if state == "success" else 1
 
 
 @contextmanager
-def _world(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
-    """The connections to run on: the caller's own if they are set, else the demo's."""
+def _world(postgres: EmbeddedPostgres, home: Path) -> Iterator[dict[str, str]]:
+    """The connections to run on: the caller's own if they are set, else the demo's, which has reports."""
     if all(os.environ.get(name) for name in OWN_DATABASES):
         print(f"Running on the databases of {' and '.join(OWN_DATABASES)}.")
         yield {}
@@ -147,6 +156,7 @@ def _world(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
         yield {
             "AIRFLOW_CONN_POSTIZ_DB": postgres.airflow_connection("postiz"),
             "AIRFLOW_CONN_ANALYTICS_DB": postgres.airflow_connection("analytics"),
+            "SOCIAL_ANALYTICS_REPORTS": str(home / "reports"),
             **running.environment,
         }
 
@@ -202,17 +212,20 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     with open_analytics() as analytics:
         job_ids = [IngestJob(one, day, is_backfill=False).job_id for one in integrations]
         coverage = assess(integrations, ledger.states(analytics, job_ids), run_id)
-        figures = analytics.execute(_FIGURES, [day]).fetchall()
+        figures = analytics.execute(_FIGURES, [day, list(_PRINTED)]).fetchall()
 
     print(f"\nFigures of {day}, by organization and provider (reported by / channels)")
+    print(" " * 14 + "".join(f"{metric.replace('_', ' '):>19}" for metric in _PRINTED))
     titles = {name: provider.title for name, provider in providers().items()}
     for (_, organization), of_organization in groupby(figures, key=lambda row: row[:2]):
         print(f"  {organization}")
         for provider, of_provider in groupby(of_organization, key=lambda row: row[2]):
-            print(f"    {titles.get(provider, provider)}")
-            for *_, metric, value, reported, expected in of_provider:
-                shown = "-" if value is None else f"{value:,}"
-                print(f"      {metric:<16}{shown:>14}   {reported}/{expected}")
+            by_metric = {
+                metric: f"{'-' if value is None else f'{value:,}'} {f'{reported}/{expected}':>5}"
+                for *_, metric, value, reported, expected in of_provider
+            }
+            cells = "".join(f"{by_metric.get(metric, ''):>19}" for metric in _PRINTED)
+            print(f"    {titles.get(provider, provider):<10}{cells}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(coverage.by_status.items()))
     print(
         f"\n{counts or 'No channels'}. Coverage {coverage.ratio:.0%}"
@@ -229,6 +242,18 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
     for task in tasks:
         if task["state"] == "failed" and task["map_index"] < 0:
             print(f"\n{task['task_id']} failed: {airflow.failure_of(run_id, task)}")
+
+
+def _make_reports(airflow: LocalAirflow, folder: Path, day: date) -> None:
+    """Make the reports of the last week, and print where one is."""
+    week = latest(PeriodKind.WEEK, day)
+    print(f"Making reports: {week.title} ...")
+    run_id = airflow.trigger({"date": week.last.isoformat()}, dag_id=REPORTS_DAG)
+    ended = ("success", "failed")
+    airflow.wait_for(lambda: airflow.run_state(run_id, REPORTS_DAG) in ended, "the reports", seconds=600)
+    for path in sorted(folder.glob(f"*/{week.name}.html"))[:1]:
+        print(f"Reports: {len(list(folder.rglob('*.html')))} files, such as {path}")
+        print(f"In the browser: {airflow.url}/social-analytics/report.html?organization={path.parent.name}")
 
 
 if __name__ == "__main__":

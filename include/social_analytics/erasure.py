@@ -19,8 +19,8 @@ from include.social_analytics.warehouse import integrations, writer
 
 log = structlog.get_logger(__name__)
 
-#: Channels that one transaction erases.
-_AT_ONCE = 100
+#: Channels that one transaction erases. What the task's time-out stops begins anew: few, so that it gets on.
+_AT_ONCE = 10
 #: The most channels that one log line names.
 _NAMED = 100
 

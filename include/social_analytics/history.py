@@ -24,7 +24,7 @@ from include.social_analytics.ingest import CONCURRENCY, own_failure
 from include.social_analytics.warehouse import integrations, ledger, unsupported, writer
 
 if TYPE_CHECKING:
-    from include.social_analytics.connectors.base import Account
+    from include.social_analytics.connectors.base import Account, Reader
     from include.social_analytics.ingest import Ingester
     from include.social_analytics.jobs import IngestJob
     from include.social_analytics.runs import Run
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 #: Channels that are claimed at once. It bounds the memory.
 CHANNELS_AT_ONCE = 100
-#: Seconds after which no more are claimed: the day's figures wait to be added up. The next day's run goes on.
+#: Seconds after which nothing more is stored: the day's figures wait to be added up. The next day goes on.
 LONGEST = 15 * 60
 
 
@@ -43,6 +43,7 @@ class _Past:
 
     job: IngestJob
     account: Account
+    reader: Reader
     window: Window
     observed_at: datetime
 
@@ -68,8 +69,8 @@ def read_history(ingester: Ingester, run: Run, map_index: int | None) -> None:
 
 def _read_all(ingester: Ingester, run: Run, map_index: int | None) -> None:
     throttled: set[str] = set()
-    began = time.monotonic()
-    while time.monotonic() - began < LONGEST:
+    stops_at = time.monotonic() + LONGEST
+    while time.monotonic() < stops_at:
         claimed = integrations.claim_history(
             ingester.analytics_db,
             run.day,
@@ -81,26 +82,29 @@ def _read_all(ingester: Ingester, run: Run, map_index: int | None) -> None:
             break
         pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="history")
         try:
-            futures = {
-                pool.submit(_read, ingester, past): past for past in _pasts(ingester, run.jobs(claimed))
-            }
-            for future in as_completed(futures):
+            futures = {pool.submit(_read, past): past for past in _pasts(ingester, run.jobs(claimed))}
+            for future in as_completed(futures, timeout=max(stops_at - time.monotonic(), 0)):
                 past = futures.pop(future)
                 with past.job.log_context():
                     try:
-                        reading, calls = future.result()
-                        _store(ingester, past, reading, calls, run.run_id, map_index)
+                        _store(ingester, past, future.result(), run.run_id, map_index)
                     except JobError as error:
                         if error.code is ErrorCode.RATE_LIMITED:
                             throttled.add(past.job.integration.provider)
                             integrations.history_waits(ingester.analytics_db, past.job.integration.id)
                         log.warning("history failed", errorCode=error.code, reason=error.reason)
+        except TimeoutError:
+            # A reading that hangs has used its try.
+            for future, past in futures.items():
+                if future.cancel():
+                    integrations.history_waits(ingester.analytics_db, past.job.integration.id)
+            log.warning("history takes too long", channels=len(futures))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _pasts(ingester: Ingester, jobs: list[IngestJob]) -> Iterator[_Past]:
-    """What to read of each channel. A day that has a job is not asked for."""
+    """What to read of each channel. A day that has a job, also of a former channel, is not asked for."""
     accounts = ingester.accounts(jobs)
     for job in jobs:
         account = accounts[job.integration.id]
@@ -108,28 +112,31 @@ def _pasts(ingester: Ingester, jobs: list[IngestJob]) -> Iterator[_Past]:
             continue
         provider = provider_named(job.integration.provider)
         days = provider.past_days(job.date, ingester.settings)
-        lacking = ledger.days_without_job(ingester.analytics_db, job, days)
+        lacking = ledger.past_to_read(ingester.analytics_db, job, days)
         if not lacking:
             integrations.history_is_read(ingester.analytics_db, job.integration.id, None, is_complete=True)
             continue
+        try:
+            # In this thread: a connector looks up Airflow connections, which threads must not do at once.
+            with job.log_context(), own_failure("connecting"):
+                reader = ingester.connector(provider.name).reader(account)
+        except JobError as error:
+            log.warning("history failed", errorCode=error.code, reason=error.reason)
+            continue
         refused = unsupported.lately(ingester.analytics_db, provider.name)
         window = Window.of_past(lacking[0], lacking[-1], provider.metrics, refused)
-        yield _Past(job, account, window, integrations.clock(ingester.analytics_db))
+        yield _Past(job, account, reader, window, integrations.clock(ingester.analytics_db))
 
 
-def _read(ingester: Ingester, past: _Past) -> tuple[Reading, int]:
-    """The reading, and how many calls it took. Runs in a thread of the pool."""
+def _read(past: _Past) -> Reading:
+    """The reading. Runs in a thread of the pool."""
     with past.job.log_context(), own_failure("reading the past"):
-        provider = provider_named(past.job.integration.provider)
-        reader = ingester.connector(provider.name).reader(past.account)
-        reading = reader.read(past.window)
-        reading.require_declared(provider)
-        return reading, reader.http_calls
+        reading = past.reader.read(past.window)
+        reading.require_declared(provider_named(past.job.integration.provider))
+        return reading
 
 
-def _store(
-    ingester: Ingester, past: _Past, reading: Reading, calls: int, run_id: str, map_index: int | None
-) -> None:
+def _store(ingester: Ingester, past: _Past, reading: Reading, run_id: str, map_index: int | None) -> None:
     with own_failure("storing the past"):
         days = writer.store_past(
             ingester.analytics_db,
@@ -144,5 +151,5 @@ def _store(
         )
     log.info(
         "history read", first=past.window.days[0].isoformat(), last=past.window.day.isoformat(), days=days,
-        httpCalls=calls,
+        httpCalls=past.reader.http_calls,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from tests.benchmarks import (
     orchestrating,
     parsing,
     providers,
+    querying,
     viewing,
     writing,
 )
@@ -33,6 +34,7 @@ BENCHMARKS = {
         writing,
         ingesting,
         aggregating,
+        querying,
         viewing,
         mixed,
         orchestrating,

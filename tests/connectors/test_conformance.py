@@ -103,7 +103,7 @@ def test_the_past_of_a_new_channel_comes_as_far_back_as_declared_and_in_few_call
         expected = {name: figures[name] if name in known else None for name in figures}
         assert trial.stored(each) == expected | dict.fromkeys(trial.case.figures_now()), each
         job = trial.job(each)
-        assert (job["status"], job["is_backfill"]) == ("succeeded", True)
+        assert (job["status"], job["is_backfill"], job["reason"]) == ("succeeded", True, None)
     assert trial.rows("SELECT FROM analytics.integration WHERE history_read_at IS NULL") == []
 
 

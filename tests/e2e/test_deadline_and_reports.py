@@ -1,7 +1,7 @@
 """The other DAGs on a real scheduler.
 
 The deadline: a late run sends one alert, and a run that is done sends none. The reports: a file for each
-organization, for any week that has ended.
+organization and customer, for any week that has ended.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.sandbox.postiz_db import insert_customer
 from include.social_analytics.dag_ids import DAILY_DAG, REPORTS_DAG
 from include.social_analytics.days import DaySchedule
 from include.social_analytics.reports.period import PeriodKind, latest
@@ -113,6 +114,9 @@ def test_a_backfill_of_a_sunday_writes_the_reports_of_its_week(stage, done):
         id_ = stage.airflow.api("POST", "backfills", how)["id"]
         stage.wait_for(lambda: stage.airflow.api("GET", f"backfills/{id_}")["completed_at"] is not None, 120)
 
+    # Postiz's ids are folders: none of them may lead to another.
+    insert_customer(stage.postiz, "../c1", organization, name="Shops")
+    stage.postiz.execute('UPDATE "Integration" SET "customerId" = %s WHERE "id" = %s', ["../c1", page.id])
     backfill(DAILY_DAG)
     assert stage.job(page, week.last)["status"] == "succeeded"
     backfill(REPORTS_DAG)
@@ -123,7 +127,11 @@ def test_a_backfill_of_a_sunday_writes_the_reports_of_its_week(stage, done):
         path.relative_to(stage.home / "reports").as_posix()
         for path in (stage.home / "reports").rglob("*.html")
     }
-    assert f"{organization}/{week.name}.html" in files
+    theirs = f"{organization}/customers/%2E%2E%2Fc1/{week.name}.html"
+    assert {f"{organization}/{week.name}.html", theirs} <= files
+    assert f"<h1>Shops, {organization}</h1>" in (stage.home / "reports" / theirs).read_text()
     report = (stage.home / "reports" / organization / f"{week.name}.html").read_text()
     assert f"{week.title}: {week.first} to {week.last}" in report
-    assert "All figures: not every channel has reported" in report
+    # The first run brought the channel's past.
+    assert "not every channel has reported" not in report
+    assert "Views" in report

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from threading import Event, current_thread, main_thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from airflow.sdk.execution_time.context import set_current_context
 from psycopg.rows import dict_row
 
 from include.sandbox.postgres import EmbeddedPostgres
-from include.sandbox.postiz_db import insert_customer
+from include.sandbox.postiz_db import insert_customer, insert_integration
 from include.social_analytics.connectors import lookback_days
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.facebook import PROVIDER
@@ -22,7 +23,8 @@ from include.social_analytics.connectors.reading import DayStatus, Reading
 from include.social_analytics.dag_ids import LIST_TASK
 from include.social_analytics.databases import Database
 from include.social_analytics.days import label_of
-from include.social_analytics.errors import JobError
+from include.social_analytics.erasure import erase_deleted
+from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.history import read_history
 from include.social_analytics.ingest import Ingester
 from include.social_analytics.listing import list_active
@@ -102,6 +104,16 @@ def test_the_first_reading_of_a_channel_brings_all_that_the_provider_still_has(b
         for day in PAST
     }
     assert {row["job_id"] for row in figures} == {job.on(day).job_id for day in PAST}
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_the_past_counts_for_the_customer_that_the_channel_has_when_it_is_read(bench):
+    [job] = bench.jobs
+    insert_customer(bench.postiz, "c1", job.integration.organization_id)
+    bench.postiz.execute('UPDATE "Integration" SET "customerId" = %s', ["c1"])
+    first_run(bench)
+    found = rows(bench, "SELECT customer_id, count(*) AS days FROM analytics.ingest_job GROUP BY 1")
+    assert found == [{"customer_id": "c1", "days": len(PAST) + 1}]
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)
@@ -236,6 +248,17 @@ def test_a_spent_quota_leaves_the_past_for_the_next_days_run_and_counts_no_try(b
     assert {row["history_tries"] for row in rows(bench, "SELECT * FROM analytics.integration")} == {0}
 
 
+@pytest.mark.parametrize("bench", [30], indirect=True)
+def test_a_run_that_finds_many_new_channels_spends_no_quota_that_a_day_needs(bench):
+    bench.world.app_quota = 75
+    first_run(bench)
+    assert bench.states() == [("succeeded", None, 1)] * 30
+    done = rows(bench, "SELECT DISTINCT integration_id FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert 10 <= len(done) < 30
+    due = rows(bench, "SELECT history_tries FROM analytics.integration WHERE history_read_at IS NULL")
+    assert due == [{"history_tries": 0}] * (30 - len(done))
+
+
 def test_the_past_waits_until_every_channel_of_the_run_has_its_day(bench):
     list_active(Database("postiz_db", bench.postiz), bench.analytics, RUN, SETTINGS)
     claim = ledger.Claim(RUN.run_id, 1)
@@ -246,6 +269,26 @@ def test_the_past_waits_until_every_channel_of_the_run_has_its_day(bench):
         assert bool(past_days(bench)) == (number == 2)
     query = "SELECT DISTINCT integration_id FROM analytics.ingest_job WHERE date < %s"
     assert len(rows(bench, query, DAY)) == 3
+
+
+def test_a_provider_that_hangs_keeps_the_days_figures_waiting_no_longer_than_allowed(bench, monkeypatch):
+    monkeypatch.setattr("include.social_analytics.history.LONGEST", 0.5)
+    monkeypatch.setattr("include.social_analytics.history.CONCURRENCY", 1)
+    answers, answered = Event(), []
+
+    def hang(reading: Reading) -> Reading:
+        answers.wait(20)
+        answered.append(reading)
+        return reading
+
+    read_day(bench)
+    read_history(with_past(bench, hang), RUN, 0)
+    assert answered == []
+    answers.set()
+    assert past_days(bench) == []
+    # Only the one that was asked for has used a try.
+    tries = rows(bench, "SELECT history_tries FROM analytics.integration ORDER BY 1")
+    assert [row["history_tries"] for row in tries] == [0, 0, 1]
 
 
 def test_a_channel_whose_day_failed_gets_no_past_yet(bench):
@@ -328,6 +371,47 @@ def test_a_past_day_that_is_not_published_yet_is_brought_in_by_the_next_days_run
     read_history(bench.ingester, RUN, 0)
     assert past_days(bench) == PAST
     assert rows(bench, "SELECT FROM analytics.integration WHERE history_read_at IS NULL") == []
+
+
+def test_a_connector_is_made_in_the_tasks_own_thread(bench):
+    # It looks up Airflow connections, over one socket.
+    read_day(bench)
+    threads = set()
+
+    def connector(_: str) -> Connector:
+        threads.add(current_thread())
+        return bench.connector
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert threads == {main_thread()}
+    assert past_days(bench) == PAST
+
+
+def test_a_connection_that_cannot_be_used_costs_only_the_past(bench):
+    read_day(bench)
+
+    def connector(_: str) -> Connector:
+        raise JobError(ErrorCode.CONFIG_INVALID, "The connection is wrong.")
+
+    read_history(replace(bench.ingester, connector=connector), RUN, 0)
+    assert past_days(bench) == []
+    assert rows(bench, "SELECT DISTINCT history_tries FROM analytics.integration") == [{"history_tries": 1}]
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+def test_the_days_of_a_past_say_what_they_lack(bench):
+    def change(reading: Reading) -> Reading:
+        series = {name: days for name, days in reading.series.items() if name != "views"}
+        return replace(reading, series=series, missing=("The views could not be read: down.",))
+
+    read_day(bench)
+    read_history(with_past(bench, change), RUN, 0)
+    reasons = rows(bench, "SELECT DISTINCT reason FROM analytics.ingest_job WHERE date < %s", DAY)
+    assert reasons == [{"reason": "The views could not be read: down."}]
+    views = (
+        "SELECT DISTINCT value FROM analytics.integration_metric_daily WHERE metric = 'views' AND date < %s"
+    )
+    assert rows(bench, views, DAY) == [{"value": None}]
 
 
 @pytest.mark.parametrize("bench", [1], indirect=True)
@@ -416,3 +500,42 @@ def test_a_past_that_cannot_be_stored_is_logged_and_costs_nothing(bench):
     read_history(bench.ingester, RUN, 0)
     assert bench.states() == [("succeeded", None, 1)] * 3
     assert past_days(bench) == []
+
+
+def read_the_account_again(bench: Bench, run: Run, id_: str) -> None:
+    """Connect the one account as ``id_`` in place of what it was, and list and ingest the run's day."""
+    page = bench.world.pages[bench.jobs[0].integration.id]
+    bench.postiz.execute(
+        """UPDATE "Integration" SET "deletedAt" = now(), "internalId" = 'deleted_' || "id" """
+    )
+    insert_integration(bench.postiz, id_, "acme", page)
+    list_active(Database("postiz_db", bench.postiz), bench.analytics, run, SETTINGS)
+    jobs = run.jobs([replace(bench.jobs[0].integration, id=id_)])
+    claim = ledger.Claim(run.run_id, 1)
+    ledger.claim(bench.analytics, jobs, claim, force=True)
+    bench.ingester.ingest(jobs, claim)
+
+
+@pytest.mark.parametrize("bench", [1], indirect=True)
+@pytest.mark.parametrize("account", ["known", "erased", "from before it was stored"])
+def test_days_that_an_earlier_channel_of_the_account_may_have_are_not_counted_twice(bench, account):
+    read = DAY - timedelta(days=40)
+    read_the_account_again(bench, replace(RUN, run_id="first", day=read), "earlier")
+    aggregate_day(bench.analytics, read)
+    query = "SELECT value FROM analytics.organization_daily WHERE metric = 'views' AND date = %s"
+    counted = rows(bench, query, read)
+    if account == "erased":
+        bench.postiz.execute("""UPDATE "Integration" SET "deletedAt" = now()""")
+        bench.analytics.execute("UPDATE analytics.integration SET is_active = false")
+        at_once = SETTINGS.model_copy(update={"erase_after_days": 0})
+        erase_deleted(Database("postiz_db", bench.postiz), bench.analytics, at_once)
+    elif account != "known":
+        bench.analytics.execute("UPDATE analytics.ingest_job SET account_id = NULL")
+    read_the_account_again(bench, replace(RUN, run_id="again"), "again")
+    read_history(bench.ingester, replace(RUN, run_id="again"), 0)
+    aggregate_day(bench.analytics, read)
+    assert rows(bench, query, read) == counted
+    # All other days are its past, also those before and after.
+    days = "SELECT date FROM analytics.ingest_job WHERE integration_id = 'again' AND date < %s ORDER BY date"
+    known = [day for day in PAST if day != read or account == "known"]
+    assert [row["date"] for row in rows(bench, days, DAY)] == known

@@ -348,6 +348,7 @@ def test_airflow_does_not_get_the_superusers_or_the_admins_password():
     for name, service in SERVICES.items():
         if service.get("env_file"):
             assert service["environment"]["POSTGRES_PASSWORD"] == "", name
+            assert service["environment"]["GRAFANA_ADMIN_PASSWORD"] == "", name
             assert service["environment"]["AIRFLOW_ADMIN_PASSWORD"] == "" or name == "init", name
 
 

@@ -249,7 +249,7 @@ class Post(Answer):
 
 
 class BestPosts(Answer):
-    """An organization's best posts of a period, by the metric ``ranked_by``."""
+    """The best posts of an organization or customer in a period, by the metric ``ranked_by``."""
 
     ranked_by: Choice
     #: The metrics that the provider has of a post, in the order of the catalogue.
@@ -259,7 +259,7 @@ class BestPosts(Answer):
 
 
 class Trends(Answer):
-    """An organization's figures on a provider, and its best posts, if the provider has figures of posts."""
+    """The figures of an organization or customer on a provider; its best posts if they have figures."""
 
     days: list[date]
     metrics: Sequence[Trend]
@@ -275,7 +275,7 @@ class SideFigure(Answer):
 
 
 class Side(Answer):
-    """An organization's totals on one provider, by metric: only the metrics that the provider has."""
+    """Totals of an organization or customer on one provider, by metric: those that the provider has."""
 
     provider: Choice
     channels: int
@@ -289,7 +289,7 @@ class SideMetric(Choice):
 
 
 class SideBySide(Answer):
-    """An organization's totals on each of its providers. Nothing is added up over providers."""
+    """Totals of an organization or customer on each provider. Nothing is added up over providers."""
 
     metrics: list[SideMetric]
     sides: list[Side]

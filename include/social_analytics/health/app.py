@@ -320,53 +320,60 @@ def attention_file(which: Which, last: Last, ended: Ended) -> Response:
 
 
 @app.get("/api/trends")
-def organization_trends(organization: Named, provider: On, last: Last, days: Period = 28) -> Trends:
-    """An organization's figures on a provider, day by day, and its best posts there."""
+def organization_trends(
+    organization: Named, provider: On, last: Last, days: Period = 28, customer: Text = None
+) -> Trends:
+    """An organization's figures on a provider, or a customer's, day by day, and the best posts there."""
     first = last - timedelta(days=days - 1)
     with open_analytics_to_read() as analytics:
         return Trends(
             days=days_of(first, last),
-            metrics=trends(analytics, organization, provider, first, last),
-            best_posts=best_posts(analytics, organization, provider, first, last),
+            metrics=trends(analytics, organization, customer, provider, first, last),
+            best_posts=best_posts(analytics, organization, customer, provider, first, last),
         )
 
 
 @app.get("/api/side-by-side")
-def organizations_providers(organization: Named, last: Last, days: Period = 28) -> SideBySide:
-    """An organization's totals on each of its providers."""
+def all_providers(organization: Named, last: Last, days: Period = 28, customer: Text = None) -> SideBySide:
+    """The totals of an organization, or of a customer, on each of its providers."""
     with open_analytics_to_read() as analytics:
-        return side_by_side(analytics, organization, last - timedelta(days=days - 1), last)
+        return side_by_side(analytics, organization, customer, last - timedelta(days=days - 1), last)
 
 
 @app.get("/trends.csv")
-def trends_file(organization: Named, provider: On, last: Last, days: Period = 28) -> Response:
-    """An organization's figures on a provider, one row for each metric and day."""
+def trends_file(
+    organization: Named, provider: On, last: Last, days: Period = 28, customer: Text = None
+) -> Response:
+    """An organization's figures on a provider, or a customer's, one row for each metric and day."""
     first = last - timedelta(days=days - 1)
     with open_analytics_to_read() as analytics:
-        metrics = trends(analytics, organization, provider, first, last)
+        metrics = trends(analytics, organization, customer, provider, first, last)
     rows = [
-        [organization, provider.name, metric.name, metric.unit, day, value, reported, expected]
+        [organization, customer, provider.name, metric.name, metric.unit, day, value, reported, expected]
         for metric in metrics
         for day, value, reported, expected in zip(
             days_of(first, last), metric.values, metric.reported, metric.expected, strict=True
         )
     ]
     header = [
-        "organization_id", "provider", "metric", "unit", "date", "value", "integrations_reported",
-        "integrations_expected",
+        "organization_id", "customer_id", "provider", "metric", "unit", "date", "value",
+        "integrations_reported", "integrations_expected",
     ]  # fmt: skip
     return csv_file("trends", last, header, rows)
 
 
 @app.get("/posts.csv")
-def posts_file(organization: Named, provider: On, last: Last, days: Period = 28) -> Response:
-    """An organization's posts of a period, newest first, with their latest totals and the day of those."""
+def posts_file(
+    organization: Named, provider: On, last: Last, days: Period = 28, customer: Text = None
+) -> Response:
+    """The posts of a period, newest first, with their latest totals and the day of those."""
     metrics = [name for name in CONTENT_METRICS if name in provider.content_metrics]
     first = last - timedelta(days=days - 1)
     with open_analytics_to_read() as analytics:
         found = queries.posts(
             analytics,
             organization,
+            customer,
             provider.name,
             first=first,
             last=last,
@@ -375,25 +382,33 @@ def posts_file(organization: Named, provider: On, last: Last, days: Period = 28)
         )
     rows = [
         [
-            organization, provider.name, one.integration_id, one.integration_name, one.content_id, one.kind,
-            one.published_at.astimezone(provider.timezone).isoformat(timespec="seconds"), one.message,
-            one.permalink, one.postiz_post_id, *(one.figures.get(name) for name in metrics), one.read_on,
+            organization, customer, provider.name, one.integration_id, one.integration_name, one.content_id,
+            one.kind, one.published_at.astimezone(provider.timezone).isoformat(timespec="seconds"),
+            one.message, one.permalink, one.postiz_post_id, *(one.figures.get(name) for name in metrics),
+            one.read_on,
         ]
         for one in found
     ]  # fmt: skip
     header = [
-        "organization_id", "provider", "integration_id", "name", "content_id", "kind", "published_at",
-        "message", "permalink", "postiz_post_id", *metrics, "read_on",
+        "organization_id", "customer_id", "provider", "integration_id", "name", "content_id", "kind",
+        "published_at", "message", "permalink", "postiz_post_id", *metrics, "read_on",
     ]  # fmt: skip
     return csv_file("posts", last, header, rows)
 
 
 @app.get("/report.html")
-def report(organization: Named, last: Last, period: PeriodKind = PeriodKind.WEEK) -> HTMLResponse:
-    """The report on an organization's latest period that has ended."""
+def report(
+    organization: Named, last: Last, period: PeriodKind = PeriodKind.WEEK, customer: Text = None
+) -> HTMLResponse:
+    """The report on the latest period that has ended, of an organization or of one of its customers."""
     with open_analytics_to_read() as analytics:
         known = {one.id: one for one in queries.organizations(analytics)}
         if organization not in known:
             raise _refused("organization")
-        made = report_on(analytics, known[organization], periods.latest(period, last))
+        theirs = {one.id: one for one in queries.customers(analytics) if one.organization_id == organization}
+        if customer and customer not in theirs:
+            raise _refused("customer")
+        made = report_on(
+            analytics, known[organization], theirs.get(customer or ""), periods.latest(period, last)
+        )
     return HTMLResponse(as_html(made), headers={"Content-Security-Policy": REPORT_POLICY})

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, LiteralString, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
 
 from psycopg import sql
@@ -27,6 +27,16 @@ from include.social_analytics.warehouse.ledger import JobStatus
 
 _SQL = Path(__file__).parent / "sql"
 
+# Whether a post is of a customer: of a channel that it had on the day of the post, or, if that day has no
+# job, that it has now. By the primary keys: jobs.py makes the ids of jobs.
+_OF_CUSTOMER: LiteralString = """(%(customer)s::text IS NULL OR %(customer)s = (
+    SELECT CASE WHEN job.job_id IS NULL THEN channel.customer_id ELSE job.customer_id END
+    FROM analytics.integration AS channel LEFT JOIN analytics.ingest_job AS job
+        ON job.job_id = 'analytics-ingest:' || channel.integration_id || ':'
+                        || to_char(content.published_at AT TIME ZONE %(zone)s::text, 'YYYY-MM-DD')
+    WHERE channel.integration_id = content.integration_id
+))"""
+
 Row = TypeVar("Row")
 
 
@@ -36,6 +46,7 @@ def _question(name: str) -> sql.Composed:
         is_complete=sql.SQL(ledger.IS_COMPLETE),
         common_failures=sql.SQL(ledger.COMMON_FAILURES),
         is_common=sql.SQL(ledger.IS_COMMON),
+        of_customer=sql.SQL(_OF_CUSTOMER),
     )
 
 
@@ -241,6 +252,7 @@ def failures(
     run_ended: str,
     works_again: str,
     most: int,
+    customer_then: str | None = None,
 ) -> list[Failure]:
     """The integrations with failed days. The one that has failed longest comes first.
 
@@ -249,6 +261,7 @@ def failures(
     :param run_ended: the code of such a failure.
     :param works_again: replaces the error's code if a later day is stored.
     :param most: the most integrations for one provider and error.
+    :param customer_then: only days on which this customer had the integration. ``which`` is about now.
     """
     return _ask(
         analytics,
@@ -258,6 +271,7 @@ def failures(
         last=last,
         organization=which.organization,
         customer=which.customer,
+        customer_then=customer_then,
         provider=which.provider,
         open_days=list(open_days),
         open=list(ledger.OPEN),
@@ -316,15 +330,15 @@ def lacking(
     )
 
 
-def channels_by_provider(analytics: Database, organization: str) -> dict[str, int]:
-    """An organization's active channels by provider: 0 where there are only former ones."""
-    found = _ask(analytics, "providers_of", dict[str, Any], organization=organization)
+def channels_by_provider(analytics: Database, organization: str, customer: str | None) -> dict[str, int]:
+    """Active channels of an organization or customer by provider: 0 where there are only former ones."""
+    found = _ask(analytics, "providers_of", dict[str, Any], organization=organization, customer=customer)
     return {one["provider"]: one["channels"] for one in found}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """An organization's metric on a day, and how many of its integrations are in it."""
+    """A metric of an organization or customer on a day, and how many of its integrations are in it."""
 
     metric: str
     date: date
@@ -334,19 +348,34 @@ class Figure:
 
 
 def figures(
-    analytics: Database, organization: str, provider: str, first: date, last: date
+    analytics: Database, organization: str, customer: str | None, provider: str, first: date, last: date
 ) -> dict[tuple[str, date], Figure]:
-    """An organization's figures on a provider, by metric and day."""
+    """An organization's figures on a provider, or those of one of its customers, by metric and day."""
     found = _ask(
-        analytics, "figures", Figure, organization=organization, provider=provider, first=first, last=last
+        analytics,
+        "figures",
+        Figure,
+        organization=organization,
+        customer=customer,
+        provider=provider,
+        first=first,
+        last=last,
     )
     return {(one.metric, one.date): one for one in found}
 
 
-def has_figures(analytics: Database, organization: str, provider: str, first: date, last: date) -> bool:
-    """Whether an organization has rows for a provider in a period, complete or not."""
+def has_figures(
+    analytics: Database, organization: str, customer: str | None, provider: str, first: date, last: date
+) -> bool:
+    """Whether an organization or customer has figures for a provider in a period, complete or not."""
     return _is_true(
-        analytics, "has_figures", organization=organization, provider=provider, first=first, last=last
+        analytics,
+        "has_figures",
+        organization=organization,
+        customer=customer,
+        provider=provider,
+        first=first,
+        last=last,
     )
 
 
@@ -360,9 +389,15 @@ class WithoutFigure:
 
 
 def without_figure(
-    analytics: Database, organization: str, provider: str, metrics: Sequence[str], first: date, last: date
+    analytics: Database,
+    organization: str,
+    customer: str | None,
+    provider: str,
+    metrics: Sequence[str],
+    first: date,
+    last: date,
 ) -> dict[tuple[str | None, date], int]:
-    """How many of an organization's channels have no data and no figure of a metric, by metric and day.
+    """How many channels of an organization or customer have no data and no figure, by metric and day.
 
     Under ``None``: how many should have a job on the day and have none.
     """
@@ -371,6 +406,7 @@ def without_figure(
         "without_figure",
         WithoutFigure,
         organization=organization,
+        customer=customer,
         provider=provider,
         metrics=list(metrics),
         first=first,
@@ -392,6 +428,7 @@ class LikeForLike:
 def like_for_like(
     analytics: Database,
     organization: str,
+    customer: str | None,
     provider: str,
     are_gauges: Mapping[str, bool],
     *,
@@ -399,16 +436,17 @@ def like_for_like(
     last: date,
     most: int,
 ) -> dict[str, LikeForLike]:
-    """An organization's totals from ``first`` to ``last`` and in as many days before, by metric.
+    """Totals of an organization or customer from ``first`` to ``last`` and in as many days before, by metric.
 
     :param are_gauges: metric -> whether only the last day of a period counts.
-    :param most: an organization with more channels has no such totals: to add them up takes seconds.
+    :param most: with more channels there are no such totals: to add them up takes seconds.
     """
     found = _ask(
         analytics,
         "like_for_like",
         LikeForLike,
         organization=organization,
+        customer=customer,
         provider=provider,
         metrics=list(are_gauges),
         are_gauges=list(are_gauges.values()),
@@ -438,6 +476,7 @@ class RankedPost:
 def best_posts(
     analytics: Database,
     organization: str,
+    customer: str | None,
     provider: str,
     ranked_by: str,
     *,
@@ -458,6 +497,8 @@ def best_posts(
         "best_posts",
         RankedPost,
         organization=organization,
+        customer=customer,
+        zone=zone.key,
         provider=provider,
         ranked_by=ranked_by,
         first=first,
@@ -487,6 +528,7 @@ class StoredPost:
 def posts(
     analytics: Database,
     organization: str,
+    customer: str | None,
     provider: str,
     *,
     first: date,
@@ -494,7 +536,7 @@ def posts(
     zone: ZoneInfo,
     most: int,
 ) -> list[StoredPost]:
-    """An organization's posts that were published in a period, newest first.
+    """The posts of an organization or customer that were published in a period, newest first.
 
     :param zone: of the period's days.
     :param most: so many of the newest.
@@ -504,6 +546,8 @@ def posts(
         "posts",
         StoredPost,
         organization=organization,
+        customer=customer,
+        zone=zone.key,
         provider=provider,
         begin=day_ended_at(first - timedelta(days=1), zone),
         end=day_ended_at(last, zone),

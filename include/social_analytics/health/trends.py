@@ -1,4 +1,4 @@
-"""The view "Trends": an organization's figures day by day, and its best posts."""
+"""The view "Trends": the figures of an organization or customer day by day, and its best posts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from include.social_analytics.health.calendar import days_of
 from include.social_analytics.health.queries import Figure
 from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS, Kind, Metric
 
-#: So many of an organization's latest posts are compared; the best are shown.
+#: So many of the latest posts are compared; the best are shown.
 POSTS_COMPARED = 2000
 BEST_POSTS = 10
 #: Up to so many channels, the change of only the same channels is shown.
@@ -39,6 +39,7 @@ CHANNELS_COMPARED = 1000
 def trends(
     analytics: Database,
     organization: str,
+    customer: str | None,
     provider: Provider,
     first: date,
     last: date,
@@ -47,12 +48,13 @@ def trends(
 ) -> list[Trend]:
     """The provider's daily metrics, each compared with the same number of days before ``first``.
 
+    :param customer: its figures, over the channels that it had on each day; ``None``: the organization's.
     :param like_for_like: whether to compare the same channels, too.
     """
     days = days_of(first, last)
     before = days_of(first - timedelta(days=len(days)), first - timedelta(days=1))
     metrics = [metric for metric in DAILY_METRICS.values() if metric.name in provider.metrics]
-    of = organization, provider.name
+    of = organization, customer, provider.name
     figures = queries.figures(analytics, *of, before[0], last)
     may_have_none = [metric.name for metric in metrics if not _is_counted_from_posts(metric)]
     without = queries.without_figure(analytics, *of, may_have_none, before[0], last)
@@ -89,7 +91,7 @@ def _is_counted_from_posts(metric: Metric) -> bool:
 
 @dataclass(frozen=True)
 class _Day:
-    """An organization's metric on a day.
+    """A metric of an organization or customer on a day.
 
     ``no_data`` channels need not report it. ``missing`` channels have no job, and the figure does not know
     of them.
@@ -188,14 +190,16 @@ def _number(value: Decimal | None) -> Number | None:
     return int(value) if value == int(value) else float(value)
 
 
-def side_by_side(analytics: Database, organization: str, first: date, last: date) -> SideBySide:
-    """The organization's totals on each of its providers."""
+def side_by_side(
+    analytics: Database, organization: str, customer: str | None, first: date, last: date
+) -> SideBySide:
+    """The totals of an organization or customer on each of its providers."""
     sides = []
-    for name, channels in queries.channels_by_provider(analytics, organization).items():
+    for name, channels in queries.channels_by_provider(analytics, organization, customer).items():
         # A provider whose package is gone has no declaration.
         if (provider := providers().get(name)) is None:
             continue
-        found = trends(analytics, organization, provider, first, last, like_for_like=False)
+        found = trends(analytics, organization, customer, provider, first, last, like_for_like=False)
         sides.append(
             Side(
                 provider=Choice(id=name, label=provider.title),
@@ -220,9 +224,9 @@ def side_by_side(analytics: Database, organization: str, first: date, last: date
 
 
 def best_posts(
-    analytics: Database, organization: str, provider: Provider, first: date, last: date
+    analytics: Database, organization: str, customer: str | None, provider: Provider, first: date, last: date
 ) -> BestPosts | None:
-    """The best posts that were published in a period.
+    """The best posts of an organization or customer that were published in a period.
 
     They are ranked by the provider's first metric in the order of ``CONTENT_METRICS``. ``None`` if the
     provider has no such metric.
@@ -233,6 +237,7 @@ def best_posts(
     posts = queries.best_posts(
         analytics,
         organization,
+        customer,
         provider.name,
         metrics[0],
         first=first,

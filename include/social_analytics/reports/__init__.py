@@ -1,1 +1,1 @@
-"""Reports: an organization's figures of a week or a month, as one HTML file for people."""
+"""Reports: the figures of an organization or customer in a week or a month, as one HTML file for people."""

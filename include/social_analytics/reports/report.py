@@ -1,4 +1,4 @@
-"""What a report of an organization says about a period, in the order in which it says it."""
+"""What a report of an organization or customer says about a period, in the order in which it says it."""
 
 from __future__ import annotations
 
@@ -44,43 +44,54 @@ class ProviderReport:
 
 @dataclass(frozen=True)
 class Report:
-    """An organization's figures of a period, by provider, as stored at ``made_at`` (UTC)."""
+    """The figures of a period, by provider, as stored at ``made_at`` (UTC).
+
+    They are those of the customer, if there is one: of the channels that it had on each day.
+    """
 
     organization: Choice
+    customer: Choice | None
     period: Period
     days: Sequence[date]
     providers: Sequence[ProviderReport]
     made_at: datetime
 
+    @property
+    def title(self) -> str:
+        """Whose figures these are."""
+        return ", ".join(one.label for one in (self.customer, self.organization) if one)
 
-def report_on(analytics: Database, organization: Choice, period: Period) -> Report:
+
+def report_on(analytics: Database, organization: Choice, customer: Choice | None, period: Period) -> Report:
     """The report, from what is stored now.
 
     :param analytics: opened for reading (``databases.open_analytics_to_read``).
     """
+    of = organization.id, customer.id if customer else None
     parts = [
-        _provider_report(analytics, organization.id, provider, period)
+        _provider_report(analytics, *of, provider, period)
         for provider in providers().values()
-        if queries.has_figures(analytics, organization.id, provider.name, period.first, period.last)
+        if queries.has_figures(analytics, *of, provider.name, period.first, period.last)
     ]
-    return Report(organization, period, days_of(period.first, period.last), parts, datetime.now(UTC))
+    return Report(
+        organization, customer, period, days_of(period.first, period.last), parts, datetime.now(UTC)
+    )
 
 
 def _provider_report(
-    analytics: Database, organization: str, provider: Provider, period: Period
+    analytics: Database, organization: str, customer: str | None, provider: Provider, period: Period
 ) -> ProviderReport:
-    found = {
-        trend.name: trend for trend in trends(analytics, organization, provider, period.first, period.last)
-    }
+    of = organization, customer, provider, period.first, period.last
+    found = {trend.name: trend for trend in trends(analytics, *of)}
     shown = [DAILY_METRICS[name].organization_name for name in FIGURES if name in provider.metrics]
     figures = [found[name] for name in shown[:MOST_FIGURES]]
     return ProviderReport(
         title=provider.title,
         figures=figures,
-        best_posts=best_posts(analytics, organization, provider, period.first, period.last),
+        best_posts=best_posts(analytics, *of),
         incomplete=[
             *_incomplete_days(figures, days_of(period.first, period.last)),
-            *_failed_channels(analytics, organization, provider, period),
+            *_failed_channels(analytics, organization, customer, provider, period),
         ],
     )
 
@@ -99,7 +110,9 @@ def _incomplete_days(figures: Sequence[Trend], days: Sequence[date]) -> list[str
     ]
 
 
-def _failed_channels(analytics: Database, organization: str, provider: Provider, period: Period) -> list[str]:
+def _failed_channels(
+    analytics: Database, organization: str, customer: str | None, provider: Provider, period: Period
+) -> list[str]:
     """A sentence for each channel with a failed day: which days, and what helps."""
     failures = queries.failures(
         analytics,
@@ -111,6 +124,7 @@ def _failed_channels(analytics: Database, organization: str, provider: Provider,
         run_ended=RUN_ENDED,
         works_again=WORKS_AGAIN,
         most=MOST_NAMED,
+        customer_then=customer,
     )
     sentences = [
         f"{one.name} could not be read {_in_words(one.days)}. {_help(provider, one)}"

@@ -31,7 +31,7 @@ _ASK_AGAIN = timedelta(minutes=5)
 
 
 def make_reports() -> dict[str, int]:
-    """Write a file for each organization with figures; returns how many, by the period's name.
+    """Write a file for each organization and customer with figures; returns how many, by the period's name.
 
     The periods are those that end on the run's day. A run of any other day makes those that ended last.
 
@@ -58,13 +58,17 @@ def _wait_for_the_day(day: date, settings: Settings) -> None:
 def _write(folder: ObjectStoragePath, period: Period) -> int:
     written = 0
     with open_analytics_to_read() as analytics:
+        customers = queries.customers(analytics)
         for organization in queries.organizations(analytics):
-            report = report_on(analytics, organization, period)
-            if report.providers:
-                path = file_of(folder, [organization.id], period)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(as_html(report), encoding="utf-8")
-                written += 1
+            theirs = [one for one in customers if one.organization_id == organization.id]
+            for customer in [None, *theirs]:
+                report = report_on(analytics, organization, customer, period)
+                if report.providers:
+                    ids = [organization.id, *(["customers", customer.id] if customer else [])]
+                    path = file_of(folder, ids, period)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(as_html(report), encoding="utf-8")
+                    written += 1
     log.info("reports written", period=period.name, reports=written, folder=str(folder))
     return written
 

@@ -237,7 +237,7 @@ def history_is_read(
 
 
 def history_waits(analytics: Database, integration_id: str) -> None:
-    """Don't count a try that a spent quota has ended."""
+    """Don't count a try that a spent quota has ended, or that did not begin in time."""
     analytics.execute(_HISTORY_WAITS, [integration_id])
 
 

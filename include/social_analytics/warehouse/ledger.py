@@ -242,20 +242,39 @@ SELECT date FROM analytics.ingest_job
 WHERE job_id = ANY (%s) AND status NOT IN ('queued', 'running')
 """
 
-_WITH_JOB: LiteralString = """
-SELECT date FROM analytics.ingest_job WHERE job_id = ANY (%s)
+# Whether a day of ``past`` may have been read before, when the account was another channel: one that is gone,
+# and whose account was erased or never stored. Nobody can tell any more that it is the same, so the day would
+# count twice.
+_MAY_BE_KNOWN: LiteralString = """
+EXISTS (
+    SELECT
+    FROM analytics.integration AS gone JOIN analytics.ingest_job AS job
+        -- By the primary key, as jobs.py makes it.
+        ON job.job_id = 'analytics-ingest:' || gone.integration_id || ':' || to_char(past.date, 'YYYY-MM-DD')
+    WHERE gone.organization_id = %(organization_id)s AND gone.provider = %(provider)s AND NOT gone.is_active
+      AND (gone.erased_at IS NOT NULL OR job.account_id IS NULL)
+)
+"""
+
+_PAST_TO_READ: LiteralString = f"""
+SELECT date
+FROM unnest(%(job_ids)s::text[], %(dates)s::date[]) AS past (job_id, date)
+WHERE NOT EXISTS (SELECT FROM analytics.ingest_job AS own WHERE own.job_id = past.job_id)
+  AND NOT {_MAY_BE_KNOWN}
+ORDER BY date
 """
 
 # A day that any run has listed is that run's. In the order in which jobs are queued, against deadlocks.
-_ADD_PAST: LiteralString = """
+_ADD_PAST: LiteralString = f"""
 INSERT INTO analytics.ingest_job
     (job_id, organization_id, customer_id, integration_id, provider, date, status, is_backfill, dag_run_id,
-     map_index, account_id, metric_rows, observed_at, finished_at)
+     map_index, account_id, metric_rows, reason, observed_at, finished_at)
 SELECT job_id, %(organization_id)s,
        (SELECT customer_id FROM analytics.integration WHERE integration_id = %(integration_id)s),
-       %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s,
-       %(map_index)s, %(account_id)s, %(metric_rows)s, %(observed_at)s, clock_timestamp()
+       %(integration_id)s, %(provider)s, date, 'succeeded', true, %(dag_run_id)s, %(map_index)s,
+       %(account_id)s, %(metric_rows)s, %(reason)s, %(observed_at)s, clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(dates)s::date[]) AS past (job_id, date)
+WHERE NOT {_MAY_BE_KNOWN}
 ORDER BY date
 ON CONFLICT (job_id) DO NOTHING
 RETURNING date
@@ -659,10 +678,9 @@ def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> set
     return {day for (day,) in analytics.execute(_ENDED, [[job.on(day).job_id for day in days]])}
 
 
-def days_without_job(analytics: Database, job: IngestJob, days: Sequence[date]) -> list[date]:
-    """Those of ``days`` on which the integration has no job."""
-    found = {day for (day,) in analytics.execute(_WITH_JOB, [[job.on(day).job_id for day in days]])}
-    return [day for day in days if day not in found]
+def past_to_read(analytics: Database, job: IngestJob, days: Sequence[date]) -> list[date]:
+    """Those of ``days`` that :func:`add_past` would add, oldest first."""
+    return [day for (day,) in analytics.execute(_PAST_TO_READ, _past(job, days))]
 
 
 def add_past(
@@ -674,29 +692,40 @@ def add_past(
     map_index: int | None,
     account_id: str,
     metric_rows: int,
+    reason: str | None,
     observed_at: datetime,
 ) -> set[date]:
     """Give the integration a job for each of ``days`` that has none, in the transaction that stores them.
 
+    Days of a former channel of the organization are left out if it may have been the same account.
+
     :param metric_rows: of each day.
-    :returns: the days that had none.
+    :param reason: what the reading lacks, if anything.
+    :returns: the days that were added.
     """
     rows = analytics.execute(
         _ADD_PAST,
-        {
-            "organization_id": job.integration.organization_id,
-            "integration_id": job.integration.id,
-            "provider": job.integration.provider,
+        _past(job, days)
+        | {
             "dag_run_id": dag_run_id,
             "map_index": map_index,
             "account_id": account_id,
             "metric_rows": metric_rows,
+            "reason": reason,
             "observed_at": observed_at,
-            "job_ids": [job.on(day).job_id for day in days],
-            "dates": list(days),
         },
     )
     return {day for (day,) in rows}
+
+
+def _past(job: IngestJob, days: Sequence[date]) -> dict[str, object]:
+    return {
+        "organization_id": job.integration.organization_id,
+        "integration_id": job.integration.id,
+        "provider": job.integration.provider,
+        "job_ids": [job.on(day).job_id for day in days],
+        "dates": list(days),
+    }
 
 
 def has_open_jobs(analytics: Database, day: date, dag_run_id: str) -> bool:

@@ -43,7 +43,15 @@ _OTHERS: Mapping[str, LiteralString] = {
     # A post that was read later has totals that are kept.
     "content": "published_at < %(first)s AND updated_at < %(first)s",
     "unsupported_metric": "last_seen_at < %(first)s",
-    "integration": "NOT is_active AND last_day < %(first)s",
+    # While it has posts, they can be erased.
+    "integration": """
+        NOT is_active AND last_day < %(first)s AND NOT EXISTS (
+            SELECT
+            FROM analytics.content
+            WHERE content.integration_id = integration.integration_id
+              AND (published_at >= %(first)s OR updated_at >= %(first)s)
+        )
+    """,
     "organization": """
         NOT EXISTS (
             SELECT FROM analytics.integration

@@ -147,9 +147,14 @@ FROM (
             job.status, figure.value
         FROM analytics.ingest_job AS job
         JOIN analytics.metric ON metric.provider = job.provider
-        LEFT JOIN analytics.integration_metric_daily AS figure
-            ON figure.integration_id = job.integration_id AND figure.metric = metric.metric
-           AND figure.date = job.date
+        LEFT JOIN LATERAL (
+            -- With the limit the planner does not read the whole table.
+            SELECT value
+            FROM analytics.integration_metric_daily AS stored
+            WHERE stored.integration_id = job.integration_id AND stored.metric = metric.metric
+              AND stored.date = job.date
+            LIMIT 1
+        ) AS figure ON true
         WHERE job.customer_id IS NOT NULL
         ORDER BY job.organization_id, job.customer_id, job.provider, metric.organization_metric, job.date,
             coalesce(job.account_id, job.integration_id), figure.value IS NULL,

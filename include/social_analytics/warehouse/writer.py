@@ -358,6 +358,7 @@ def store_past(
             map_index=map_index,
             account_id=account_id,
             metric_rows=len(provider.metrics),
+            reason=reading.reason,
             observed_at=observed_at,
         )
         posts = _counted_posts(analytics, common, job, provider, post_window_days)

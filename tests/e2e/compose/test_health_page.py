@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.connectors import providers
+from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.databases import Database
 from include.social_analytics.health.app import app, may_look
 from include.social_analytics.jobs import Customer
+from include.social_analytics.reports.period import PeriodKind, latest
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.bench import DAY
 from tests.support.browser import chromium
@@ -97,9 +101,34 @@ def test_the_calendar_can_be_narrowed_to_a_customer(history, page):
     expect(customer.locator("option")).to_have_text(["All", "Markets"])
     expect(calendar).to_contain_text("Market Stall")
     expect(customer).to_have_value("")
-    page.get_by_role("tab", name="Trends").click()
-    expect(customer).to_be_hidden()
     expect(page).to_have_title("Social analytics")
+
+
+def test_trends_and_reports_can_be_narrowed_to_a_customer(history, page):
+    markets = Customer("c2", "Markets")
+    history.stored("Corner Shop", DAY, 5, customer=Customer("c1", "Shops"))
+    history.stored("Head Office", DAY, 100)
+    history.stored("Market Stall", DAY, 77, customer=markets, organization="other")
+    aggregate_day(history.warehouse.connection, DAY)
+    opened(page, "coverage")
+    customer, organization = page.get_by_label("Customer"), page.get_by_label("Organization")
+    views = page.locator("article", has=page.get_by_role("heading", name="Views", exact=True)).locator("p")
+    customer.select_option("c2")
+    page.get_by_role("tab", name="Trends").click()
+    # A trend needs an organization: the customer's.
+    expect(organization).to_have_value("other")
+    expect(customer).to_have_value("c2")
+    expect(views).to_contain_text("≥ 77 in the period")
+    organization.select_option("acme")
+    expect(views).to_contain_text("≥ 105 in the period")
+    report = page.get_by_role("link", name="Report of the last week")
+    expect(report).to_have_attribute("href", "report.html?organization=acme&period=week")
+    customer.select_option("c1")
+    expect(views).to_contain_text("≥ 5 in the period")
+    expect(report).to_have_attribute("href", "report.html?organization=acme&customer=c1&period=week")
+    expect(page.locator("#download")).to_have_attribute("href", re.compile("customer=c1"))
+    page.reload()
+    expect(views).to_contain_text("≥ 5 in the period")
 
 
 def test_nobody_is_asked_for_a_customer_where_there_is_none(history, page):
@@ -216,3 +245,103 @@ def test_nothing_overflows(history, page, width):
             if summary.is_visible():
                 summary.click()
         assert page.locator("html").evaluate("html => html.scrollWidth <= html.clientWidth"), view
+
+
+# --- reports ----------------------------------------------------------------------------------
+
+#: The width of A4 in pixels, and that without the margins of a printed page.
+A4, PRINTED = 794, 680
+
+
+@pytest.fixture
+def report(history: History, page: Page) -> Iterator[Page]:
+    """The report that the link on *Trends* opens: long names, large figures, and a failure.
+
+    It asks no other host, and nothing is wrong in the browser's console.
+    """
+    week = latest(PeriodKind.WEEK, DAY)
+    for number in range(13, -1, -1):
+        day = week.last - timedelta(days=number)
+        noon = datetime.combine(day, time(20), UTC)
+        metrics = dict.fromkeys(PROVIDER.content_metrics, 12345678 * (14 - number))
+        content = (
+            replace(post(f"post-{number}", f"{HOSTILE} {'word ' * 90}", **metrics), published_at=noon),
+        )
+        for channel in ("Corner Shop", "N" * 90):
+            history.stored(channel, day, 123_456_789 // (number + 1), content, name=channel)
+    history.failed("Corner Shop", week.last - timedelta(days=2))
+    history.warehouse.connection.execute(
+        "DELETE FROM analytics.integration_metric_daily WHERE job_id IN "
+        "(SELECT job_id FROM analytics.ingest_job WHERE status = 'failed')"
+    )
+    for number in range(14):
+        aggregate_day(history.warehouse.connection, week.last - timedelta(days=number))
+    context = page.context
+    hosts: set[str] = set()
+    said: list[ConsoleMessage] = []
+    context.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    context.on("console", lambda message: said.append(message))
+    opened(page, "trends")
+    with context.expect_page() as opening:
+        page.get_by_role("link", name="Report of the last week").click()
+    yield opening.value
+    assert hosts == {urlsplit(page.url).netloc}
+    assert [one.text for one in said if one.page == opening.value] == []
+
+
+def test_the_report_says_the_figures_and_what_is_incomplete(report):
+    expect(report).to_have_title(re.compile("^ACME: Week of "))
+    expect(report.get_by_role("heading", name="ACME", level=1)).to_be_visible()
+    expect(report.get_by_role("figure")).to_have_count(6)
+    expect(report.get_by_role("img", name=re.compile("^Views by day"))).to_be_visible()
+    expect(report.locator("rect.hollow")).to_have_count(5)
+    expect(report.get_by_text("Corner Shop could not be read on")).to_be_visible()
+    expect(report.locator("td .message").first).to_contain_text(HOSTILE)
+    assert report.locator("img, script").count() == 0
+
+
+@pytest.mark.parametrize(("media", "width"), [("screen", 360), ("screen", A4), ("print", PRINTED)])
+def test_the_report_overflows_neither_screen_nor_paper(report, media, width):
+    report.emulate_media(media=media)
+    report.set_viewport_size({"width": width, "height": 800})
+    assert report.locator("html").evaluate("html => html.scrollWidth <= html.clientWidth")
+    # Nothing is cut off or drawn over its neighbour.
+    assert (
+        report.locator("figure, td").evaluate_all(
+            "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.outerHTML)"
+        )
+        == []
+    )
+
+
+def test_the_report_is_dark_where_the_screen_is_and_printed_light(report):
+    def colours(media: str, scheme: str) -> dict[str, tuple[str, str]]:
+        report.emulate_media(media=media, color_scheme=scheme)
+        paper = report.locator("body").evaluate("one => getComputedStyle(one).backgroundColor")
+        return {
+            name: (report.locator(name).first.evaluate("one => getComputedStyle(one).color"), paper)
+            for name in ("h1", ".faint", ".up, .down", "th")
+        }
+
+    light, dark = colours("screen", "light"), colours("screen", "dark")
+    for name in light:
+        assert contrast(*light[name]) >= 4.5, name
+        assert contrast(*dark[name]) >= 4.5, name
+        assert not set(light[name]) & set(dark[name])
+    assert luminance(dark["h1"][1]) < luminance(dark["h1"][0])
+    assert colours("print", "dark") == colours("print", "light") == light
+
+
+def luminance(colour: str) -> float:
+    """Of a computed ``rgb(…)``, as WCAG 2 defines it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2's ratio, from 1 to 21."""
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)

@@ -44,7 +44,8 @@ def test_a_provider_whose_connection_is_missing_is_named(history, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", ["DROP SCHEMA analytics CASCADE", "ALTER TABLE analytics.integration DROP COLUMN customer_id"]
+    "change",
+    ["DROP SCHEMA analytics CASCADE", "ALTER TABLE analytics.integration DROP COLUMN customer_id CASCADE"],
 )
 def test_a_database_that_no_run_has_migrated_has_no_latest_day(history, change):
     history.stored("page", DAY)

@@ -1,4 +1,4 @@
-"""An organization's report, made from a filled database."""
+"""Reports of an organization and of a customer, made from a filled database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from include.social_analytics.connectors.reading import Content
 from include.social_analytics.databases import open_analytics_to_read
 from include.social_analytics.health.answers import Choice
+from include.social_analytics.jobs import Customer
 from include.social_analytics.reports.period import Period, PeriodKind, latest
 from include.social_analytics.reports.report import Report, report_on
 from include.social_analytics.warehouse.aggregate import aggregate_day
@@ -19,6 +21,7 @@ from tests.support.readings import DOWN, REVOKED, post
 
 WEEK = latest(PeriodKind.WEEK, DAY)
 ACME = Choice(id="acme", label="ACME")
+NORTH, SOUTH = Customer("north", "North Shops"), Customer("south", "South Shops")
 HOSTILE = """<script>document.title='taken'</script> {{ 7 * 7 }} "'"""
 
 
@@ -27,9 +30,9 @@ def aggregate(history: History, period: Period = WEEK) -> None:
         aggregate_day(history.warehouse.connection, period.last - timedelta(days=number))
 
 
-def report(period: Period = WEEK) -> Report:
+def report(period: Period = WEEK, customer: Choice | None = None) -> Report:
     with open_analytics_to_read() as analytics:
-        return report_on(analytics, ACME, period)
+        return report_on(analytics, ACME, customer, period)
 
 
 def html(history: History, **parameters: str) -> str:
@@ -152,3 +155,63 @@ def test_an_organization_without_figures_is_told_so_and_an_unknown_one_is_refuse
     assert (
         history.ask.get("/report.html", params={"organization": "acme", "period": "year"}).status_code == 422
     )
+
+
+def posted(id_: str, before: int) -> Content:
+    """A post of noon, so many days before the week's last."""
+    noon = datetime.combine(WEEK.last - timedelta(days=before), datetime.min.time(), UTC) + timedelta(
+        hours=20
+    )
+    return replace(post(id_, id_, views=5), published_at=noon)
+
+
+@pytest.fixture
+def customers(history: History) -> History:
+    """Three channels: North's, one without a customer, and one that South had until North got it."""
+    for number in range(13, -1, -1):
+        day = WEEK.last - timedelta(days=number)
+        history.stored("bakery", day, 20 if number < 7 else 10, (posted("bread", 3),), customer=NORTH)
+        history.stored("cafe", day, 1000, (posted("tea", 3),))
+        mover = NORTH if number < 2 else SOUTH
+        history.stored("mover", day, 100, (posted("theirs", 5), posted("ours", 1)), customer=mover)
+    aggregate(history)
+    return history
+
+
+def test_a_customers_report_is_about_the_channels_that_it_had_on_each_day(customers):
+    [part] = report(customer=Choice(id="north", label="North Shops")).providers
+    views, followers = part.figures[0], part.figures[4]
+    assert (views.total, views.previous) == (7 * 20 + 2 * 100, 70)
+    assert (followers.total, followers.previous) == (120, 10)
+    # The channel that came is no growth.
+    assert (views.like_for_like.channels, views.like_for_like.change) == (1, 1.0)
+    assert {one.message for one in part.best_posts.posts} == {"bread", "ours"}
+    assert part.incomplete == []
+    [part] = report(customer=Choice(id="south", label="South Shops")).providers
+    assert part.figures[0].values == [100] * 5 + [None] * 2
+    assert part.figures[0].like_for_like is None
+    assert [one.message for one in part.best_posts.posts] == ["theirs"]
+    shown = html(customers, customer="north")
+    assert f"<title>North Shops, ACME: {WEEK.title}</title>" in shown
+    assert "<h1>North Shops, ACME</h1>" in shown
+    assert "the same channel, against the 7 days before" in shown
+
+
+def test_a_customers_report_names_the_days_that_failed_while_it_had_the_channel(customers):
+    customers.failed("cafe", WEEK.last, REVOKED)
+    customers.failed("bakery", WEEK.last - timedelta(days=1), REVOKED, customer=NORTH)
+    customers.failed("mover", WEEK.last - timedelta(days=4), REVOKED, customer=NORTH)
+
+    def named(customer: str) -> list[str]:
+        [part] = report(customer=Choice(id=customer, label="")).providers
+        return [one for one in part.incomplete if "could not be read" in one]
+
+    assert named("north") == [f"Bakery could not be read on {word(1)}. It works again."]
+    assert named("south") == [f"Mover could not be read on {word(4)}. It works again."]
+
+
+def test_a_customer_of_another_organization_is_refused(customers):
+    customers.stored("elsewhere", DAY, organization="other", customer=Customer("east", "East"))
+    for customer in ("east", "nobody"):
+        answer = customers.ask.get("/report.html", params={"organization": "acme", "customer": customer})
+        assert (answer.status_code, answer.json()) == (422, {"detail": "Not understood: customer."})

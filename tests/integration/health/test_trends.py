@@ -1,4 +1,4 @@
-"""An organization's figures day by day, and its best posts."""
+"""The figures of an organization and of a customer day by day, and the best posts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from include.social_analytics.health import trends
+from include.social_analytics.jobs import Customer
 from include.social_analytics.warehouse import ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.bench import DAY
@@ -360,7 +361,7 @@ def test_the_csv_file_has_each_metrics_days(history):
     history.stored("page", DAY)
     aggregate(history, 1)
     lines = history.ask.get("/trends.csv", params={"days": 1, **ACME}).text.splitlines()
-    assert f"acme,facebook,views,count,{DAY},7,1,1" in lines
+    assert f"acme,,facebook,views,count,{DAY},7,1,1" in lines
 
 
 def test_all_posts_of_a_period_come_as_a_file_with_their_latest_totals(history):
@@ -372,7 +373,7 @@ def test_all_posts_of_a_period_come_as_a_file_with_their_latest_totals(history):
     answer = history.ask.get("/posts.csv", params={"days": 28, **ACME})
     header, *rows = csv.reader(StringIO(answer.content.decode("utf-8-sig")))
     assert header[-7:] == ["views", "reach", "clicks", "reactions", "comments", "shares", "read_on"]
-    found = {row[4]: dict(zip(header, row, strict=True)) for row in rows}
+    found = {row[5]: dict(zip(header, row, strict=True)) for row in rows}
     assert list(found) == ["unread", "seen"]
     assert (found["seen"]["views"], found["seen"]["clicks"], found["seen"]["name"]) == ("5", "", "Bakery")
     assert found["seen"]["message"] == "'=1+1"
@@ -383,6 +384,82 @@ def test_all_posts_of_a_period_come_as_a_file_with_their_latest_totals(history):
     assert (found["unread"]["views"], found["unread"]["read_on"]) == ("", "")
     [best] = history.get("/api/trends", days=28, **ACME)["best_posts"]["posts"]
     assert best["read_on"] == read_on.isoformat()
+
+
+def test_a_post_of_an_account_that_was_connected_again_is_in_the_file_once(history):
+    noon = datetime.combine(ago(5), time(12), UTC)
+    early, late = (replace(post("seen", views=views), published_at=noon) for views in (5, 7))
+    history.stored("old", ago(1), content=(early,))
+    history.stored("new", DAY, content=(late,))
+    header, *rows = csv.reader(StringIO(history.ask.get("/posts.csv", params={"days": 28, **ACME}).text))
+    assert [(row[header.index("name")], row[header.index("views")]) for row in rows] == [("New", "7")]
+
+
+def test_a_customer_that_has_all_channels_has_the_organizations_trends(history):
+    """A failure, no data, no job, and an account that was connected again, over two periods."""
+    everything = Customer("all", "All shops")
+    noon = datetime.combine(ago(1), time(20), UTC)
+    for days in (5, 4, 3, 2, 1, 0):
+        for page in ("a", "b"):
+            posts = (replace(post(f"post-{page}", views=3), published_at=noon),)
+            history.stored(page, ago(days), 7 + days, posts, customer=everything)
+        history.warehouse.store(
+            history.listed("small", ago(days), customer=everything), reading(day=ago(days))
+        )
+        for name in ("one", "two"):
+            job = history.listed(name, ago(days), customer=everything)
+            start = history.warehouse.start(job, account_id="same")
+            history.warehouse.store(job, reading({ago(days): 3}, day=ago(days), lookback=0), start)
+    history.stored("new", DAY, customer=everything)
+    history.listed("unread", ago(1), customer=everything)
+    history.failed("broken", ago(1), customer=everything)
+    aggregate(history, 6)
+    theirs = history.get("/api/trends", days=3, customer="all", **ACME)
+    assert theirs == history.get("/api/trends", days=3, **ACME)
+    views = metric(theirs, "views")
+    assert views["complete"] == [True, False, False]
+    assert views["like_for_like"]["channels"] == 4
+    assert len(theirs["best_posts"]["posts"]) == 2
+
+
+def test_a_customers_trends_are_those_of_the_channels_that_it_had_on_each_day(history):
+    north, south = Customer("north", "North"), Customer("south", "South")
+    for days in (1, 0):
+        history.stored("a", ago(days), 5, customer=north)
+        history.stored("b", ago(days), 100)
+        history.stored("moved", ago(days), 50, customer=south if days else north)
+    # It has no data. The other one has no job on the last day, and is North's now.
+    for days in (1, 0):
+        history.warehouse.store(history.listed("small", ago(days), customer=north), reading(day=ago(days)))
+    history.stored("unread", ago(1), 10)
+    history.listed("unread", DAY, customer=north)
+    aggregate(history, 2)
+    asked = {"days": 2, "customer": "north", **ACME}
+    views = metric(history.get("/api/trends", **asked), "views")
+    assert (views["values"], views["complete"]) == ([5, 55], [True, False])
+    assert (views["reported"], views["expected"]) == ([1, 2], [2, 4])
+    history.stored("own", DAY, provider="instagram")
+    [facebook] = history.get("/api/side-by-side", organization="acme", days=2, customer="north")["sides"]
+    assert (facebook["provider"]["id"], facebook["channels"]) == ("facebook", 4)
+    assert facebook["figures"]["views"] == {"total": 60, "total_is_complete": False, "change": None}
+    lines = history.ask.get("/trends.csv", params=asked).text.splitlines()
+    assert f"acme,north,facebook,views,count,{DAY},55,2,4" in lines
+
+
+def test_the_file_of_posts_can_be_narrowed_to_a_customer(history):
+    north, south = Customer("north", "North"), Customer("south", "South")
+    noon = datetime.combine(DAY, time(20), UTC)
+    for days, customer in ((1, south), (0, north)):
+        content = tuple(
+            replace(post(f"post-{n}", views=1), published_at=noon - timedelta(days=n)) for n in (0, 1)
+        )
+        history.stored("moved", ago(days), content=content, customer=customer)
+    for customer, posts in (("north", ["post-0"]), ("south", ["post-1"]), ("nobody", [])):
+        file = history.ask.get("/posts.csv", params={"days": 28, "customer": customer, **ACME})
+        found = list(csv.DictReader(StringIO(file.content.decode("utf-8-sig"))))
+        assert [(row["content_id"], row["customer_id"]) for row in found] == [
+            (one, customer) for one in posts
+        ]
 
 
 def side(answer: dict, provider: str) -> dict:

@@ -11,7 +11,7 @@ import pytest
 from include.social_analytics.connectors.reading import UnsupportedMetric
 from include.social_analytics.errors import JobError
 from include.social_analytics.jobs import Integration
-from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse import integrations, ledger, writer
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.retention import count_older, delete_older, first_day_kept
 from tests.support.readings import Warehouse, job, reading
@@ -103,6 +103,19 @@ def test_a_post_that_was_read_lately_stays(warehouse: Warehouse):
     delete_older(warehouse.connection, FIRST)
     assert days(warehouse)["content"] == {OLD}
     assert days(warehouse)["ingest_job"] == set()
+
+
+def test_a_channel_whose_posts_are_kept_stays_so_that_they_can_be_erased(warehouse: Warehouse):
+    # The last day of a month is read on the first day of the next.
+    stored(warehouse, "gone", OLD)
+    warehouse.connection.execute("UPDATE analytics.content SET updated_at = %s", [KEPT])
+    integrations.retire(warehouse.connection, integrations.clock(warehouse.connection))
+    foretold = count_older(warehouse.connection, FIRST)
+    assert delete_older(warehouse.connection, FIRST) == foretold
+    assert days(warehouse)["content"] == {OLD}
+    integrations.mark_deleted(warehouse.connection, {"gone": True}, {})
+    assert writer.erase(warehouse.connection, ["gone"]) == ["gone"]
+    assert warehouse.rows("SELECT message FROM analytics.content") == [(None,)]
 
 
 def test_a_day_that_a_run_still_reads_stays_whole_until_it_is_read(warehouse: Warehouse):

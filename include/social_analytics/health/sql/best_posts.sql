@@ -1,10 +1,10 @@
--- The best of an organization's latest posts, by one metric as it stood when it was last read.
+-- The best of the latest posts of an organization, or of a customer, by one metric as it stood when it was last read.
 WITH latest AS MATERIALIZED (
     SELECT integration_id, content_id, message, permalink, kind, published_at
     -- By the index on organizations.
     FROM analytics.content
     WHERE organization_id = %(organization)s AND provider = %(provider)s
-      AND published_at >= %(begin)s AND published_at < %(end)s
+      AND published_at >= %(begin)s AND published_at < %(end)s AND {of_customer}
     ORDER BY published_at DESC
     LIMIT %(compared)s
 ), counted AS (

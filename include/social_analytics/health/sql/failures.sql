@@ -5,12 +5,12 @@ WITH common AS MATERIALIZED ({common_failures}), failed AS (
     SELECT integration_id, min(date) AS since, array_agg(date ORDER BY date) AS days,
         (array_agg(job_id ORDER BY date DESC))[1] AS latest
     FROM (
-        SELECT job_id, integration_id, date, organization_id, provider
+        SELECT job_id, integration_id, date, organization_id, customer_id, provider
         FROM analytics.ingest_job
         -- By the index on failures. The planner uses it only for exactly this literal.
         WHERE status = 'failed' AND date BETWEEN %(first)s AND %(last)s
         UNION ALL
-        SELECT job_id, integration_id, date, organization_id, provider
+        SELECT job_id, integration_id, date, organization_id, customer_id, provider
         FROM analytics.ingest_job
         -- By the index on date.
         WHERE date = ANY (%(open_days)s) AND status = ANY (%(open)s) AND dag_run_id = ANY (%(ended_runs)s)
@@ -18,6 +18,7 @@ WITH common AS MATERIALIZED ({common_failures}), failed AS (
     WHERE (%(organization)s::text IS NULL OR organization_id = %(organization)s)
       AND (%(customer)s::text IS NULL
            OR integration_id IN (SELECT integration_id FROM analytics.integration WHERE customer_id = %(customer)s))
+      AND (%(customer_then)s::text IS NULL OR customer_id = %(customer_then)s)
       AND (%(provider)s::text IS NULL OR provider = %(provider)s)
     GROUP BY integration_id
 ), named AS (

@@ -87,7 +87,7 @@ function chosen() {
   const wanted = {
     coverage: ["search", "organization", "customer", "provider", "state", "days"],
     attention: ["organization", "customer", "provider"],
-    trends: ["organization", "provider", "period"],
+    trends: ["organization", "customer", "provider", "period"],
   }[view];
   return new URLSearchParams(wanted.filter((name) => values[name]).map((name) => [name, values[name]]));
 }
@@ -113,7 +113,13 @@ function readAddress() {
   const current = VIEWS.find((name) => !$(name).hidden);
   for (const label of form.querySelectorAll("[data-in]")) label.hidden = !label.dataset.in.split(" ").includes(current);
   offerChoices(current);
-  for (const [name, value] of new URLSearchParams(parameters)) {
+  const wanted = new URLSearchParams(parameters);
+  const owner = overview.customers.find((one) => one.id === wanted.get("customer"))?.organization_id;
+  if (current === "trends" && owner && !wanted.has("organization")) {
+    form.elements.organization.value = owner;
+    offerCustomers();
+  }
+  for (const [name, value] of wanted) {
     const field = form.elements.namedItem(name);
     if (!field || document.activeElement === field) continue;
     const before = field.value;
@@ -515,8 +521,9 @@ function sidesCard(answer) {
 }
 
 function reportLinks() {
+  const { organization, customer } = form.elements;
   const link = (period) => el("a", {
-    href: `report.html?${new URLSearchParams({ organization: form.elements.organization.value, period })}`,
+    href: `report.html?${new URLSearchParams({ organization: organization.value, ...(customer.value && { customer: customer.value }), period })}`,
     "data-out": "", target: "_blank", rel: "noopener noreferrer",
   }, `Report of the last ${period}`);
   return el("p", { class: "actions" }, link("week"), link("month"));
