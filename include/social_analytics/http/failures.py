@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -91,10 +92,10 @@ def without_explanation(http_status: int, body: object) -> str:
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """``text`` without the secrets, what looks like a secret, query strings, and what UTF-8 cannot hold.
 
-    Only the beginning of the text, which is more than a reason keeps.
+    Only the beginning of the text, which is more than a reason keeps. A secret may be quoted, as in a form.
     """
     for secret in filter(None, secrets):
-        text = text.replace(secret, _REDACTED)
+        text = text.replace(secret, _REDACTED).replace(quote(secret, safe=""), _REDACTED)
     text = _QUERY_STRING.sub("", text[:_LOOKED_AT])
     text = _NAMED_SECRET.sub(rf"\1={_REDACTED}", text)
     text = _OPAQUE_SECRET.sub(_REDACTED, text)

@@ -292,8 +292,9 @@ def test_a_channel_that_never_uploaded_anything_has_no_posts_and_a_count_of_zero
     assert set(reading.series["posts_published"].values()) == {Decimal(0)}
 
 
-def test_a_listing_that_repeats_a_page_ends(case: YouTube) -> None:
-    case.fault("repeated_page")
+@pytest.mark.parametrize("kind", ["repeated_page", "circle"])
+def test_a_listing_that_repeats_a_page_ends(case: YouTube, kind: str) -> None:
+    case.fault(kind)
     reading = read(case)
     assert "repeats a page" in str(reading.reason)
     assert "posts_published" not in reading.series

@@ -8,6 +8,12 @@ from include.social_analytics.errors import ErrorCode, ResolvedBy
 from include.social_analytics.http.failures import identifier, meaning_of_status, redact
 
 
+def test_a_secret_that_is_quoted_as_in_a_form_is_redacted() -> None:
+    assert redact("Bad value 1%2F%2F0a-token of 1//0a-token", ["1//0a-token"]) == (
+        "Bad value [redacted] of [redacted]"
+    )
+
+
 @pytest.mark.parametrize("http_status", [200, 302, 400, 401, 403, 404, 407, 429, 451, 500, 503])
 def test_a_status_alone_is_never_the_owners_to_resolve(http_status: int) -> None:
     meaning = meaning_of_status(http_status, in_own_format=False)

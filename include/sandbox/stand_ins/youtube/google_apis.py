@@ -307,7 +307,7 @@ class _Ask:
         if self._query.get("playlistId") != f"UU{self._channel.id[2:]}" or self._kind == "no_uploads":
             raise gone
         videos = self._world.uploads(self._channel.id, self._world.today - _LONG_AGO, self._world.today)
-        is_short = self._kind in ("short_pages", "lost_page", "repeated_page")
+        is_short = self._kind in ("short_pages", "lost_page", "repeated_page", "circle")
         size = min(int(limit), _SHORT_PAGE) if is_short else int(limit)
         start = self._offset()
         if self._kind == "lost_page" and start:
@@ -317,6 +317,8 @@ class _Ask:
         answer = self._list("playlistItem", [_item(one) for one in videos[start : start + size]], len(videos))
         if start + size < len(videos):
             answer["nextPageToken"] = _cursor(start + size)
+        if self._kind == "circle" and start == 2 * size:
+            answer["nextPageToken"] = _cursor(size)
         if self._kind == "foreign_next":
             answer["nextPageToken"] = "http://attacker.invalid/steal"
         return answer

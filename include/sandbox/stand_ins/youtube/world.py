@@ -105,6 +105,7 @@ class Fault(faults.Fault):
         "short_pages": "a listing shows five videos at once",
         "lost_page": "as short_pages, and the second page says that the playlist is gone",
         "repeated_page": "as short_pages, and the listing leads to its second page again and again",
+        "circle": "as short_pages, and the third page leads back to the second",
         "foreign_next": "a listing leads to another host",
     }
 

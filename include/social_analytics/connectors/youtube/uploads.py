@@ -106,6 +106,7 @@ def _pages(client: GoogleClient, channel_id: str, first: date) -> Iterator[list[
     # Each channel's uploads are a playlist, whose id differs from the channel's in the second letter.
     playlist = f"UU{channel_id[2:]}"
     position: dict[str, str] = {}
+    seen: set[str] = set()
     for page in range(MAX_PAGES):
         try:
             body = client.data(
@@ -132,8 +133,9 @@ def _pages(client: GoogleClient, channel_id: str, first: date) -> Iterator[list[
         ]
         if token is None or (dates and max(dates) < first):
             return
-        if position == {"pageToken": token}:
+        if token in seen:
             raise JobError(ErrorCode.RESPONSE_INVALID, "The listing of the videos repeats a page.")
+        seen.add(token)
         position = {"pageToken": token}
     raise JobError(ErrorCode.RESPONSE_INVALID, f"The listing of the videos has more than {MAX_PAGES} pages.")
 
