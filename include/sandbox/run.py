@@ -108,7 +108,10 @@ def _run(day: date, settings: Settings, *, stay: bool) -> int:
             # Only the run that was asked for, without catch-up.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "SOCIAL_ANALYTICS_START_DATE": min(day, settings.start_date).isoformat(),
+            # The demo's reports are about a week that may have ended before.
+            "SOCIAL_ANALYTICS_START_DATE": min(
+                latest(PeriodKind.WEEK, day).last, settings.start_date
+            ).isoformat(),
             **stack.enter_context(_world(postgres, home)),
         }
         print("Starting Airflow ...")
@@ -242,12 +245,13 @@ def _report(airflow: LocalAirflow, run_id: str, day: date) -> None:
 
 
 def _make_reports(airflow: LocalAirflow, folder: Path, day: date) -> None:
-    """Make the reports of the last week and month, and print where one is."""
-    print("Making reports ...")
-    run_id = airflow.trigger({"date": day.isoformat()}, dag_id=REPORTS_DAG)
+    """Make the reports of the last week, and print where one is."""
+    week = latest(PeriodKind.WEEK, day)
+    print(f"Making reports: {week.title} ...")
+    run_id = airflow.trigger({"date": week.last.isoformat()}, dag_id=REPORTS_DAG)
     ended = ("success", "failed")
     airflow.wait_for(lambda: airflow.run_state(run_id, REPORTS_DAG) in ended, "the reports", seconds=600)
-    for path in sorted(folder.glob(f"*/{latest(PeriodKind.WEEK, day).name}.html"))[:1]:
+    for path in sorted(folder.glob(f"*/{week.name}.html"))[:1]:
         print(f"Reports: {len(list(folder.rglob('*.html')))} files, such as {path}")
         print(f"In the browser: {airflow.url}/social-analytics/report.html?organization={path.parent.name}")
 

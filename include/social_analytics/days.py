@@ -20,6 +20,7 @@ _ONE_DAY = timedelta(days=1)
 
 #: For so long after a day's end, a value that exists only as of now still counts for the day.
 _ON_TIME = timedelta(hours=36)
+_AFTER_MIDNIGHT = timedelta(minutes=1)
 
 
 def day_ended_at(day: date, zone: tzinfo) -> datetime:
@@ -36,6 +37,17 @@ def day_ended_everywhere_at(day: date) -> tuple[datetime, ZoneInfo]:
 def is_on_time(day: date, zone: ZoneInfo, read_at: datetime) -> bool:
     """Whether a value as of now, such as the number of followers, still counts for ``day``."""
     return read_at < day_ended_at(day, zone) + _ON_TIME
+
+
+def until_quota_returns(now: datetime, zone: ZoneInfo) -> timedelta:
+    """How long a spent quota of the day lasts: until midnight in ``zone``.
+
+    A minute longer, because the provider's clock is not ours. A call that comes too early is still refused,
+    and that would look like the new day's quota: nobody would call for another day.
+
+    :param now: aware.
+    """
+    return day_ended_at(now.astimezone(zone).date(), zone) + _AFTER_MIDNIGHT - now
 
 
 def label_of(day: date) -> datetime:

@@ -66,6 +66,8 @@ def stage(
             "SOCIAL_ANALYTICS_REQUEST_TIMEOUT": "5",
             "SOCIAL_ANALYTICS_SNAPSHOT_RETENTION_MONTHS": "24",
             "SOCIAL_ANALYTICS_REPORTS": str(home / "reports"),
+            # The same calls on each weekday.
+            "SOCIAL_ANALYTICS_WEEKLY_POST_WINDOW_DAYS": "28",
             # Tests don't wait for retries.
             "SOCIAL_ANALYTICS_DEADLINE": "23:59",
             "SOCIAL_ANALYTICS_NOTIFIER": json.dumps(

@@ -1,4 +1,4 @@
-"""`make run` in a terminal, to its end or interrupted."""
+"""`make run` and `make up` in a terminal, to the end or interrupted."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def terminal(tmp_path):
-    """Starts `make run` in its own process group, as a shell does; kills what is left of it at the end."""
+    """Starts `make run` in its own process group, as a shell does; kills what is left of it at the end.
+
+    ``target="up"`` starts `make up`.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(*arguments: str, target: str = "run", **environment: str) -> subprocess.Popen[str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         process = subprocess.Popen(
-            ["make", "run", *arguments],
+            ["make", target, *arguments],
             cwd=PROJECT,
             # Everything that it starts has its temporary files here, and is found by them.
             env={**kept, "TMPDIR": str(tmp_path), **environment},
@@ -85,6 +88,38 @@ def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(term
     assert "The run ended: success." in output
     assert left_over(tmp_path) == []
     assert not list(tmp_path.glob("social-analytics-*"))
+
+
+def test_make_up_has_a_quarter_of_history_with_filled_views_and_says_where_reports_are(terminal, tmp_path):
+    process = terminal(target="up")
+    output = ""
+    for line in process.stdout:
+        output += line
+        if line.startswith("Airflow's UI"):
+            break
+    report = Path(re.search(r"\nReports: \d+ files, such as (\S+)\n", output)[1])
+    assert re.search(r"[+-]\d+\.\d%</strong> against the 7 days before", report.read_text())
+    assert f"/social-analytics/report.html?organization={report.parent.name}\n" in output
+    assert {path.name for path in report.parents[1].glob("*/customers/*/*.html")} == {report.name}
+
+    environments = [one.environ() for one in left_over(tmp_path)]
+    [given] = {one[name] for one in environments if (name := "AIRFLOW_CONN_ANALYTICS_DB") in one}
+    database = json.loads(given)
+    with psycopg.connect(host=database["host"], user=database["login"], dbname="analytics") as connection:
+        for view, column, days in (
+            ("customer_daily", "date", 89),
+            ("organization_week", "week", 83),
+            ("organization_month", "month", 59),
+        ):
+            query = f"SELECT min({column}) FROM analytics.{view} WHERE value IS NOT NULL"
+            [(first,)] = connection.execute(query)
+            assert first <= DAY - timedelta(days=days), view
+        for view in ("engagement_rate", "best_hours", "post_latest", "freshness"):
+            assert connection.execute(f"SELECT FROM analytics.{view} LIMIT 1").rowcount == 1, view
+
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert left_over(tmp_path) == []
 
 
 @pytest.mark.parametrize("moment", ["Starting Postgres", "Starting Airflow", "Ready after"])

@@ -19,13 +19,14 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
-from airflow.sdk.execution_time.context import set_current_context
+from airflow.sdk.execution_time.context import OutletEventAccessors, set_current_context
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.stand_ins.facebook.world import make_page
+from include.social_analytics.assets import ORGANIZATION_DAILY
 from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import AGGREGATE_TASK, INGEST_TASK, LIST_TASK
 from include.social_analytics.databases import Database
@@ -316,12 +317,18 @@ def airflow_context(
         run_id=run.run_id,
         try_number=try_number,
         max_tries=RETRIES,
-        task=SimpleNamespace(retries=RETRIES),
+        task=SimpleNamespace(retries=RETRIES, outlets=[ORGANIZATION_DAILY]),
         map_index=map_index,
         get_task_states=lambda **_: {run.run_id: dict(states or {})},
         xcom_pull=lambda **_: batches,
     )
-    context: Any = {"dag_run": run, "params": run.conf, "ti": ti, "task_reschedule_count": reschedules}
+    context: Any = {
+        "dag_run": run,
+        "params": run.conf,
+        "ti": ti,
+        "task_reschedule_count": reschedules,
+        "outlet_events": OutletEventAccessors(),
+    }
     with set_current_context(context):
         yield
 
@@ -341,6 +348,8 @@ def installation(
         graph = {"conn_type": "http", "host": server.base_url}
         monkeypatch.setenv("AIRFLOW_CONN_FACEBOOK_GRAPH", json.dumps(graph))
         monkeypatch.setenv("SOCIAL_ANALYTICS_REQUEST_BACKOFF", "0")
+        # The API of this test knows the days of the runs only.
+        monkeypatch.setenv("SOCIAL_ANALYTICS_HISTORY_DAYS", "0")
         # Two batches: the isolation of channels within one and between two.
         monkeypatch.setenv("SOCIAL_ANALYTICS_MAX_MAPPED_TASKS", "2")
         yield Installation(api, postiz, analytics)

@@ -126,6 +126,7 @@ class Reading:
     the connector says                               the day succeeded     pending or no data
     ===============================================  ====================  ======================
     ``series[metric]`` with the day, also as None    replaces              replaces
+    the same, and the day is in ``unread``           stays once stored     stays once stored
     ``series[metric]`` without the day               replaces by null      clears what is stored
     metric neither in ``series`` nor in ``now``      null if nothing is    nothing
                                                      stored
@@ -138,7 +139,9 @@ class Reading:
     ``window.day``. :func:`~include.social_analytics.days.is_on_time` defines "on time".
     ``posts_published`` is a series like the others, absent when the listing was not read to its end.
     ``unread`` holds metrics and days that were not asked for, or whose call failed, where each day has a call
-    of its own: for these days, a metric in ``series`` counts as one that is not.
+    of its own: for these days, a metric in ``series`` counts as one that is not. If ``series`` has a value
+    for such a day, the API did not say it: it is the zero of a final day that the API leaves out. It fills a
+    gap, and replaces no figure, because an empty answer may also be a fault of the API.
 
     ``unsupported`` holds what the API refused in this reading. ``missing`` says in sentences what the reading
     lacks although its days are stored: posts that could not be listed, metrics that were refused or not asked

@@ -437,7 +437,7 @@ def _metric_rows(
             if day == job_day and on_time and (now := reading.now.get(metric)) is not None:
                 value, effect = now, _Effect.KEEP_FIRST
             elif series is not None and day in series:
-                value, effect = series[day], _Effect.REPLACE
+                value, effect = series[day], _Effect.KEEP_FIRST if is_unread else _Effect.REPLACE
             elif reading.days[day] is DayStatus.SUCCEEDED:
                 effect = _Effect.ADD if is_unread else _Effect.REPLACE
             elif not is_unread:

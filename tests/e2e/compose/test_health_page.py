@@ -280,7 +280,7 @@ def report(history: History, page: Page) -> Iterator[Page]:
     hosts: set[str] = set()
     said: list[ConsoleMessage] = []
     context.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    context.on("console", said.append)
+    context.on("console", lambda message: said.append(message))
     opened(page, "trends")
     with context.expect_page() as opening:
         page.get_by_role("link", name="Report of the last week").click()

@@ -24,8 +24,8 @@ from include.sandbox.stand_ins.linkedin_page.world import World, make_page
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.linkedin_page import PROVIDER
 from include.social_analytics.connectors.linkedin_page.connector import connect
-from include.social_analytics.connectors.linkedin_page.verdicts import until_midnight
 from include.social_analytics.connectors.reading import DayStatus, Reading, Window
+from include.social_analytics.days import until_quota_returns
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.ingest import LONGEST_WAIT_FOR_QUOTA, ThrottledError
 from include.social_analytics.settings import Settings
@@ -202,9 +202,10 @@ def scripted(
     *,
     shares: dict[str, Any],
     gains: dict[str, Any] | None = None,
+    posts: list[object] | None = None,
     extra: dict[str, object] | None = None,
 ) -> Iterator[ScriptedServer]:
-    """A server with one day's figures and without posts."""
+    """A server with one day's figures, and without posts if none are given."""
     start = int(datetime(*day.timetuple()[:3], tzinfo=UTC).timestamp()) * 1000
     range_ = {"timeRange": {"start": start, "end": start + 86_400_000}}
 
@@ -213,6 +214,7 @@ def scripted(
         elements: dict[str, list[object]] = {
             "organizationalEntityShareStatistics": [{**range_, "totalShareStatistics": shares}],
             "organizationalEntityFollowerStatistics": [{**range_, "followerGains": gains or {}}],
+            "posts": posts or [],
         }
         if resource == "networkSizes":
             return Answer({"firstDegreeSize": 7})
@@ -337,8 +339,8 @@ def test_a_spent_quota_rests_until_midnight_and_the_apps_stops_all_pages(
             first.read(WINDOW)
         error = failed.value
         assert (error.code, error.error_class) == (ErrorCode.RATE_LIMITED, ErrorClass.TRANSIENT)
-        back = (datetime.now(UTC) + error.retry_after).timestamp()
-        assert abs(back - round(back / 86_400) * 86_400) < 60
+        expected = until_quota_returns(datetime.now(UTC), PROVIDER.timezone)
+        assert abs(error.retry_after - expected) < timedelta(minutes=1)
         assert len(api.calls) == first.http_calls == 1
         if is_shared:
             with pytest.raises(JobError) as spared:
@@ -354,7 +356,7 @@ def test_a_spent_quota_rests_until_midnight_and_the_apps_stops_all_pages(
 
 def test_a_job_does_not_wait_for_a_quota_that_returns_after_hours(trial: Trial, case: LinkedInPage) -> None:
     case.fault("app_throttled")
-    waits = until_midnight(datetime.now(UTC)) < LONGEST_WAIT_FOR_QUOTA
+    waits = until_quota_returns(datetime.now(UTC), PROVIDER.timezone) < LONGEST_WAIT_FOR_QUOTA
     with pytest.raises(ThrottledError if waits else JobError):
         trial.ingest()
     job = trial.job()
@@ -399,6 +401,19 @@ def test_a_post_belongs_to_the_day_of_its_publication_and_not_of_its_creation(
     assert reading.series["posts_published"] == {
         one: case.figures(one)["posts_published"] for one in Window(day, 27, 28).days
     }
+
+
+@pytest.mark.parametrize("lost", ["id", "publishedAt"])
+def test_a_post_without_an_id_or_a_moment_is_named_and_the_others_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    noon = int(datetime.combine(DAY, datetime.min.time(), UTC).timestamp() + 43_200) * 1000
+    good = {"id": "urn:li:share:1", "publishedAt": noon, "createdAt": noon, "lifecycleState": "PUBLISHED"}
+    with scripted(monkeypatch, DAY, shares={"impressionCount": 5}, posts=[good, good | {lost: None}]):
+        reading = connect(SETTINGS).reader(account("7", "token")).read(WINDOW)
+    assert [one.content_id for one in reading.content] == ["urn:li:share:1"]
+    assert "posts_published" not in reading.series
+    assert "Posts without an id or a date: 1." in (reading.reason or "")
 
 
 def test_a_post_that_linkedin_leaves_out_has_unknown_totals_and_no_zeros(

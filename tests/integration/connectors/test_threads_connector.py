@@ -136,6 +136,8 @@ def test_a_quiet_day_that_is_left_out_is_pending_first_and_zero_once_it_is_final
     assert reading.days[DAY] is DayStatus.PENDING
     assert reading.days[BEFORE] is DayStatus.SUCCEEDED
     assert reading.series["views"][BEFORE] == 0
+    # So it replaces no figure.
+    assert ("views", BEFORE) in reading.unread
     assert not [name for name in ("views", *TOTALS) if DAY in reading.series[name]]
     assert not [pair for pair in reading.unread if pair[1] == DAY]
 

@@ -20,6 +20,7 @@ from include.sandbox.faults import Faults
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.serving import listen
 from include.sandbox.stand_ins import stand_ins
+from include.sandbox.stand_ins.youtube import google_apis
 from include.sandbox.stand_ins.youtube.google_apis import GoogleApis
 from include.sandbox.stand_ins.youtube.world import PACIFIC, Fault, Video, World, make_channel
 from include.social_analytics.connectors.base import Account
@@ -119,6 +120,23 @@ def test_a_token_that_google_gives_for_a_short_time_is_fetched_again(case: YouTu
     for _ in range(2):
         connector.reader(account(case)).read(WINDOW)
     assert len(case.world.by_access_token) == 2
+
+
+def test_an_access_token_that_ends_before_its_time_is_fetched_again(case: YouTube) -> None:
+    connector = connect(SETTINGS)
+    connector.reader(account(case)).read(WINDOW)
+    case.world.by_access_token.clear()
+    masked: list[str] = []
+    reader = connector.reader(account(case, mask=masked.extend))
+    assert reader.read(WINDOW).series["views"][DAY] == case.figures(DAY)["views"]
+    # The refused call, and the token, come on top of an ordinary day's without a token.
+    assert reader.http_calls == 6 + 2
+    assert masked == list(case.world.by_access_token)
+
+
+def test_only_one_new_access_token_is_fetched_for_a_refused_one(case: YouTube) -> None:
+    assert failure(case, "access_token_refused").code is ErrorCode.TOKEN_INVALID
+    assert [call.path for call in case.api.calls] == ["/token", "/v2/reports"] * 2
 
 
 def test_the_stored_access_token_is_never_used(case: YouTube) -> None:
@@ -301,6 +319,22 @@ def test_a_day_without_a_row_is_pending_first_and_zero_once_it_is_final(case: Yo
     assert not any(day in reading.series["views"] for day in WINDOW.days if day not in final)
 
 
+def test_a_report_without_rows_replaces_no_figure_of_a_final_day_by_zero(
+    case: YouTube, postiz, analytics
+) -> None:
+    insert_organization(postiz, "acme")
+    insert_integration(postiz, "one", "acme", case.account, refreshToken=case.account.refresh_token)
+    trial = Trial(case, DAY, postiz, analytics)
+    final, missed = DAY - timedelta(days=4), DAY - timedelta(days=3)
+    trial.ingest(final)
+    case.fault("no_rows")
+    trial.ingest(missed)
+    trial.ingest()
+    assert trial.stored(final) == case.figures(final) | {"followers": None}
+    # It had none before.
+    assert trial.stored(missed)["views"] == trial.stored(missed)["watch_minutes"] == 0
+
+
 def test_slow_metrics_cost_the_prompt_ones_nothing(case: YouTube) -> None:
     case.fault("slow_metrics_late")
     reading = read(case)
@@ -331,6 +365,19 @@ def test_engagements_are_missing_when_one_of_their_parts_is_refused(case: YouTub
     reading = read(case, replace(WINDOW, refused=(UnsupportedMetric("v2", "shares", "Unknown identifier"),)))
     assert not {"shares", "engagements"} & set(reading.series)
     assert reading.series["reactions"][DAY] == case.figures(DAY)["reactions"]
+
+
+def test_metrics_that_are_refused_one_after_the_other_cost_only_themselves(
+    case: YouTube, monkeypatch
+) -> None:
+    known = {
+        name: size for name, size in google_apis.REPORT_METRICS.items() if name not in ("shares", "likes")
+    }
+    monkeypatch.setattr(google_apis, "REPORT_METRICS", known)
+    reading = read(case)
+    assert {one.source_metric for one in reading.unsupported} == {"shares", "likes"}
+    assert reading.series["views"][DAY] == case.figures(DAY)["views"]
+    assert not {"shares", "reactions", "engagements"} & set(reading.series)
 
 
 def test_hidden_subscribers_are_null_and_not_zero(monkeypatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -18,7 +18,6 @@ from include.social_analytics.connectors.linkedin_page.restli import (
 from include.social_analytics.connectors.linkedin_page.verdicts import (
     classify,
     is_of_the_member,
-    until_midnight,
 )
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 
@@ -127,17 +126,27 @@ def test_a_proxys_429_does_not_stop_the_app_until_midnight() -> None:
 
 @pytest.mark.parametrize(
     ("words", "is_the_members"),
-    [("APPLICATION DAY", False), ("MEMBER DAY", True), ("APPLICATION_AND_MEMBER DAY", True)],
+    [
+        ("APPLICATION DAY ", False),
+        ("MEMBER DAY ", True),
+        ("APPLICATION_AND_MEMBER DAY ", True),
+        ("", False),
+    ],
 )
-def test_a_spent_quota_lasts_until_midnight_in_utc(words: str, is_the_members: bool) -> None:
-    found = error(429, f"Resource level throttle {words} limit for calls to this resource is reached.")
-    assert found.retry_after == timedelta(hours=14, minutes=30)
+def test_a_spent_quota_of_the_day_lasts_until_a_minute_after_midnight_in_utc(
+    words: str, is_the_members: bool
+) -> None:
+    found = error(429, f"Resource level throttle {words}limit for calls to this resource is reached.")
+    assert found.retry_after == timedelta(hours=14, minutes=31)
     assert is_of_the_member(found) is is_the_members
 
 
-def test_midnight_is_that_of_utc_whatever_zone_the_moment_is_in() -> None:
-    evening = datetime(2026, 11, 21, 19, tzinfo=timezone(timedelta(hours=-8)))
-    assert until_midnight(evening) == timedelta(hours=21)
+@pytest.mark.parametrize(
+    "message", ["Resource throttle APPLICATION MINUTE limit reached.", "Too many requests"]
+)
+def test_a_quota_of_a_shorter_time_does_not_last_until_midnight(message: str) -> None:
+    found = error(429, message, "TOO_MANY_REQUESTS", 101)
+    assert (found.code, found.retry_after) == (ErrorCode.RATE_LIMITED, timedelta(minutes=1))
 
 
 def test_a_token_that_an_error_repeats_is_not_in_the_reason() -> None:

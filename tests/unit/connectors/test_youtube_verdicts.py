@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from include.social_analytics.connectors.youtube.verdicts import api_verdict, token_verdict, until_midnight
+from include.social_analytics.connectors.youtube import PROVIDER
+from include.social_analytics.connectors.youtube.verdicts import api_verdict, token_verdict
+from include.social_analytics.days import until_quota_returns
 from include.social_analytics.errors import ErrorCode
 from include.social_analytics.http.client import ApiAnswer, Quota, Verdict
 
@@ -113,7 +115,7 @@ def test_only_the_quota_of_the_day_rests_until_midnight(reason, message, is_of_t
     now = datetime.now(UTC)
     verdict = judged(403, google(403, reason, message))
     assert verdict.pauses[Quota.APP] == verdict.error.retry_after
-    wanted = until_midnight(now) if is_of_the_day else timedelta(minutes=1)
+    wanted = until_quota_returns(now, PROVIDER.timezone) if is_of_the_day else timedelta(minutes=1)
     assert abs(verdict.error.retry_after - wanted) < timedelta(minutes=1)
 
 
@@ -140,7 +142,7 @@ def test_an_error_that_is_no_used_up_quota_pauses_nothing() -> None:
     ],
 )
 def test_the_quota_returns_a_minute_after_midnight_in_los_angeles(now, hours) -> None:
-    assert until_midnight(now) == timedelta(hours=hours, minutes=1)
+    assert until_quota_returns(now, PROVIDER.timezone) == timedelta(hours=hours, minutes=1)
 
 
 def test_no_secret_that_google_echoes_is_in_the_error() -> None:

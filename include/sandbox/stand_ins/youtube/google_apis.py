@@ -255,6 +255,8 @@ class _Ask:
         counted = self._world.now() - (timedelta(hours=26) if is_late else timedelta())
         end = counted.astimezone(PACIFIC).date() - timedelta(days=1)
         rows: list[list[object]] = []
+        if self._kind == "no_rows":
+            return rows
         for day in (first + timedelta(days=n) for n in range((min(last, end) - first).days + 1)):
             values = [self._world.value(self._channel.id, metric, day) for metric in metrics]
             if any(values) or self._kind == "zeros_given":

@@ -95,6 +95,7 @@ class Fault(faults.Fault):
         "metric_retired": "a report with ``metric`` is refused: HTTP 400, badRequest",
         "slow_metrics_refused": "a report of watch time is refused: HTTP 403, forbidden",
         "not_published": "a day that ended in the last 26 hours is not in the reports yet",
+        "no_rows": "a report by day has no rows, whatever happened",
         "slow_metrics_late": "such a day is not in a report of watch time yet",
         "zeros_given": "a quiet day has a row of zeros",
         "uploads_refused": "the listing is refused: HTTP 403, playlistItemsNotAccessible",

@@ -1,6 +1,6 @@
 """Requests to LinkedIn's API: what it adds to any provider's API.
 
-That is a version in a header, queries in Rest.li's syntax, and quotas that last until midnight UTC.
+That is a version in a header, queries in Rest.li's syntax, and quotas that mostly last until midnight UTC.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from include.social_analytics.connectors.linkedin_page import LINKEDIN_API, PROV
 from include.social_analytics.connectors.linkedin_page.verdicts import (
     classify,
     is_of_the_member,
-    until_midnight,
 )
 from include.social_analytics.cooldown import shared_cooldown
 from include.social_analytics.errors import ErrorCode, JobError
@@ -127,4 +126,4 @@ class LinkedInClient(ApiClient):
         if error.retry_after is None:
             return Verdict(error)
         quota = Quota.ACCOUNT if is_of_the_member(error) else Quota.APP
-        return Verdict(error, pauses={quota: until_midnight(now)})
+        return Verdict(error, pauses={quota: error.retry_after})

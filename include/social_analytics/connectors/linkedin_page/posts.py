@@ -85,8 +85,10 @@ def read_posts(client: Client, page: str, window: Window) -> PagePosts:
     posts: dict[str, _Post] = {}
     is_complete = False
     try:
-        _list_posts(client, page, first, window.day, posts)
-        is_complete = True
+        malformed = _list_posts(client, page, first, window.day, posts)
+        is_complete = malformed == 0
+        if malformed:
+            missing.append(f"Posts without an id or a date: {malformed}.")
     except JobError as error:
         if error.code.ends_reading:
             raise
@@ -103,8 +105,11 @@ def read_posts(client: Client, page: str, window: Window) -> PagePosts:
     )
 
 
-def _list_posts(client: Client, page: str, first: date, last: date, posts: dict[str, _Post]) -> None:
-    """Put the posts published from ``first`` to ``last`` into ``posts``, where they stay if a page fails."""
+def _list_posts(client: Client, page: str, first: date, last: date, posts: dict[str, _Post]) -> int:
+    """Put the posts published from ``first`` to ``last`` into ``posts``, where they stay if a page fails.
+
+    :returns: how many posts have no id or no moment of publication.
+    """
     oldest = datetime.combine(first, time.min, UTC) - SCHEDULED_AHEAD
     malformed = 0
     question = {"q": "author", "author": encoded(page), "sortBy": "CREATED"}
@@ -121,8 +126,7 @@ def _list_posts(client: Client, page: str, first: date, last: date, posts: dict[
                 posts.setdefault(urn, _Post(urn, published, element))
         if created is not None and created < oldest:
             break
-    if malformed:
-        log.warning("malformed posts skipped", posts=malformed)
+    return malformed
 
 
 def _is_published(element: Mapping[str, object]) -> bool:

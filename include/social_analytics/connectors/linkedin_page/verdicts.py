@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 
+from include.social_analytics.connectors.linkedin_page import PROVIDER
+from include.social_analytics.days import until_quota_returns
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.http.failures import (
     identifier,
@@ -23,6 +25,10 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]{2,99}", re.ASCII)
 #: An error without a code is LinkedIn's own if it says something that only LinkedIn says.
 _OWN_WORDS = re.compile(r"urn:li:|throttle|VisibilityReduction|unpermitted fields", re.IGNORECASE)
 _LOOKED_AT = 2000
+#: "Resource level throttle MEMBER DAY limit for calls to this resource is reached."
+_DAILY = re.compile(r"\bthrottle\b(?!.*\b(?:SECOND|MINUTE|HOUR)\b)", re.IGNORECASE)
+#: The wait for a quota that is not the day's.
+A_MINUTE = timedelta(minutes=1)
 
 
 def classify(
@@ -52,19 +58,18 @@ def classify(
         provider_code=word or number,
         provider_subcode=number if word else None,
         trace_id=identifier(headers.get("x-li-uuid"), secrets),
-        retry_after=until_midnight(now) if meaning is ErrorCode.RATE_LIMITED else None,
+        retry_after=_pause(message, now) if meaning is ErrorCode.RATE_LIMITED else None,
     )
-
-
-def until_midnight(now: datetime) -> timedelta:
-    """How long a spent quota lasts: all quotas are of a day in UTC."""
-    now = now.astimezone(UTC)
-    return datetime.combine(now.date() + timedelta(days=1), time.min, UTC) - now
 
 
 def is_of_the_member(error: JobError) -> bool:
     """Whether a spent quota is only that of the member who connected the page, and not the app's."""
     return "MEMBER" in error.reason
+
+
+def _pause(message: str, now: datetime) -> timedelta:
+    """How long a spent quota lasts. Its own words tell that it is the day's."""
+    return until_quota_returns(now, PROVIDER.timezone) if _DAILY.search(message) else A_MINUTE
 
 
 def _meaning(http_status: int, word: str | None, message: str) -> ErrorCode:

@@ -41,7 +41,8 @@ Series = dict[str, dict[date, Decimal | None]]
 class ProfileInsights:
     """Our metrics' values by day, and each day's status; a metric that was refused or failed is absent.
 
-    ``unread`` are metrics and days that were not asked for, or whose call failed.
+    ``unread`` are metrics and days that were not asked for, or whose call failed, and the zeros of final days
+    that the series of the views leaves out.
     ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
     else is not there.
     """
@@ -63,6 +64,7 @@ def read_insights(client: GraphClient, profile_id: str, window: Window, today: d
     """
     asking = Asking(client, (VIEWS, FOLLOWERS), window)
     views: dict[date, Decimal | None] | None = None
+    left_out: frozenset[tuple[str, date]] = frozenset()
     now: dict[str, Decimal | None] = {}
     for start in range(0, len(window.days), MAX_DAYS):
         days = window.days[start : start + MAX_DAYS]
@@ -78,7 +80,9 @@ def read_insights(client: GraphClient, profile_id: str, window: Window, today: d
     if views is None:
         statuses = dict.fromkeys(window.days, DayStatus.NO_DATA)
     else:
+        given = set(views)
         statuses = {day: _settle(day, views, today) for day in window.days}
+        left_out = frozenset(("views", day) for day in set(views) - given)
     published = [day for day in window.days if statuses[day] is DayStatus.SUCCEEDED]
     totals = _Totals(client, profile_id, window)
     series, unread = totals.read(published)
@@ -87,7 +91,7 @@ def read_insights(client: GraphClient, profile_id: str, window: Window, today: d
     return ProfileInsights(
         days=statuses,
         series=series,
-        unread=unread,
+        unread=unread | left_out,
         now=now,
         unsupported=asking.unsupported + totals.asking.unsupported,
         withheld=asking.withheld + totals.asking.withheld,

@@ -71,6 +71,7 @@ class YouTubeReader:
             window=window,
             days=reports.days,
             series={**reports.series, **published},
+            unread=reports.unread,
             content=uploads.content,
             now=now,
             unsupported=reports.unsupported,

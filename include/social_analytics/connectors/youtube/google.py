@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import structlog
 
 from include.social_analytics.airflow_compat import find_connection
 from include.social_analytics.connectors.base import Account
@@ -20,6 +21,8 @@ from include.social_analytics.http.address import api_address
 from include.social_analytics.http.client import Api, ApiClient
 from include.social_analytics.http.transport import BearerToken
 from include.social_analytics.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 ANALYTICS_HOST = "youtubeanalytics.googleapis.com"
 DATA_HOST = "youtube.googleapis.com"
@@ -98,11 +101,14 @@ class GoogleClient:
             judge=lambda answer: token_verdict(answer, self._secrets),
         )
         self._apis: dict[Api, ApiClient] = {}
+        self._is_renewed = False
+        #: Requests made with an access token that was refused.
+        self._earlier_calls = 0
 
     @property
     def http_calls(self) -> int:
         """Requests made so far, retries included; correct after a failure, too."""
-        return self._tokens.http_calls + sum(api.http_calls for api in self._apis.values())
+        return self._tokens.http_calls + self._earlier_calls + self._calls_with_token()
 
     def report(self, **params: str | int) -> dict[str, Any]:
         """A report of the Analytics API, about this channel.
@@ -112,14 +118,36 @@ class GoogleClient:
         :raises JobError: classified.
         """
         ids = f"channel=={self._account.provider_account_id}"
-        return self._api(self._app.analytics).get("v2", "reports", ids=ids, **params)
+        return self._get(self._app.analytics, "v2", "reports", ids=ids, **params)
 
     def data(self, resource: str, **params: str | int) -> dict[str, Any]:
         """A list of the Data API. Each call costs one unit of the project's quota.
 
         :raises JobError: classified.
         """
-        return self._api(self._app.data).get("youtube", "v3", resource, **params)
+        return self._get(self._app.data, "youtube", "v3", resource, **params)
+
+    def _get(self, api: Api, *path: str, **params: str | int) -> dict[str, Any]:
+        """The object at ``path``, with a new access token if the one in use is refused, once.
+
+        An access token may end before its time, and slow answers may outlast it. That is no reason to tell
+        the channel's owner to connect it again: a refresh token that is dead is refused by its own address.
+        """
+        client = self._api(api)
+        try:
+            return client.get(*path, **params)
+        except JobError as error:
+            if error.code is not ErrorCode.TOKEN_INVALID or self._is_renewed:
+                raise
+            log.warning("access token refused, fetching a new one", reason=error.reason)
+        self._is_renewed = True
+        self._earlier_calls += self._calls_with_token()
+        self._apis = {}
+        self._app.access_tokens.pop(self._account.refresh_token, None)
+        return self._api(api).get(*path, **params)
+
+    def _calls_with_token(self) -> int:
+        return sum(api.http_calls for api in self._apis.values())
 
     def _api(self, api: Api) -> ApiClient:
         if not self._apis:

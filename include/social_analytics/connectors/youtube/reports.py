@@ -44,12 +44,14 @@ Row = Mapping[str, Decimal | None]
 class ChannelReports:
     """Our metrics' values by day, and each day's status; a metric that was refused or failed is absent.
 
+    ``unread`` holds the zeros of final days without a row.
     ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
     else is not there.
     """
 
     days: Mapping[date, DayStatus]
     series: Mapping[str, Mapping[date, Decimal | None]]
+    unread: frozenset[tuple[str, date]] = frozenset()
     unsupported: tuple[UnsupportedMetric, ...] = ()
     withheld: tuple[UnsupportedMetric, ...] = ()
     missing: tuple[str, ...] = ()
@@ -90,6 +92,12 @@ def read_reports(client: GoogleClient, window: Window, today: date) -> ChannelRe
             for name, source in SOURCES.items()
             if set(parts_of(source)) <= asked
         },
+        unread=frozenset(
+            (name, day)
+            for name, source in SOURCES.items()
+            for day in final
+            if day not in ((slow_rows or {}) if parts_of(source)[0] in SLOW else rows)
+        ),
         unsupported=prompt.unsupported + slow.unsupported,
         withheld=prompt.withheld + slow.withheld,
         missing=tuple(missing),
@@ -114,20 +122,20 @@ class _Report:
 
     def read(self) -> dict[date, Row]:
         """The rows of the window's days."""
-        if not self.metrics:
-            return {}
-        try:
-            return self._request()
-        except JobError as error:
-            refused = [metric for metric in self.metrics if re.search(rf"\b{metric}\b", error.reason)]
-            if error.code is not ErrorCode.REQUEST_INVALID or len(refused) in (0, len(self.metrics)):
-                raise
-            log.warning("metrics refused, asking for the others", refused=refused, reason=error.reason)
-            self.unsupported = tuple(
-                UnsupportedMetric(API_VERSION, metric, error.reason) for metric in refused
-            )
-            self.metrics = tuple(metric for metric in self.metrics if metric not in refused)
-        return self._request()
+        # Google names only the first of the metrics that it refuses.
+        while self.metrics:
+            try:
+                return self._request()
+            except JobError as error:
+                refused = [metric for metric in self.metrics if re.search(rf"\b{metric}\b", error.reason)]
+                if error.code is not ErrorCode.REQUEST_INVALID or len(refused) in (0, len(self.metrics)):
+                    raise
+                log.warning("metrics refused, asking for the others", refused=refused, reason=error.reason)
+                self.unsupported += tuple(
+                    UnsupportedMetric(API_VERSION, metric, error.reason) for metric in refused
+                )
+                self.metrics = tuple(metric for metric in self.metrics if metric not in refused)
+        return {}
 
     def _request(self) -> dict[date, Row]:
         body = self.client.report(

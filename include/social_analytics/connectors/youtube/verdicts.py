@@ -7,9 +7,10 @@ https://developers.google.com/identity/protocols/oauth2/web-server#offline.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 from include.social_analytics.connectors.youtube import PROVIDER
+from include.social_analytics.days import until_quota_returns
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.http.client import ApiAnswer, Quota, Verdict
 from include.social_analytics.http.failures import (
@@ -22,8 +23,6 @@ from include.social_analytics.json_values import at, objects, text
 
 #: The wait for a quota that is not the day's, if Google names no time.
 A_MINUTE = timedelta(minutes=1)
-#: After the quota's return. Google's clock is not ours.
-GRACE = timedelta(minutes=1)
 
 _TOKEN_ERRORS: Mapping[str, ErrorCode] = {
     "invalid_grant": ErrorCode.TOKEN_INVALID,
@@ -117,19 +116,9 @@ def api_verdict(answer: ApiAnswer, secrets: Collection[str]) -> Verdict:
         code = meaning_of_status(answer.http_status, in_own_format=bool(words))
     pause = A_MINUTE
     if code is ErrorCode.RATE_LIMITED and _is_of_the_day(known, message):
-        pause = until_midnight(datetime.now(UTC))
+        pause = until_quota_returns(datetime.now(UTC), PROVIDER.timezone)
     # The word of the older format is the one that is documented.
     return _verdict(answer, code, message if words else None, next(iter(words), None), pause, secrets)
-
-
-def until_midnight(now: datetime) -> timedelta:
-    """How long until the project's daily quota returns, at midnight in Los Angeles.
-
-    :param now: aware.
-    """
-    tomorrow = now.astimezone(PROVIDER.timezone).date() + timedelta(days=1)
-    midnight = datetime.combine(tomorrow, time(), PROVIDER.timezone)
-    return midnight.astimezone(UTC) - now.astimezone(UTC) + GRACE
 
 
 def _is_of_the_day(words: Collection[str], message: object) -> bool:
