@@ -49,7 +49,7 @@ class _Past:
 
 
 def read_history(ingester: Ingester, run: Run, map_index: int | None) -> None:
-    """Read and store the past of the run's new channels, if no other task still has to read its day.
+    """Read and store the past of the run's new channels, if no task of any run still has to read the day.
 
     Only a scheduled or manual run of all channels for the latest due day does so. A backfill is about the
     days that it names, and a run of some channels about its day. A failure of any kind is only logged.
@@ -61,7 +61,7 @@ def read_history(ingester: Ingester, run: Run, map_index: int | None) -> None:
         return
     try:
         with own_failure("reading the past"):
-            if not ledger.has_open_jobs(ingester.analytics_db, run.day, run.run_id):
+            if not ledger.has_open_jobs(ingester.analytics_db, run.day):
                 _read_all(ingester, run, map_index)
     except JobError as error:
         log.warning("the past was not read", errorCode=error.code, reason=error.reason)

@@ -291,6 +291,18 @@ def test_a_provider_that_hangs_keeps_the_days_figures_waiting_no_longer_than_all
     assert [row["history_tries"] for row in tries] == [0, 0, 1]
 
 
+def test_the_past_waits_for_another_run_of_the_day(bench):
+    read_day(bench)
+    first, *_ = bench.jobs
+    other = ledger.Claim("other", 1)
+    ledger.claim(bench.analytics, [first], other, force=True)
+    read_history(bench.ingester, RUN, 0)
+    assert past_days(bench) == []
+    bench.ingester.ingest([first], other)
+    read_history(bench.ingester, replace(RUN, run_id="other"), 0)
+    assert past_days(bench) == PAST
+
+
 def test_a_channel_whose_day_failed_gets_no_past_yet(bench):
     bench.fault(0, "token_revoked")
     with pytest.raises(JobError):

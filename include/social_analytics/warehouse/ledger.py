@@ -284,7 +284,7 @@ _HAS_OPEN: LiteralString = """
 SELECT EXISTS (
     SELECT FROM analytics.ingest_job
     -- By the index on waiting jobs. The planner uses it only for literals.
-    WHERE status IN ('queued', 'running') AND date = %s AND dag_run_id = %s
+    WHERE status IN ('queued', 'running') AND date = %s
 )
 """
 
@@ -728,9 +728,9 @@ def _past(job: IngestJob, days: Sequence[date]) -> dict[str, object]:
     }
 
 
-def has_open_jobs(analytics: Database, day: date, dag_run_id: str) -> bool:
-    """Whether a run still has to read some of its day's jobs."""
-    row = analytics.execute(_HAS_OPEN, [day, dag_run_id]).fetchone()
+def has_open_jobs(analytics: Database, day: date) -> bool:
+    """Whether some of the day's jobs are still to be read, by whichever run."""
+    row = analytics.execute(_HAS_OPEN, [day]).fetchone()
     return row is not None and bool(row[0])
 
 

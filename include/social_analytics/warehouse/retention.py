@@ -10,6 +10,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from include.social_analytics.databases import Database
+from include.social_analytics.warehouse import ledger
 
 # By the database's clock: a worker whose clock is wrong deletes nothing.
 _FIRST_DAY_KEPT = """
@@ -29,14 +30,6 @@ SELECT least(
 
 # The lock of the aggregate: it must not add up a day of which a half is deleted.
 _LOCK_DAY = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.day:' || %s, 0))"
-
-_IS_OPEN = """
-SELECT EXISTS (
-    SELECT FROM analytics.ingest_job
-    -- By the index on waiting jobs. The planner uses it only for literals.
-    WHERE status IN ('queued', 'running') AND date = %s
-)
-"""
 
 #: Of every other table, the rows that are too old.
 _OTHERS: Mapping[str, LiteralString] = {
@@ -99,8 +92,7 @@ def delete_older(analytics: Database, first: date) -> dict[str, int]:
     for day in _days_before(analytics, first):
         with analytics.transaction():
             analytics.execute(_LOCK_DAY, [day.isoformat()])
-            row = analytics.execute(_IS_OPEN, [day]).fetchone()
-            if row and row[0]:
+            if ledger.has_open_jobs(analytics, day):
                 continue
             for table in _OF_A_DAY:
                 deleted[table] += analytics.execute(
