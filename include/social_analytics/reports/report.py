@@ -130,8 +130,9 @@ def _failed_channels(
         f"{one.name} could not be read {_in_words(one.days)}. {_help(provider, one)}"
         for one in failures[:MOST_NAMED]
     ]
-    # Each code's rows have the count of all its channels.
-    more = sum({one.error_code: one.integrations for one in failures}.values()) - len(sentences)
+    # The rows of an error have the count of all its channels.
+    alike = {(one.error_code, one.is_common): one.integrations for one in failures}
+    more = sum(alike.values()) - len(sentences)
     return [*sentences, *([f"{more} more channels could not be read."] if more > 0 else [])]
 
 

@@ -77,7 +77,8 @@ def check_coverage() -> dict[str, Any]:
     found = {"coverage": coverage.ratio, "jobs": coverage.jobs, **coverage.by_status}
     # Channels that another run still reads are missing. If they are too many, that run announces the day.
     read = replace(coverage, taken_over=()).ratio
-    if run.is_whole and read >= settings.min_coverage:
+    # Without any channel, nothing is in: Postiz may have been read while it was empty.
+    if run.is_whole and coverage.jobs and read >= settings.min_coverage:
         day = run.day.isoformat()
         emit_partition(ORGANIZATION_DAILY, day, {**found, "date": day, "coverage": read})
     else:
