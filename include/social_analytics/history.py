@@ -45,7 +45,6 @@ class _Past:
     account: Account
     reader: Reader
     window: Window
-    observed_at: datetime
 
 
 def read_history(ingester: Ingester, run: Run, map_index: int | None) -> None:
@@ -124,8 +123,9 @@ def _pasts(ingester: Ingester, jobs: list[IngestJob]) -> Iterator[_Past]:
             log.warning("history failed", errorCode=error.code, reason=error.reason)
             continue
         refused = unsupported.lately(ingester.analytics_db, provider.name)
-        window = Window.of_past(lacking[0], lacking[-1], provider.metrics, refused)
-        yield _Past(job, account, reader, window, integrations.clock(ingester.analytics_db))
+        began = integrations.clock(ingester.analytics_db)
+        window = Window.of_past(lacking[0], lacking[-1], provider.metrics, refused, read_at=began)
+        yield _Past(job, account, reader, window)
 
 
 def _read(past: _Past) -> Reading:
@@ -142,7 +142,7 @@ def _store(ingester: Ingester, past: _Past, reading: Reading, run_id: str, map_i
             ingester.analytics_db,
             past.job,
             reading,
-            observed_at=past.observed_at,
+            observed_at=past.window.read_at,
             dag_run_id=run_id,
             map_index=map_index,
             account_id=past.account.provider_account_id,

@@ -186,19 +186,21 @@ class Ingester:
                 raise account
             with own_failure("connecting"):
                 reader = self.connector(start.job.integration.provider).reader(account)
-            window = self._window(start.job)
+            window = self._window(start)
         except JobError as error:
             reader = _Unreadable(error)
         return _Started(start, reader, window, time.monotonic())
 
-    def _window(self, job: IngestJob) -> Window:
+    def _window(self, start: ledger.Start) -> Window:
         """What to read, and what need not be asked for."""
+        job = start.job
         provider = provider_named(job.integration.provider)
         window = Window(
             job.date,
             provider.lookback_days(self.settings),
             _post_window_days(job, self.settings),
             unsupported.lately(self.analytics_db, provider.name),
+            read_at=start.observed_at,
         )
         return replace(window, settled=writer.settled(self.analytics_db, job, window.days[:-1]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -73,7 +73,9 @@ class History:
     def past(self, integration: str, day: date, days: int, value: int = 7) -> None:
         """Store so many days before an integration's first one, ``day``, as its past."""
         one = Integration(integration, integration.title(), "acme", "facebook")
-        window = Window.of_past(day - timedelta(days=days), day - timedelta(days=1), METRICS)
+        window = Window.of_past(
+            day - timedelta(days=days), day - timedelta(days=1), METRICS, read_at=datetime.now(UTC)
+        )
         series = {name: dict.fromkeys(window.days, Decimal(value)) for name in INSIGHTS}
         store_past(
             self.warehouse.connection,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -44,6 +44,9 @@ class Window:
 
     ``settled`` holds our metrics and days that need no call of their own: earlier days that were read when
     they were final, and all days of a past. What comes for many days in one call is read all the same.
+
+    ``read_at`` is when the reading begins; of a job, by the analytics database's clock. It decides which days
+    are final.
     """
 
     day: date
@@ -51,16 +54,23 @@ class Window:
     post_window_days: int
     refused: tuple[UnsupportedMetric, ...] = ()
     settled: frozenset[tuple[str, date]] = frozenset()
+    read_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @classmethod
     def of_past(
-        cls, first: date, last: date, metrics: Iterable[str], refused: tuple[UnsupportedMetric, ...] = ()
+        cls,
+        first: date,
+        last: date,
+        metrics: Iterable[str],
+        refused: tuple[UnsupportedMetric, ...] = (),
+        *,
+        read_at: datetime,
     ) -> Window:
         """A channel's days before it was connected: many days, few calls.
 
         :param metrics: all that the provider declares.
         """
-        window = cls(last, (last - first).days, 0, refused)
+        window = cls(last, (last - first).days, 0, refused, read_at=read_at)
         every = frozenset((metric, day) for metric in metrics for day in window.days)
         return replace(window, settled=every)
 

@@ -5,7 +5,6 @@ https://developers.facebook.com/docs/instagram-platform/api-reference/instagram-
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -90,7 +89,7 @@ def read_media(client: GraphClient, account_id: str, window: Window) -> AccountM
     published, content = media.read(first, window.day)
     edges = [media]
     # No story of an older day is live. One that was posted after midnight may be gone at the next day's run.
-    if end + STORY_LIFE > time.time():
+    if end + STORY_LIFE > window.read_at.timestamp():
         stories = _Edge(client, account_id, STORIES, STORY_SOURCES, {}, window)
         _, live = stories.read(window.first_post_day, window.day + timedelta(days=1))
         content = live | content

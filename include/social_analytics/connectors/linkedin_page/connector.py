@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from decimal import Decimal
 
 from include.social_analytics.connectors.base import Account
@@ -55,7 +55,7 @@ class LinkedInReader:
         if not re.fullmatch(r"\d{1,20}", self._page_id, re.ASCII):
             raise JobError(ErrorCode.OBJECT_NOT_FOUND, "The stored account id is not the number of a page.")
         page = f"urn:li:organization:{self._page_id}"
-        statistics = read_statistics(self._client, page, window, datetime.now(UTC).date())
+        statistics = read_statistics(self._client, page, window, window.read_at.astimezone(UTC).date())
         posts = read_posts(self._client, page, window)
         published: Mapping[str, Mapping[date, Decimal | None]] = {}
         if posts.published is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from decimal import Decimal
 
 from include.social_analytics.airflow_compat import find_connection
@@ -70,7 +70,7 @@ class PinterestReader:
         :raises JobError: for a failure of the daily metrics, for a personal account, or for a failure that is
             about the whole account.
         """
-        analytics = read_analytics(self._client, window, datetime.now(UTC).date())
+        analytics = read_analytics(self._client, window, window.read_at.astimezone(UTC).date())
         missing: list[str] = []
         now: dict[str, Decimal | None] = {}
         account: Mapping[str, object] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.reading import Reading, Window, refusals
 from include.social_analytics.connectors.threads import PROVIDER, THREADS_GRAPH
@@ -60,7 +58,7 @@ class ThreadsReader:
 
         :raises JobError: for a failure of the views, or one that is about the whole account.
         """
-        insights = read_insights(self._client, self._profile_id, window, pacific_day(datetime.now(UTC)))
+        insights = read_insights(self._client, self._profile_id, window, pacific_day(window.read_at))
         posts = read_posts(self._client, self._profile_id, window)
         return Reading(
             window=window,

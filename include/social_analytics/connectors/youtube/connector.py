@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 
 from include.social_analytics.connectors.base import Account
@@ -56,7 +56,7 @@ class YouTubeReader:
         """
         if not re.fullmatch(r"UC[\w-]{22}", self._channel_id, re.ASCII):
             raise JobError(ErrorCode.OBJECT_NOT_FOUND, "The stored account id is not that of a channel.")
-        today = datetime.now(UTC).astimezone(PROVIDER.timezone).date()
+        today = window.read_at.astimezone(PROVIDER.timezone).date()
         reports = read_reports(self._client, window, today)
         missing: list[str] = []
         now: dict[str, Decimal | None] = {}
