@@ -115,6 +115,33 @@ class Content:
     metrics: Mapping[str, Decimal | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Posts:
+    """What the listing of an account's posts gave.
+
+    ``published`` is the series of :func:`posts_published`; empty when the listing was not read to its end.
+    ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
+    else is not there.
+    """
+
+    content: tuple[Content, ...] = ()
+    published: Mapping[str, Mapping[date, Decimal | None]] = field(default_factory=dict)
+    unsupported: tuple[UnsupportedMetric, ...] = ()
+    withheld: tuple[UnsupportedMetric, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def posts_published(
+    published_on: Iterable[date], days: Iterable[date]
+) -> dict[str, dict[date, Decimal | None]]:
+    """The series ``posts_published``: how many posts each day has.
+
+    :param published_on: each post's day.
+    """
+    counts = Counter(published_on)
+    return {"posts_published": {day: Decimal(counts[day]) for day in days}}
+
+
 class DayStatus(StrEnum):
     """What an answer says about a day; each is a job's status, too."""
 

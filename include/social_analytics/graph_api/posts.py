@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 
 import structlog
 
 from include.social_analytics.graph_api.days import pacific_day
-from include.social_analytics.graph_api.paging import Listing
 from include.social_analytics.json_values import at, moment, text
 
 log = structlog.get_logger(__name__)
@@ -52,16 +49,6 @@ def listed_posts(
     if malformed:
         log.warning("malformed posts skipped", posts=malformed)
     return posts
-
-
-def published_by_day(
-    listing: Listing, posts: Iterable[ListedPost], days: Sequence[date]
-) -> dict[str, dict[date, Decimal | None]]:
-    """The series ``posts_published``; none if the listing was not read to its end."""
-    if not listing.complete:
-        return {}
-    counts = Counter(post.day for post in posts)
-    return {"posts_published": {day: Decimal(counts[day]) for day in days}}
 
 
 def shortcode(permalink: str | None) -> tuple[str, ...]:

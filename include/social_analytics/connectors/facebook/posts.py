@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -14,16 +14,18 @@ from include.social_analytics.connectors.facebook import PROVIDER
 from include.social_analytics.connectors.facebook.refusals import is_about_a_metric, withheld
 from include.social_analytics.connectors.reading import (
     Content,
+    Posts,
     UnsupportedMetric,
     Window,
     as_sentence,
+    posts_published,
     unlisted,
 )
 from include.social_analytics.errors import ErrorClass, ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.days import midnight
 from include.social_analytics.graph_api.paging import Listing, items_of, may_be_one_item, read_listing
-from include.social_analytics.graph_api.posts import ListedPost, listed_posts, published_by_day
+from include.social_analytics.graph_api.posts import ListedPost, listed_posts
 from include.social_analytics.json_values import amount, at, objects, text
 
 log = structlog.get_logger(__name__)
@@ -54,22 +56,7 @@ _VIDEO_IN_PERMALINK = re.compile(r"/(?:reel|videos)/(?:[^/?]+/)?(\d{1,30})", re.
 Totals = dict[str, Decimal | None]
 
 
-@dataclass(frozen=True)
-class PagePosts:
-    """The window's content; the series ``published``, none when the listing was not read to its end.
-
-    ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
-    else is not there.
-    """
-
-    content: tuple[Content, ...]
-    published: Mapping[str, Mapping[date, Decimal | None]]
-    unsupported: tuple[UnsupportedMetric, ...] = ()
-    withheld: tuple[UnsupportedMetric, ...] = ()
-    missing: tuple[str, ...] = ()
-
-
-def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
+def read_posts(client: GraphClient, page_id: str, window: Window) -> Posts:
     """The posts of the window, with their totals as they stand now: one call per 100 posts.
 
     A failure costs only what it is about: one post, one metric, one count, or the posts. When the listing
@@ -79,7 +66,7 @@ def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     if window.is_past:
-        return PagePosts((), {})
+        return Posts()
     first = window.first_listed_day
     request = _PostListing(client, page_id, window, first)
     listing = request.read()
@@ -96,9 +83,11 @@ def read_posts(client: GraphClient, page_id: str, window: Window) -> PagePosts:
     missing = [*unlisted("posts", listing.error, some=bool(posts))]
     if bare:
         missing.append(f"Posts that the API fails to give in full: {len(bare)}.")
-    return PagePosts(
+    return Posts(
         content=tuple(content),
-        published=published_by_day(listing, (bare | posts).values(), window.days),
+        published=posts_published((post.day for post in (bare | posts).values()), window.days)
+        if listing.complete
+        else {},
         unsupported=tuple(
             UnsupportedMetric(client.api_version, source, error.reason)
             for source, error in request.refused.items()

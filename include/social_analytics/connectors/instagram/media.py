@@ -6,7 +6,6 @@ https://developers.facebook.com/docs/instagram-platform/api-reference/instagram-
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,16 +16,18 @@ from include.social_analytics.connectors.instagram import PROVIDER
 from include.social_analytics.connectors.instagram.insights import metrics_in
 from include.social_analytics.connectors.reading import (
     Content,
+    Posts,
     UnsupportedMetric,
     Window,
     as_sentence,
+    posts_published,
     unlisted,
 )
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.days import midnight
 from include.social_analytics.graph_api.paging import Listing, items_of, read_listing
-from include.social_analytics.graph_api.posts import ListedPost, listed_posts, published_by_day, shortcode
+from include.social_analytics.graph_api.posts import ListedPost, listed_posts, shortcode
 from include.social_analytics.json_values import amount, at, objects, text
 
 log = structlog.get_logger(__name__)
@@ -58,29 +59,13 @@ _KINDS = {"REELS": "reel", "STORY": "story", "CAROUSEL_ALBUM": "carousel", "IMAG
 Totals = dict[str, Decimal | None]
 
 
-@dataclass(frozen=True)
-class AccountMedia:
-    """The window's media and stories.
-
-    ``published`` is a series, none when the listing was not read to its end.
-    ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
-    else is not there.
-    """
-
-    content: tuple[Content, ...]
-    published: Mapping[str, Mapping[date, Decimal | None]]
-    unsupported: tuple[UnsupportedMetric, ...] = ()
-    withheld: tuple[UnsupportedMetric, ...] = ()
-    missing: tuple[str, ...] = ()
-
-
-def read_media(client: GraphClient, account_id: str, window: Window) -> AccountMedia:
+def read_media(client: GraphClient, account_id: str, window: Window) -> Posts:
     """The window's media, with their totals as they stand now, one call per 100; and the live stories.
 
     :raises JobError: for a failure that is about the whole account.
     """
     if window.is_past:
-        return AccountMedia((), {})
+        return Posts()
     first = window.first_listed_day
     end = midnight(window.day + timedelta(days=1))
     media = _Edge(
@@ -94,7 +79,7 @@ def read_media(client: GraphClient, account_id: str, window: Window) -> AccountM
         _, live = stories.read(window.first_post_day, window.day + timedelta(days=1))
         content = live | content
         edges.append(stories)
-    return AccountMedia(
+    return Posts(
         content=tuple(content.values()),
         published=published,
         unsupported=tuple(one for edge in edges for one in edge.unsupported),
@@ -184,7 +169,9 @@ class _Edge:
                 totals = self._totals_of(medium)
                 in_a_row = in_a_row + 1 if len(self._failures) > before else 0
             content[medium.id] = _content(medium, totals, self._counts, vanishes=self._name == STORIES)
-        return published_by_day(listing, media, self._window.days), content
+        days = self._window.days
+        counted = posts_published((medium.day for medium in media), days) if listing.complete else {}
+        return counted, content
 
     def _named(self, source: str) -> str:
         """The metric's name in the ledger, apart from the account's own metric: "views of media"."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, date
-from decimal import Decimal
+from datetime import UTC
 
 from include.social_analytics.connectors.base import Account
 from include.social_analytics.connectors.linkedin_page.client import LinkedInApi, LinkedInClient
@@ -57,13 +55,10 @@ class LinkedInReader:
         page = f"urn:li:organization:{self._page_id}"
         statistics = read_statistics(self._client, page, window, window.read_at.astimezone(UTC).date())
         posts = read_posts(self._client, page, window)
-        published: Mapping[str, Mapping[date, Decimal | None]] = {}
-        if posts.published is not None:
-            published = {"posts_published": {day: Decimal(n) for day, n in posts.published.items()}}
         return Reading(
             window=window,
             days=statistics.days,
-            series={**statistics.series, **published},
+            series={**statistics.series, **posts.published},
             unread=statistics.unread,
             content=posts.content,
             now=statistics.now,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,7 +19,14 @@ from include.social_analytics.connectors.linkedin_page.restli import (
     read_pages,
 )
 from include.social_analytics.connectors.linkedin_page.statistics import SHARES
-from include.social_analytics.connectors.reading import Content, Window, as_sentence, costs_only
+from include.social_analytics.connectors.reading import (
+    Content,
+    Posts,
+    Window,
+    as_sentence,
+    costs_only,
+    posts_published,
+)
 from include.social_analytics.errors import JobError
 from include.social_analytics.json_values import at, text
 
@@ -46,18 +52,6 @@ _ESCAPED = re.compile(r"\\([\\|{}@\[\]()<>#*_~])")
 
 
 @dataclass(frozen=True)
-class PagePosts:
-    """The window's content; ``published`` by day, None when the listing was not read to its end.
-
-    ``missing`` says what else is not there.
-    """
-
-    content: tuple[Content, ...]
-    published: Mapping[date, int] | None
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Post:
     """A post whose URN and moment of publication are known; the other fields as the API gave them."""
 
@@ -70,7 +64,7 @@ class _Post:
         return self.published_at.date()
 
 
-def read_posts(client: Client, page: str, window: Window) -> PagePosts:
+def read_posts(client: Client, page: str, window: Window) -> Posts:
     """The posts of the window: a call for 100 posts, and one for the totals of 50 of each kind.
 
     A failed listing costs neither the day's figures nor the posts that came before.
@@ -79,7 +73,7 @@ def read_posts(client: Client, page: str, window: Window) -> PagePosts:
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     if window.is_past:
-        return PagePosts((), None, ())
+        return Posts()
     first = window.first_listed_day
     missing: list[str] = []
     posts: dict[str, _Post] = {}
@@ -97,10 +91,9 @@ def read_posts(client: Client, page: str, window: Window) -> PagePosts:
         missing.append(f"{what} could be listed: {as_sentence(error.reason)}")
     shown = [post for post in posts.values() if post.day >= window.first_post_day]
     totals = _totals(client, page, [post.urn for post in shown], missing)
-    counts = Counter(post.day for post in posts.values())
-    return PagePosts(
+    return Posts(
         content=tuple(_content(post, totals.get(post.urn, {})) for post in shown),
-        published={day: counts[day] for day in window.days} if is_complete else None,
+        published=posts_published((post.day for post in posts.values()), window.days) if is_complete else {},
         missing=tuple(missing),
     )
 

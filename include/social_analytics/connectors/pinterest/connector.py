@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date
+from datetime import UTC
 from decimal import Decimal
 
 from include.social_analytics.airflow_compat import find_connection
@@ -81,13 +81,10 @@ class PinterestReader:
         if account.get("account_type") == PERSONAL and DayStatus.SUCCEEDED not in analytics.days.values():
             raise JobError(ErrorCode.PERMISSION_MISSING, "The account is a personal one: it has no figures.")
         pins = read_pins(self._client, window)
-        published: Mapping[str, Mapping[date, Decimal | None]] = {}
-        if pins.published is not None:
-            published = {"posts_published": {day: Decimal(n) for day, n in pins.published.items()}}
         return Reading(
             window=window,
             days=analytics.days,
-            series={**analytics.series, **published},
+            series={**analytics.series, **pins.published},
             unread=analytics.unread,
             content=pins.content,
             now=now,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,7 +10,7 @@ from decimal import Decimal
 
 from include.social_analytics.connectors.pinterest import PROVIDER
 from include.social_analytics.connectors.pinterest.client import PinterestClient
-from include.social_analytics.connectors.reading import Content, Window, costs_only
+from include.social_analytics.connectors.reading import Content, Posts, Window, costs_only, posts_published
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.json_values import amount, at, moment, text
 
@@ -33,18 +32,6 @@ KINDS: Mapping[str, str] = {
 #: Far above the limits of Pinterest for a title and a description.
 MAX_TITLE_LENGTH = 1000
 MAX_DESCRIPTION_LENGTH = 10_000
-
-
-@dataclass(frozen=True)
-class AccountPins:
-    """The window's pins; ``published`` by day, None when the listing was not read back to the window.
-
-    ``missing`` says what is not there.
-    """
-
-    content: tuple[Content, ...]
-    published: Mapping[date, int] | None
-    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -100,7 +87,7 @@ class _Listing:
         return newest_first and self._last is not None and self._last.date() < self.first
 
 
-def read_pins(client: PinterestClient, window: Window) -> AccountPins:
+def read_pins(client: PinterestClient, window: Window) -> Posts:
     """The pins of the window with their lifetime totals: a call for 250 pins.
 
     A failed listing costs neither the day's figures nor the pins that came before.
@@ -108,19 +95,18 @@ def read_pins(client: PinterestClient, window: Window) -> AccountPins:
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     if window.is_past:
-        return AccountPins((), None, ())
+        return Posts()
     listing = _Listing(window.first_listed_day)
     missing: list[str] = []
     with costs_only("Some of the pins", missing):
         _read(client, listing)
     if listing.malformed:
         missing.append(f"Pins without an id or a date: {listing.malformed}.")
-    counts = Counter(pin.day for pin in listing.pins.values())
-    return AccountPins(
+    return Posts(
         content=tuple(
             _content(pin) for pin in listing.pins.values() if window.first_post_day <= pin.day <= window.day
         ),
-        published=None if missing else {day: counts[day] for day in window.days},
+        published={} if missing else posts_published((pin.day for pin in listing.pins.values()), window.days),
         missing=tuple(missing),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -12,9 +11,10 @@ import structlog
 from include.social_analytics.connectors.derived import metrics_of, parts_of, total_of
 from include.social_analytics.connectors.reading import (
     Content,
-    UnsupportedMetric,
+    Posts,
     Window,
     as_sentence,
+    posts_published,
     unlisted,
 )
 from include.social_analytics.connectors.threads import PROVIDER
@@ -23,7 +23,7 @@ from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.graph_api.client import GraphClient
 from include.social_analytics.graph_api.days import midnight
 from include.social_analytics.graph_api.paging import read_listing
-from include.social_analytics.graph_api.posts import ListedPost, listed_posts, published_by_day, shortcode
+from include.social_analytics.graph_api.posts import ListedPost, listed_posts, shortcode
 from include.social_analytics.json_values import amount, at, objects, text
 
 log = structlog.get_logger(__name__)
@@ -51,28 +51,13 @@ _HAS_NO_INSIGHTS = frozenset({ErrorCode.REQUEST_INVALID, ErrorCode.OBJECT_NOT_FO
 MAX_FAILURES_IN_A_ROW = 3
 
 
-@dataclass(frozen=True)
-class ProfilePosts:
-    """The window's content; the series ``published``, none when the listing was not read to its end.
-
-    ``unsupported`` was refused now, ``withheld`` lately, and so it was not asked for. ``missing`` says what
-    else is not there.
-    """
-
-    content: tuple[Content, ...]
-    published: Mapping[str, Mapping[date, Decimal | None]]
-    unsupported: tuple[UnsupportedMetric, ...] = ()
-    withheld: tuple[UnsupportedMetric, ...] = ()
-    missing: tuple[str, ...] = ()
-
-
 def is_due(published: date, day: date) -> bool:
     """Whether the totals of a post of the day ``published`` are read for ``day``."""
     age = (day - published).days + 1
     return age in DAYS_OF_READING or age > max(DAYS_OF_READING)
 
 
-def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfilePosts:
+def read_posts(client: GraphClient, profile_id: str, window: Window) -> Posts:
     """The posts of the window: a call for 100 posts, and one for each post whose totals are due.
 
     A failed listing costs neither the day's figures nor the posts that came before.
@@ -80,7 +65,7 @@ def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfileP
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     if window.is_past:
-        return ProfilePosts((), {})
+        return Posts()
     first = window.first_listed_day
     listing = read_listing(
         client,
@@ -102,9 +87,11 @@ def read_posts(client: GraphClient, profile_id: str, window: Window) -> ProfileP
     missing = [*unlisted("posts", listing.error, some=bool(posts))]
     if bare:
         missing.append(f"Posts that the API fails to give in full: {len(bare)}.")
-    return ProfilePosts(
+    return Posts(
         content=tuple(content),
-        published=published_by_day(listing, (bare | posts).values(), window.days),
+        published=posts_published((post.day for post in (bare | posts).values()), window.days)
+        if listing.complete
+        else {},
         unsupported=totals.asking.unsupported,
         withheld=totals.asking.withheld,
         missing=(*missing, *totals.asking.missing, *totals.missing),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 
 from include.social_analytics.connectors.base import Account
@@ -64,13 +62,10 @@ class YouTubeReader:
             with costs_only("The followers", missing):
                 now["followers"] = self._followers()
         uploads = read_uploads(self._client, self._channel_id, window, today)
-        published: Mapping[str, Mapping[date, Decimal | None]] = {}
-        if uploads.published is not None:
-            published = {"posts_published": {day: Decimal(n) for day, n in uploads.published.items()}}
         return Reading(
             window=window,
             days=reports.days,
-            series={**reports.series, **published},
+            series={**reports.series, **uploads.published},
             unread=reports.unread,
             content=uploads.content,
             now=now,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,7 +9,14 @@ from decimal import Decimal
 
 import structlog
 
-from include.social_analytics.connectors.reading import Content, Window, costs_only, unlisted
+from include.social_analytics.connectors.reading import (
+    Content,
+    Posts,
+    Window,
+    costs_only,
+    posts_published,
+    unlisted,
+)
 from include.social_analytics.connectors.youtube import PROVIDER
 from include.social_analytics.connectors.youtube.google import GoogleClient
 from include.social_analytics.connectors.youtube.reports import rows_of
@@ -31,18 +37,6 @@ MAX_TITLE_LENGTH = 500
 
 
 @dataclass(frozen=True)
-class Uploads:
-    """The window's content; ``published`` by day, None when the listing was not read to its end.
-
-    ``missing`` says what else is not there.
-    """
-
-    content: tuple[Content, ...] = ()
-    published: Mapping[date, int] | None = None
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class _Video:
     id: str
     published_at: datetime
@@ -53,7 +47,7 @@ class _Video:
         return self.published_at.astimezone(PROVIDER.timezone).date()
 
 
-def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: date) -> Uploads:
+def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: date) -> Posts:
     """The videos that the channel published in the window: two calls for each 50, and one for their shares.
 
     A failed call costs only what it asked for.
@@ -62,7 +56,7 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
     :raises JobError: for a failure that is about the whole account (:attr:`ErrorCode.ends_reading`).
     """
     if window.is_past:
-        return Uploads()
+        return Posts()
     first = window.first_listed_day
     videos: dict[str, _Video] = {}
     failed: JobError | None = None
@@ -74,7 +68,6 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
             raise
         log.warning("listing of videos failed", errorCode=error.code, reason=error.reason)
         failed = error
-    counts = Counter(video.day for video in videos.values())
     missing = [*unlisted("videos", failed, some=bool(videos))]
     shown = [video for video in videos.values() if video.day >= window.first_post_day]
     totals: dict[str, dict[str, Decimal | None]] = {video.id: {} for video in shown}
@@ -84,7 +77,7 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
     for some in _batches(shown, MAX_IN_FILTER):
         with costs_only("The shares of some videos", missing):
             _add_shares(client, some, totals, today)
-    return Uploads(
+    return Posts(
         content=tuple(
             Content(
                 content_id=video.id,
@@ -96,7 +89,7 @@ def read_uploads(client: GoogleClient, channel_id: str, window: Window, today: d
             )
             for video in shown
         ),
-        published=None if failed else {day: counts[day] for day in window.days},
+        published={} if failed else posts_published((video.day for video in videos.values()), window.days),
         missing=tuple(missing),
     )
 
