@@ -23,9 +23,9 @@ from include.social_analytics.connectors.reading import (
     Content,
     Posts,
     Window,
-    as_sentence,
     costs_only,
     posts_published,
+    unlisted,
 )
 from include.social_analytics.errors import JobError
 from include.social_analytics.json_values import at, text
@@ -87,8 +87,7 @@ def read_posts(client: Client, page: str, window: Window) -> Posts:
         if error.code.ends_reading:
             raise
         log.warning("listing broken off", errorCode=error.code, reason=error.reason, items=len(posts))
-        what = "Only some posts" if posts else "No posts"
-        missing.append(f"{what} could be listed: {as_sentence(error.reason)}")
+        missing += unlisted("posts", error, some=bool(posts))
     shown = [post for post in posts.values() if post.day >= window.first_post_day]
     totals = _totals(client, page, [post.urn for post in shown], missing)
     return Posts(
