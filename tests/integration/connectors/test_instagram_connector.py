@@ -36,7 +36,7 @@ from tests.connectors.trial import Trial
 #: Ten in the morning in Los Angeles: the story of the day before is live.
 NOW = datetime(2026, 11, 21, 18, tzinfo=UTC)
 DAY = date(2026, 11, 20)
-WINDOW = Window(DAY, lookback_days=3, post_window_days=28)
+WINDOW = Window(DAY, lookback_days=3, post_window_days=28, read_at=NOW)
 #: With Facebook's login, with Instagram's, and too small for follows.
 PAGE, OWN, SMALL = make_account(1), make_account(2, identifier=STANDALONE), make_account(3, followers=60)
 
@@ -44,7 +44,6 @@ PAGE, OWN, SMALL = make_account(1), make_account(2, identifier=STANDALONE), make
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[InstagramApi]:
     """The stand-in with its accounts, on a real socket; Airflow's connections lead to it."""
-    monkeypatch.setattr("include.social_analytics.connectors.instagram.media.time.time", NOW.timestamp)
     api = InstagramApi(World([PAGE, OWN, SMALL], now=lambda: NOW))
     with listen(api.application()) as url:
         for name, connection in stand_ins()["instagram"].environment(url).items():
@@ -259,11 +258,10 @@ def test_a_story_with_few_viewers_has_no_totals_and_is_no_error(api):
     assert len(api.calls) == 13
 
 
-def test_a_story_of_the_running_day_is_read_before_it_vanishes(api, monkeypatch):
+def test_a_story_of_the_running_day_is_read_before_it_vanishes(api):
     afternoon = datetime(2026, 11, 21, 22, tzinfo=UTC)
-    monkeypatch.setattr("include.social_analytics.connectors.instagram.media.time.time", afternoon.timestamp)
     api.world.now = lambda: afternoon
-    reading = read(PAGE)
+    reading = read(PAGE, replace(WINDOW, read_at=afternoon))
     [story] = by_kind(reading)["story"]
     assert story.published_at.astimezone(PACIFIC).date() == DAY + timedelta(days=1)
     assert story.metrics["views"] is not None
