@@ -71,7 +71,9 @@ def test_a_value_missing_from_the_answer_is_null_and_never_zero(warehouse, missi
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [(reading(), "no_data"), (reading({before(1): 5}), "pending")], ids=str
+    ("answer", "status"),
+    [(reading(), "no_data"), (reading({before(1): 5}), "pending")],
+    ids=["no data", "pending"],
 )
 def test_a_day_without_insights_has_only_its_count_of_posts(warehouse, answer, status):
     assert warehouse.store(job(), answer).status == status
