@@ -68,12 +68,17 @@ def test_the_user_of_the_env_file_logs_in(stage):
 
 def test_an_idle_deployment_takes_at_most_a_tenth_of_a_core(stage, report):
     stage.wait_for(stage.airflow.knows_the_dag)
-    before, start = stage.composed.processor_seconds(), time.monotonic()
-    # Two rounds of the health checks.
-    time.sleep(30)
-    cores = (stage.composed.processor_seconds() - before) / (time.monotonic() - start)
-    report.append(f"idle: {cores:.3f} cores")
-    assert cores <= 0.1
+
+    def is_idle() -> bool:
+        before, start = stage.composed.processor_seconds(), time.monotonic()
+        # Two rounds of the health checks.
+        time.sleep(30)
+        cores = (stage.composed.processor_seconds() - before) / (time.monotonic() - start)
+        report.append(f"idle: {cores:.3f} cores")
+        return cores <= 0.1
+
+    # What has just started still works for a while.
+    stage.wait_for(is_idle)
 
 
 def test_an_unpaused_dag_runs_its_day(stage):
