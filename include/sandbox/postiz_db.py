@@ -189,13 +189,16 @@ def _customer_id(organization_id: str, name: str) -> str:
     return f"{organization_id}-{name.lower().replace(' ', '-')}"
 
 
-def populate_many(connection: psycopg.Connection[Any], accounts: Iterable[Account]) -> None:
-    """Every account as an active channel, ten to an organization, without posts; fast."""
+def populate_many(
+    connection: psycopg.Connection[Any], accounts: Iterable[Account], to_an_organization: int = 10
+) -> None:
+    """Every account as an active channel, so many to an organization, without posts; fast."""
     accounts = list(accounts)
     with connection.transaction(), connection.cursor() as cursor:
         with cursor.copy('COPY "Organization" ("id", "name", "updatedAt") FROM STDIN') as copy:
-            for number in range(0, len(accounts), 10):
-                copy.write_row((f"org-{number // 10:05}", f"Organization {number // 10}", _LONG_AGO))
+            for number in range(0, len(accounts), to_an_organization):
+                place = number // to_an_organization
+                copy.write_row((f"org-{place:05}", f"Organization {place}", _LONG_AGO))
         with cursor.copy(
             'COPY "Integration" ("id", "internalId", "organizationId", "name", "providerIdentifier", "type",'
             ' "token", "updatedAt") FROM STDIN'
@@ -205,7 +208,7 @@ def populate_many(connection: psycopg.Connection[Any], accounts: Iterable[Accoun
                     (
                         f"many-{number:06}",
                         account.id,
-                        f"org-{number // 10:05}",
+                        f"org-{number // to_an_organization:05}",
                         account.name,
                         account.identifier,
                         "social",

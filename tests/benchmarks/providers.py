@@ -80,9 +80,14 @@ def connect(postiz: psycopg.Connection, channels: int, demos: Collection[Demo]) 
     The accounts repeat: Postiz takes an account once for each organization.
     """
     create_tables(postiz)
-    of_each = cycle([cycle(demo.accounts) for demo in demos])
-    populate_many(postiz, (next(accounts) for accounts in islice(of_each, channels)))
-    for account in (account for demo in demos for account in demo.accounts):
+    # Without those that Postiz has left without a refresh token.
+    healthy = [
+        [account for account in demo.accounts if account.columns.get("refreshToken") != ""] for demo in demos
+    ]
+    of_each = cycle([cycle(accounts) for accounts in healthy])
+    different = min(map(len, healthy))
+    populate_many(postiz, (next(accounts) for accounts in islice(of_each, channels)), different)
+    for account in (account for accounts in healthy for account in accounts):
         for column, value in account.columns.items():
             postiz.execute(
                 sql.SQL('UPDATE "Integration" SET {} = %s WHERE "internalId" = %s').format(
