@@ -181,6 +181,8 @@ def environment(directory: Path, postiz: str, connections: Mapping[str, str]) ->
         "AIRFLOW_CONN_POSTIZ_DB": postiz,
         **connections,
         "SOCIAL_ANALYTICS_START_DATE": "2020-01-01",
+        # The past is read once. These are the days after.
+        "SOCIAL_ANALYTICS_HISTORY_DAYS": "0",
         "CONCURRENT_TASKS": str(Settings().max_concurrent_tasks),
     }
 
