@@ -109,6 +109,31 @@ def test_posts_of_a_quarter_are_read_once_a_week_on_a_weekday_of_each_channels_o
     ).fetchone() == (True,)
 
 
+def test_a_reading_takes_its_moment_from_the_databases_clock(bench):
+    moments: dict[str, datetime] = {}
+
+    class Noted:
+        """The page's own reader; the window's moment is written down."""
+
+        def __init__(self, account: Account) -> None:
+            self.account, self.reader = account, connector.reader(account)
+
+        @property
+        def http_calls(self) -> int:
+            return self.reader.http_calls
+
+        def read(self, window: Window) -> Reading:
+            moments[self.account.integration_id] = window.read_at
+            return self.reader.read(window)
+
+    connector, bench.connector = bench.connector, SimpleNamespace(reader=Noted)
+    bench.ingest()
+    stored = bench.analytics.execute(
+        "SELECT integration_id, observed_at FROM analytics.ingest_job"
+    ).fetchall()
+    assert moments == dict(stored)
+
+
 def test_the_ledger_knows_which_account_was_read(bench):
     bench.ingest()
     accounts = bench.analytics.execute("SELECT account_id FROM analytics.ingest_job").fetchall()
