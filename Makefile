@@ -100,7 +100,7 @@ $(INSTALLED): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed; choose one by: make PYTHON=python3.12 ..."; exit 2; }
 	@echo "Installing into $(VENV) (some 200 MB, once) ..."
-	@$(PYTHON) -m venv --clear "$$(realpath $(VENV))"
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements-dev.lock)"
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes requirements-dev.lock
 	@touch $@
