@@ -116,7 +116,7 @@ def assess(
     """The coverage of a run that listed ``integrations``, whose ledger rows are ``states``.
 
     :param unread: integrations that count as unread, also if the ledger has a row: see :func:`never_read`.
-    :param failed_alike: ids of integrations: see :func:`ledger.failed_alike`.
+    :param failed_alike: ids of integrations: see :func:`complete_days.failed_alike`.
     """
     by_id = {state.integration_id: state for state in states}
     owner: list[Failure] = []

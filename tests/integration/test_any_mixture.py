@@ -36,7 +36,7 @@ from include.social_analytics.tasks.aggregate import analytics_aggregate
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.tasks.list_integrations import list_active_integrations
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import complete_days
 from tests.support.bench import DAY
 from tests.support.scripted_http import Answer, Request, scripted_server
 
@@ -415,7 +415,7 @@ def complete_means_complete(installation: Installation) -> None:
     owners = ("token_invalid", "permission_missing", "object_not_found", "account_blocked")
     database = Database("analytics_db", installation.analytics)
     for (day,) in installation.rows("SELECT DISTINCT date FROM analytics.ingest_job"):
-        if ledger.newest_complete_day(database, PROVIDER.name, day) != day:
+        if complete_days.newest_complete_day(database, PROVIDER.name, day) != day:
             continue
         jobs = {
             channel: (status, code)

@@ -30,7 +30,7 @@ from include.social_analytics.ingest import Ingester
 from include.social_analytics.listing import list_active
 from include.social_analytics.runs import Run
 from include.social_analytics.tasks.aggregate import analytics_aggregate
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import complete_days, ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from tests.support.bench import DAY, SETTINGS, Bench
 
@@ -496,10 +496,10 @@ def test_the_past_of_one_organization_is_what_the_aggregate_of_all_would_be(benc
 def test_the_past_makes_no_day_missing_and_no_channel_expected_earlier(bench):
     read_day(bench)
     before = rows(bench, "SELECT expected_from FROM analytics.integration")
-    assert ledger.newest_complete_day(bench.analytics, "facebook", DAY) == DAY
+    assert complete_days.newest_complete_day(bench.analytics, "facebook", DAY) == DAY
     read_history(bench.ingester, RUN, 0)
     assert rows(bench, "SELECT expected_from FROM analytics.integration") == before
-    assert ledger.newest_complete_day(bench.analytics, "facebook", DAY) == DAY
+    assert complete_days.newest_complete_day(bench.analytics, "facebook", DAY) == DAY
     assert ledger.given_up(bench.analytics, [job.integration.id for job in bench.jobs], DAY) == {}
 
 

@@ -31,7 +31,7 @@ from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.check import check_coverage
 from include.social_analytics.tasks.ingest import analytics_ingest
 from include.social_analytics.tasks.list_integrations import list_active_integrations
-from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse import complete_days, integrations, ledger
 from include.social_analytics.warehouse.snapshots import ensure_month
 from tests.support.bench import DAY, Bench
 from tests.support.bench import ingest as start
@@ -366,7 +366,7 @@ def test_what_every_channel_is_told_is_not_blamed_on_their_owners(
     assert "owner:" not in text
     assert {"coverage": 0, "failed_for_owner": 0}.items() <= sent.items()
     assert "newest_complete_day.end" not in sent
-    assert ledger.newest_complete_day(bench.analytics, "facebook", DAY) is None
+    assert complete_days.newest_complete_day(bench.analytics, "facebook", DAY) is None
 
 
 def test_an_error_code_of_a_later_version_is_reported_and_alerted(bench, ingest, check, outbox, sent):

@@ -52,7 +52,7 @@ def provider_named(name: str) -> Provider:
     return providers()[name]
 
 
-#: What to do about the owner's failures of many channels at once (``ledger.COMMON_FAILURES``).
+#: What to do about the owner's failures of many channels at once (``complete_days.COMMON_FAILURES``).
 CHECK_WHAT_THEY_SHARE = "check the app at the provider, the connection's host, and any proxy on the way."
 
 

@@ -32,7 +32,7 @@ class CountedDay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the day has jobs, none is missing, and all are complete (``ledger.IS_COMPLETE``)."""
+        """Whether the day has jobs, none is missing, and all are complete (``complete_days.IS_COMPLETE``)."""
         return 0 < sum(self.by_state.values()) == self.complete_jobs
 
     @property

@@ -22,7 +22,7 @@ from include.social_analytics.days import day_ended_at
 from include.social_analytics.errors import ErrorCode
 from include.social_analytics.health.answers import Choice, CustomerChoice, Number
 from include.social_analytics.health.filters import Filter, State
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import complete_days, ledger
 from include.social_analytics.warehouse.ledger import JobStatus
 
 _SQL = Path(__file__).parent / "sql"
@@ -43,9 +43,9 @@ Row = TypeVar("Row")
 @cache
 def _question(name: str) -> sql.Composed:
     return sql.SQL((_SQL / f"{name}.sql").read_text()).format(
-        is_complete=sql.SQL(ledger.IS_COMPLETE),
-        common_failures=sql.SQL(ledger.COMMON_FAILURES),
-        is_common=sql.SQL(ledger.IS_COMMON),
+        is_complete=sql.SQL(complete_days.IS_COMPLETE),
+        common_failures=sql.SQL(complete_days.COMMON_FAILURES),
+        is_common=sql.SQL(complete_days.IS_COMMON),
         of_customer=sql.SQL(_OF_CUSTOMER),
     )
 
@@ -102,7 +102,7 @@ def day_counts(analytics: Database, first: date, last: date, which: Filter) -> l
         organization=which.organization,
         customer=which.customer,
         provider=which.provider,
-        **ledger.COMPLETE,
+        **complete_days.COMPLETE,
     )
 
 
@@ -212,7 +212,7 @@ def progress(
 class Failure:
     """An integration's latest failure, and the counts of all failures with its provider and error.
 
-    ``is_common``: it is one of ``ledger.COMMON_FAILURES``.
+    ``is_common``: it is one of ``complete_days.COMMON_FAILURES``.
     """
 
     error_code: str
@@ -281,7 +281,7 @@ def failures(
         unexpected=ErrorCode.UNEXPECTED,
         not_published=ErrorCode.NOT_PUBLISHED,
         most=most,
-        **ledger.COMPLETE,
+        **complete_days.COMPLETE,
     )
 
 

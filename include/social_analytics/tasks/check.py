@@ -34,7 +34,7 @@ from include.social_analytics.settings import Settings
 from include.social_analytics.tasks.deletion import delete_what_is_due
 from include.social_analytics.tasks.outcome import airflow_outcome
 from include.social_analytics.tasks.tell import tell
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import complete_days, ledger
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +107,7 @@ def _judge(
         lost, complaints = _give_up(analytics, run, integrations, settings)
         rows = ledger.states(analytics, [job.job_id for job in run.jobs(integrations)])
         unread = never_read(failed, rows, run.run_id, context["dag_run"].run_after)
-        alike = ledger.failed_alike(analytics, run.day)
+        alike = complete_days.failed_alike(analytics, run.day)
         coverage = assess(integrations, rows, run.run_id, unread, alike)
         complaints = coverage.complaints(settings.min_coverage) + complaints
         if _is_news(run, settings):
@@ -156,8 +156,8 @@ def _emit_gauges(analytics: Database, run: Run, provider: str, coverage: Coverag
     complete: date | None = run.day
     on_time: date | None = run.day
     if coverage.jobs:
-        complete = ledger.newest_complete_day(analytics, provider, run.day)
-        on_time = ledger.on_time_until(analytics, provider, run.day, declared.final_after_days)
+        complete = complete_days.newest_complete_day(analytics, provider, run.day)
+        on_time = complete_days.on_time_until(analytics, provider, run.day, declared.final_after_days)
     telemetry.day_checked(
         provider,
         ratio=coverage.ratio,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import complete_days
 
 #: The newest revision in ``migrations/versions``. It tells without Alembic whether a migration is missing.
 HEAD = "0013"
@@ -82,16 +82,16 @@ def _upgrade(analytics: Database, current: str | None) -> None:
 def views() -> str:
     """The statements of ``views.sql``, which make the views or replace them.
 
-    What the ledger decides, such as which day is complete, is written into them. If it changes there, a new
-    revision is due, even an empty one: then each database gets its views anew.
+    Which day is complete is written into them. If it changes there, a new revision is due, even an empty one:
+    then each database gets its views anew.
     """
     literals = {
         name: "'{" + ",".join(values) + "}'::text[]"  # Our own words: letters and "_".
-        for name, values in ledger.COMPLETE.items()
+        for name, values in complete_days.COMPLETE.items()
     }
     columns = {"provider": "listed.provider", "first": "(back.day - 1)", "last": "(back.day - 1)"}
     return (
         _VIEWS.read_text()
-        .replace("{newest_complete}", ledger.NEWEST_COMPLETE % (columns | literals))
+        .replace("{newest_complete}", complete_days.NEWEST_COMPLETE % (columns | literals))
         .replace("{complete_statuses}", literals["complete_statuses"])
     )

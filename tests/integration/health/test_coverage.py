@@ -12,7 +12,7 @@ from include.social_analytics.dag_ids import DAILY_DAG, FLOW, INGEST_TASK, LIST_
 from include.social_analytics.health import queries
 from include.social_analytics.health.filters import State
 from include.social_analytics.jobs import Customer
-from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse import complete_days, integrations, ledger
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.ledger import JobStatus
 from tests.support.bench import DAY
@@ -122,7 +122,7 @@ def test_the_past_of_a_new_channel_hides_no_missing_day_of_another(history):
     history.stored("new", DAY)
     history.past("new", DAY, 6)
     complete = [
-        ledger.newest_complete_day(history.warehouse.connection, "facebook", ago(n)) == ago(n)
+        complete_days.newest_complete_day(history.warehouse.connection, "facebook", ago(n)) == ago(n)
         for n in range(7, -1, -1)
     ]
     answer = history.get("/api/coverage", days=8)
@@ -347,7 +347,7 @@ def test_the_health_page_and_the_ledger_agree_on_complete_days(history, jobs, is
             [became if is_status else "failed", None if is_status else became, listed.job_id],
         )
     complete = DAY if is_complete else None
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == complete
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == complete
     assert history.get("/api/overview")["newest_complete_day"] == (complete and complete.isoformat())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from include.social_analytics.connectors.reading import DayStatus
 from include.social_analytics.errors import ErrorCode, JobError
-from include.social_analytics.warehouse import integrations, ledger
+from include.social_analytics.warehouse import complete_days, integrations, ledger
 from tests.support.readings import DAY, DOWN, REVOKED, Warehouse, before, job, reading
 
 QUOTA = JobError(ErrorCode.RATE_LIMITED, "Too many calls", provider_code="32")
@@ -344,16 +344,16 @@ def test_a_reading_that_ends_after_it_was_settled_still_counts(warehouse):
 
 def test_the_newest_complete_day_ignores_failures_that_only_owners_can_resolve(warehouse):
     connection = warehouse.connection
-    assert ledger.newest_complete_day(connection, "facebook", DAY) is None
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) is None
     for days in (1, 2):
         warehouse.store(job(day=before(days)), reading({before(days): 1}, day=before(days)))
     warehouse.fail(job("revoked", day=before(1)), REVOKED)
     warehouse.store(job(), reading({before(2): 1, before(1): 1, DAY: 1}))
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == DAY
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == DAY
     warehouse.fail(job("down"), DOWN)
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == before(1)
     warehouse.start(job("running", day=before(1)))
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(2)
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == before(2)
 
 
 def test_a_day_on_which_a_channel_has_no_job_is_not_complete(warehouse):
@@ -363,17 +363,17 @@ def test_a_day_on_which_a_channel_has_no_job_is_not_complete(warehouse):
     warehouse.store(job(day=before(2)), reading({before(2): 1}, day=before(2)))
     warehouse.store(job(day=before(1)), reading({before(2): 1, before(1): 1}, day=before(1)))
     # Before the day from which it is expected, nobody misses it.
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(2)
-    assert ledger.on_time_until(connection, "facebook", DAY, 2) == before(2)
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == before(2)
+    assert complete_days.on_time_until(connection, "facebook", DAY, 2) == before(2)
     warehouse.store(job("not-read", day=before(1)), reading({before(1): 1}, day=before(1)))
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == before(1)
     warehouse.store(job(), reading({before(1): 1, DAY: 1}))
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == before(1)
     # Nor once it is gone.
     began = integrations.clock(connection)
     integrations.remember(connection, channels[:1], {}, DAY, DAY)
     integrations.retire(connection, began)
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == DAY
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == DAY
 
 
 def test_a_late_failure_takes_nothing_back_that_a_look_back_has_brought_in(warehouse):
@@ -409,8 +409,8 @@ def test_owners_failures_count_against_a_day_when_at_least_three_and_half_fail_a
     # Another provider's failures, and those of another day, neither add nor dilute.
     warehouse.fail(job("elsewhere", provider="another"), REVOKED)
     warehouse.fail(job("revoked-0", day=before(1)), REVOKED)
-    assert ledger.failed_alike(warehouse.connection, DAY) == (set(ids) if too_many else set())
-    assert ledger.newest_complete_day(warehouse.connection, "facebook", DAY) == (
+    assert complete_days.failed_alike(warehouse.connection, DAY) == (set(ids) if too_many else set())
+    assert complete_days.newest_complete_day(warehouse.connection, "facebook", DAY) == (
         before(1) if too_many else DAY
     )
 
@@ -419,7 +419,7 @@ def test_failures_with_different_codes_do_not_add_up(warehouse):
     gone = JobError(ErrorCode.OBJECT_NOT_FOUND, "Gone")
     for number, error in enumerate([REVOKED, REVOKED, gone, gone]):
         warehouse.fail(job(f"page-{number}"), error)
-    assert ledger.failed_alike(warehouse.connection, DAY) == set()
+    assert complete_days.failed_alike(warehouse.connection, DAY) == set()
 
 
 def test_channels_that_a_run_never_read_do_not_dilute_its_failures(warehouse):
@@ -428,9 +428,9 @@ def test_channels_that_a_run_never_read_do_not_dilute_its_failures(warehouse):
         warehouse.fail(job(id_), REVOKED)
     unread = [job(f"unread-{number}") for number in range(9)]
     ledger.claim(warehouse.connection, unread, ledger.Claim(warehouse.run, 1), force=True)
-    assert ledger.failed_alike(warehouse.connection, DAY) == ids
+    assert complete_days.failed_alike(warehouse.connection, DAY) == ids
     ledger.settle(warehouse.connection, warehouse.run)
-    assert ledger.failed_alike(warehouse.connection, DAY) == ids
+    assert complete_days.failed_alike(warehouse.connection, DAY) == ids
 
 
 def test_a_run_of_a_few_broken_channels_does_not_make_them_too_many(warehouse):
@@ -441,19 +441,19 @@ def test_a_run_of_a_few_broken_channels_does_not_make_them_too_many(warehouse):
     for number in range(3):
         one = job(f"revoked-{number}")
         warehouse.fail(one, REVOKED, warehouse.start(one, "all"))
-    assert ledger.failed_alike(warehouse.connection, DAY) == set()
+    assert complete_days.failed_alike(warehouse.connection, DAY) == set()
     for number in range(3):
         one = job(f"revoked-{number}")
         warehouse.fail(one, REVOKED, warehouse.start(one, "narrow"))
-    assert ledger.failed_alike(warehouse.connection, DAY) == set()
+    assert complete_days.failed_alike(warehouse.connection, DAY) == set()
 
 
 def test_a_second_run_of_one_channel_does_not_give_the_failure_back_to_the_owners(warehouse):
     for number in range(3):
         warehouse.fail(job(f"revoked-{number}"), REVOKED)
     warehouse.fail(job("revoked-0"), REVOKED, warehouse.start(job("revoked-0"), "narrow"))
-    assert len(ledger.failed_alike(warehouse.connection, DAY)) == 3
-    assert ledger.newest_complete_day(warehouse.connection, "facebook", DAY) is None
+    assert len(complete_days.failed_alike(warehouse.connection, DAY)) == 3
+    assert complete_days.newest_complete_day(warehouse.connection, "facebook", DAY) is None
 
 
 def test_two_runs_that_wait_for_quota_in_turn_do_not_begin_the_wait_anew(warehouse):
@@ -509,10 +509,10 @@ def test_a_pending_day_is_not_complete(warehouse):
     warehouse.store(job(day=before(1)), reading({before(1): 1}, day=before(1)))
     warehouse.store(job(), reading({before(1): 1}))
     assert warehouse.status(job()) == "pending"
-    assert ledger.newest_complete_day(connection, "facebook", DAY) == before(1)
+    assert complete_days.newest_complete_day(connection, "facebook", DAY) == before(1)
     tomorrow = DAY + timedelta(1)
     warehouse.store(job(day=tomorrow), reading({DAY: 1}, day=tomorrow))
-    assert ledger.newest_complete_day(connection, "facebook", tomorrow) == DAY
+    assert complete_days.newest_complete_day(connection, "facebook", tomorrow) == DAY
 
 
 def brought_in(warehouse: Warehouse) -> None:
@@ -692,5 +692,5 @@ def test_a_day_may_be_pending_until_its_figures_are_final(warehouse, days, on_ti
         else:
             values = {day: 1} if status == "stored" else {}
             warehouse.store(job(day=day), reading(values, day=day, lookback=0))
-    found = ledger.on_time_until(warehouse.connection, "facebook", DAY, 2)
+    found = complete_days.on_time_until(warehouse.connection, "facebook", DAY, 2)
     assert found == (None if on_time_until is None else before(on_time_until))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import uuid
@@ -111,6 +112,12 @@ def test_the_head_constant_is_the_newest_revision():
     config = Config()
     config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_views_and_comments_change_only_with_a_new_revision():
+    # Databases get them anew only by a revision. Write the new one here together with the new digest.
+    text = module.views() + module.COMMENTS.read_text()
+    assert (HEAD, hashlib.sha256(text.encode()).hexdigest()[:16]) == ("0013", "b7bec35784d88aab")
 
 
 def test_a_schema_newer_than_the_package_is_refused(empty):

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from include.social_analytics.connectors import providers
 from include.social_analytics.metrics import CONTENT_METRICS, DAILY_METRICS
-from include.social_analytics.warehouse import ledger
+from include.social_analytics.warehouse import complete_days
 from include.social_analytics.warehouse.aggregate import aggregate_day
 from include.social_analytics.warehouse.migrate import COMMENTS, views
 from include.social_analytics.warehouse.snapshots import ensure_month
@@ -611,7 +611,7 @@ def test_a_channel_counts_for_the_customer_that_it_had_on_the_day(history):
 
 def freshness(history: History, provider: str = "facebook") -> dict[str, Any]:
     [row] = view(history, "freshness", provider=provider)
-    assert row["newest_complete_day"] == ledger.newest_complete_day(
+    assert row["newest_complete_day"] == complete_days.newest_complete_day(
         history.warehouse.connection, provider, max(WEEK)
     )
     return row
