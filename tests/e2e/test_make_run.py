@@ -80,9 +80,13 @@ def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(term
     assert re.search(r"\n    Facebook +[\d,]+ +4/6 ", output)
     figures = output[output.index("Figures of") : output.index("14 failed, ")]
     assert len(figures.splitlines()) < 40
-    assert (
-        "\n14 failed, 3 no_data, 5 pending, 50 succeeded. Coverage 100%, 14 left to their owners.\n" in output
+    # On some days a LinkedIn page has only zeros, which are pending at first.
+    summary = (
+        r"\n14 failed, 3 no_data, (\d+) pending, (\d+) succeeded. Coverage 100%, 14 left to their owners.\n"
     )
+    pending, succeeded = re.search(summary, output).groups()
+    assert int(pending) >= 4
+    assert int(pending) + int(succeeded) == 72 - 14 - 3
     for code in ("token_invalid", "permission_missing", "object_not_found"):
         assert re.search(rf"\(demo-[a-z]+-\d+\): {code}: \S.*\. \S", output)
     assert "\nResolved by the channel's owner\n  'Northwind Bakery Station' (demo-facebook-03)" in output

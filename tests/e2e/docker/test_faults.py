@@ -24,7 +24,7 @@ def stored_by_try(stage: DockerStage, run_id: str, number: int) -> None:
 def test_the_task_of_a_killed_worker_is_retried(stage):
     # Seconds instead of minutes. The next test's `up` brings the file's value back.
     with stage.composed.override("scheduler", AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="30"):
-        stage.composed.up()
+        stage.composed.up("--no-deps", "scheduler")
     run_id, release = stage.run_that_waits(CHANNEL)
     stage.composed.kill("worker")
     release()

@@ -269,7 +269,7 @@ def test_a_used_up_quota_of_the_minute_is_waited_for(case: YouTube) -> None:
 
 def test_each_further_fifty_videos_cost_two_calls(case: YouTube) -> None:
     noon = datetime.combine(DAY, time(12), PACIFIC)
-    before = len(case.world.uploads(case.account.id, WINDOW.first_post_day, DAY))
+    before = len(case.world.videos(case.account.id, WINDOW.first_post_day, DAY))
     for number in range(101 - before):
         upload(case, number, noon - timedelta(hours=number))
     reader = connect(SETTINGS).reader(account(case))
