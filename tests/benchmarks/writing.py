@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from include.sandbox.postgres import EmbeddedPostgres
 from include.social_analytics.connectors import providers
@@ -151,7 +153,7 @@ def rows_of(integration: str, answer: Reading) -> dict[str, list[tuple]]:
         "content": [
             (
                 integration, one.content_id, "o", "facebook", one.published_at, one.kind, one.message,
-                one.permalink, None, now, now,
+                one.permalink, None, now, now, Jsonb(dict.fromkeys(POST_METRICS, 7)), DAY,
             )
             for one in answer.content
         ],
@@ -167,11 +169,21 @@ def copy_and_merge(connection: psycopg.Connection, rows: dict[str, list[tuple]])
     """In one transaction: COPY into the staging tables, and merge from there."""
     with connection.transaction(), connection.cursor() as cursor:
         for table, (key, columns) in TABLES.items():
-            with cursor.copy(f"COPY staged_{table} FROM STDIN") as copy:
+            # The last column of content is computed.
+            names = ", ".join(_names(connection, table)[: len(rows[table][0])])
+            with cursor.copy(f"COPY staged_{table} ({names}) FROM STDIN") as copy:
                 for row in rows[table]:
                     copy.write_row(row)
             changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
             cursor.execute(
-                f"INSERT INTO bare_{table} SELECT * FROM staged_{table}"
+                f"INSERT INTO bare_{table} ({names}) SELECT {names} FROM staged_{table}"
                 f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
             )
+
+
+@cache
+def _names(connection: psycopg.Connection, table: str) -> list[str]:
+    """A table's columns, in their order."""
+    return [
+        column.name for column in connection.execute(f"SELECT * FROM analytics.{table} LIMIT 0").description
+    ]
