@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
-# tests/conftest.py has the groups and their order. More processes than cores: many tests wait.
-SIDE_BY_SIDE := $(VENV)/bin/pytest --dist loadgroup --no-loadscope-reorder
+# A file's tests share servers. More processes than cores: many tests wait.
+SIDE_BY_SIDE := $(VENV)/bin/pytest --dist loadfile --no-loadscope-reorder
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 COMPILE := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

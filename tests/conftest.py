@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,15 +31,8 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal out files, whose tests share servers, and the conformance suite by provider.
-
-    The longest begin first, so that none ends alone: files with whole runs, then those with the most tests.
-    """
-    numbers = Counter(item.path for item in items)
-    items.sort(key=lambda item: ("e2e" not in item.path.parts, -numbers[item.path]))
-    for item in items:
-        provider = getattr(item, "callspec", None) and item.callspec.params.get("trial")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.relative_to(_PROJECT)} {provider or ''}"))
+    """Let whole runs begin first: each of their files takes minutes, and mostly waits."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")
