@@ -2,8 +2,6 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
-# A file's tests share servers. More processes than cores: many tests wait.
-SIDE_BY_SIDE := $(VENV)/bin/pytest --dist loadfile --no-loadscope-reorder
 RUN := PYTHONPATH=. PYTHONUNBUFFERED=1 $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 COMPILE := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -21,10 +19,10 @@ env:  ## a .env for docker-compose.yaml, with fresh secrets
 	@$(PYTHON) include/deploy/make_env.py
 
 test: $(INSTALLED)  ## all tests except those of `make e2e` and `make docker`
-	@$(SIDE_BY_SIDE) --numprocesses 4 --ignore tests/e2e/compose --ignore tests/e2e/docker
+	@$(VENV)/bin/pytest --numprocesses 3 --dist loadfile --ignore tests/e2e/compose --ignore tests/e2e/docker
 
 e2e: $(INSTALLED) chromium promtool  ## tests of docker-compose.yaml: its services as processes, with faults, in a browser
-	@$(SIDE_BY_SIDE) --numprocesses 2 tests/e2e/compose
+	@$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/e2e/compose
 
 docker: engine  ## tests of docker-compose.yaml in a Docker engine of their own, with faults; needs root
 	@$(VENV)/bin/pytest tests/e2e/docker

@@ -30,11 +30,6 @@ os.environ.update(
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let whole runs begin first: each of their files takes minutes, and mostly waits."""
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A real Postgres server."""
