@@ -152,7 +152,7 @@ def stage(engine: Engine, report: list[str]) -> Iterator[DockerStage]:
 
 
 def keep_few(composed: Composed) -> None:
-    """Leave Facebook's channels and one of each other provider's: a task of each takes a second of a core."""
+    """Leave Facebook's channels and one of each other provider's, so that a run takes less time."""
     with composed.database("postiz", "demo-postiz") as connection:
         connection.execute(
             """UPDATE "Integration" SET "disabled" = true WHERE "id" !~ '^demo-(facebook-.*|.*-01)$'"""
