@@ -8,15 +8,11 @@ from datetime import timedelta
 
 import requests
 
-from include.sandbox.demo import demos
-from include.social_analytics.connectors import providers
 from include.social_analytics.dag_ids import DAILY_DAG
 from include.social_analytics.errors import ErrorCode, ResolvedBy
-from tests.e2e.docker.conftest import PATIENCE, DockerStage
+from tests.e2e.docker.conftest import CHANNELS, PATIENCE, DockerStage
 from tests.support.stage import DAY
 
-#: Facebook's, and one of each other provider's.
-CHANNELS = len(demos()["facebook"].accounts) + len(providers()) - 1
 CHANNEL = "demo-facebook-01"
 SCHEDULED = f"scheduled__{DAY}"
 
@@ -89,7 +85,7 @@ def test_an_unpaused_dag_runs_its_day(stage):
     run = stage.ended(SCHEDULED)
     assert run.state == "success"
     jobs = stage.composed.rows("SELECT status, error_code FROM analytics.ingest_job WHERE date = %s", DAY)
-    assert len(jobs) == len(run.of("analytics_ingest")) == CHANNELS
+    assert len(jobs) == len(run.of("analytics_ingest")) == len(CHANNELS)
     assert {job["status"] for job in jobs} == {"succeeded", "no_data", "pending", "failed"}
     failed = {ErrorCode(job["error_code"]) for job in jobs if job["status"] == "failed"}
     assert {code.resolved_by for code in failed} == {ResolvedBy.OWNER}
@@ -105,7 +101,7 @@ def test_each_log_is_readable_when_its_worker_is_gone(stage):
     assert len(workers) == 3
     assert before.isdisjoint(one["Id"] for one in workers)
     found = logs(stage, SCHEDULED)
-    assert len(found) == CHANNELS + 3
+    assert len(found) == len(CHANNELS) + 3
     for task, text in found.items():
         assert "Could not read" not in text, task
         assert "task_id" in text or "jobId" in text or "Task" in text, (task, text)
