@@ -179,16 +179,45 @@ def listen(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[
         try:
             yield f"http://{host}:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = server.force_exit = True
+            server.end()
             thread.join()
 
 
 class _Server(uvicorn.Server):
-    """Runs in a thread, so it leaves the process's signals alone."""
+    """Runs in a thread, so it leaves the process's signals alone.
+
+    It ends at once. uvicorn alone looks ten times a second whether it should, and then waits.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def end(self) -> None:
+        """Let the thread end; from another thread."""
+        self.should_exit = self.force_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
+
+    async def main_loop(self) -> None:
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self._ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        # Each connection learns of it.
+        await asyncio.sleep(0)
 
 
 def _with_transport(app: ASGIApp) -> ASGIApp:

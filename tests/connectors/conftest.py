@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from include.sandbox.postgres import EmbeddedPostgres
 from include.sandbox.postiz_db import insert_integration, insert_organization
 from include.sandbox.serving import listen, together
 from include.sandbox.stand_ins import stand_ins
@@ -42,6 +44,44 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if isinstance(case.situations[situation], Arranged)
     ]
     metafunc.parametrize(("trial", "situation"), pairs, indirect=["trial"])
+
+
+@pytest.fixture(scope="module")
+def _databases(
+    postgres: EmbeddedPostgres, postiz_template: str, analytics_template: str
+) -> Iterator[list[str]]:
+    names = ["conformance_postiz", "conformance_analytics"]
+    for name, template in zip(names, (postiz_template, analytics_template), strict=True):
+        postgres.create_database(name, template)
+    yield [postgres.dsn(name) for name in names]
+    for name in names:
+        postgres.drop_database(name)
+
+
+@pytest.fixture
+def postiz(_databases: list[str]) -> Iterator[psycopg.Connection]:
+    """A connection to an empty Postiz."""
+    yield from _emptied(_databases[0])
+
+
+@pytest.fixture
+def analytics(_databases: list[str]) -> Iterator[psycopg.Connection]:
+    """A connection to a migrated, empty analytics database."""
+    yield from _emptied(_databases[1])
+
+
+def _emptied(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection to a database whose rows are deleted afterwards: a new one takes longer than a test."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+    with psycopg.connect(dsn) as connection:
+        # No foreign key is checked, so their order does not matter.
+        connection.execute("SET session_replication_role = replica")
+        for schema, table in connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'analytics')"
+            " AND tablename <> 'alembic_version'"
+        ).fetchall():
+            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, table)))
 
 
 @pytest.fixture

@@ -68,40 +68,15 @@ def left_over(directory: Path) -> list[psutil.Process]:
     return found
 
 
-def test_it_prints_figures_coverage_and_failures_and_leaves_nothing_running(terminal, tmp_path):
+def test_make_up_prints_the_day_and_has_a_quarter_of_history_reports_and_filled_views(terminal, tmp_path):
     # In batches, progress is still counted in channels.
-    process = terminal(SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output
-    assert "analytics_ingest 72 of 72 channels (14 failed), analytics_aggregate" in output
-    assert f"Figures of {DAY}, by organization and provider" in output
-    assert re.search(r"\n +views +engagements +followers +posts published\n", output)
-    assert re.search(r"\n  Northwind Bakery\n    Facebook  ( +[\d,]+ +\d/6){4}\n    Instagram ", output)
-    assert re.search(r"\n    Facebook +[\d,]+ +4/6 ", output)
-    figures = output[output.index("Figures of") : output.index("14 failed, ")]
-    assert len(figures.splitlines()) < 40
-    # On some days a LinkedIn page has only zeros, which are pending at first.
-    summary = (
-        r"\n14 failed, 3 no_data, (\d+) pending, (\d+) succeeded. Coverage 100%, 14 left to their owners.\n"
-    )
-    pending, succeeded = re.search(summary, output).groups()
-    assert int(pending) >= 4
-    assert int(pending) + int(succeeded) == 72 - 14 - 3
-    for code in ("token_invalid", "permission_missing", "object_not_found"):
-        assert re.search(rf"\(demo-[a-z]+-\d+\): {code}: \S.*\. \S", output)
-    assert "\nResolved by the channel's owner\n  'Northwind Bakery Station' (demo-facebook-03)" in output
-    assert "The run ended: success." in output
-    assert left_over(tmp_path) == []
-    assert not list(tmp_path.glob("social-analytics-*"))
-
-
-def test_make_up_has_a_quarter_of_history_with_filled_views_and_says_where_reports_are(terminal, tmp_path):
-    process = terminal(target="up")
+    process = terminal(target="up", SOCIAL_ANALYTICS_MAX_MAPPED_TASKS="3")
     output = ""
     for line in process.stdout:
         output += line
         if line.startswith("Airflow's UI"):
             break
+    assert_that_the_day_is_printed(output)
     report = Path(re.search(r"\nReports: \d+ files, such as (\S+)\n", output)[1])
     assert re.search(r"[+-]\d+\.\d%</strong> against the 7 days before", report.read_text())
     assert f"/social-analytics/report.html?organization={report.parent.name}\n" in output
@@ -129,10 +104,33 @@ def test_make_up_has_a_quarter_of_history_with_filled_views_and_says_where_repor
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     assert left_over(tmp_path) == []
+    assert not list(tmp_path.glob("social-analytics-*"))
 
 
-@pytest.mark.parametrize("moment", ["Starting Postgres", "Starting Airflow", "Ready after"])
-def test_ctrl_c_at_any_moment_leaves_nothing_running(terminal, tmp_path, moment):
+def assert_that_the_day_is_printed(output: str) -> None:
+    """Progress, figures, coverage, failures and the run's end, as `make run` and `make up` print them."""
+    assert "analytics_ingest 72 of 72 channels (14 failed), analytics_aggregate" in output
+    assert f"Figures of {DAY}, by organization and provider" in output
+    assert re.search(r"\n +views +engagements +followers +posts published\n", output)
+    assert re.search(r"\n  Northwind Bakery\n    Facebook  ( +[\d,]+ +\d/6){4}\n    Instagram ", output)
+    assert re.search(r"\n    Facebook +[\d,]+ +4/6 ", output)
+    figures = output[output.index("Figures of") : output.index("14 failed, ")]
+    assert len(figures.splitlines()) < 40
+    # On some days a LinkedIn page has only zeros, which are pending at first.
+    summary = (
+        r"\n14 failed, 3 no_data, (\d+) pending, (\d+) succeeded. Coverage 100%, 14 left to their owners.\n"
+    )
+    pending, succeeded = re.search(summary, output).groups()
+    assert int(pending) >= 4
+    assert int(pending) + int(succeeded) == 72 - 14 - 3
+    for code in ("token_invalid", "permission_missing", "object_not_found"):
+        assert re.search(rf"\(demo-[a-z]+-\d+\): {code}: \S.*\. \S", output)
+    assert "\nResolved by the channel's owner\n  'Northwind Bakery Station' (demo-facebook-03)" in output
+    assert "The run ended: success." in output
+
+
+@pytest.mark.parametrize("moment", ["Starting Postgres", "Starting Airflow"])
+def test_ctrl_c_while_servers_start_leaves_nothing_running(terminal, tmp_path, moment):
     process = terminal()
     for line in process.stdout:
         if line.startswith(moment):
@@ -156,8 +154,8 @@ def test_ctrl_c_while_a_process_starts_leaves_nothing_running(tmp_path, monkeypa
     assert left_over(tmp_path) == []
 
 
-def test_with_connections_given_it_uses_them_and_starts_no_sandbox(
-    terminal, postgres: EmbeddedPostgres, postiz: psycopg.Connection
+def test_with_connections_given_it_uses_them_starts_no_sandbox_and_leaves_nothing_running(
+    terminal, tmp_path, postgres: EmbeddedPostgres, postiz: psycopg.Connection
 ):
     world = World([make_page(1)])
     [page] = world.pages.values()
@@ -176,6 +174,9 @@ def test_with_connections_given_it_uses_them_and_starts_no_sandbox(
         )
         output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
+    assert "The run ended: success." in output
+    assert left_over(tmp_path) == []
+    assert not list(tmp_path.glob("social-analytics-*"))
     assert {call.page_id for call in api.calls} == {page.id}
     with psycopg.connect(postgres.dsn("own_analytics")) as connection:
         rows = connection.execute(
