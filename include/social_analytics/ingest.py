@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import psycopg
 import structlog
@@ -213,11 +214,18 @@ class Ingester:
             reading.require_declared(provider)
             return reading
 
+    @cached_property
+    def _by_permalink(self) -> bool:
+        """Whether posts are also found by their permalinks. Asked once a batch."""
+        return postiz.may_read_permalinks(self.postiz_db)
+
     def _store(self, started: _Started, reading: Reading) -> None:
         job = started.job
         names = {name for one in reading.content for name in (one.content_id, *one.also_known_as)}
         with self.postiz_db.transaction():
-            found = postiz.published_posts(self.postiz_db, job.integration.id, sorted(names))
+            found = postiz.published_posts(
+                self.postiz_db, job.integration.id, sorted(names), by_permalink=self._by_permalink
+            )
         try:
             stored = writer.store(
                 self.analytics_db,

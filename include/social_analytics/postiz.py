@@ -416,13 +416,22 @@ def accounts(
     }
 
 
-def published_posts(postiz: Database, integration_id: str, release_ids: Sequence[str]) -> dict[str, str]:
+def may_read_permalinks(postiz: Database) -> bool:
+    """Whether this role may read the permalinks of the posts that Postiz published."""
+    return bool(_may_read(postiz, {"permalinks": _URLS}))
+
+
+def published_posts(
+    postiz: Database, integration_id: str, release_ids: Sequence[str], *, by_permalink: bool
+) -> dict[str, str]:
     """Release id -> Postiz's post id, for the posts that Postiz published through the integration.
 
-    The code that ends a permalink counts as a release id, too. If several posts have the same release id,
-    the one whose id sorts first counts.
+    If several posts have the same release id, the one whose id sorts first counts.
+
+    :param by_permalink: the code that ends a permalink counts as a release id, too
+        (:func:`may_read_permalinks`).
     """
-    code = _CODE_IN_URL if _may_read(postiz, {"code": _URLS}) else "NULL"
+    code = _CODE_IN_URL if by_permalink else "NULL"
     return dict(
         postiz.execute(
             sql.SQL(_POSTS).format(code=sql.SQL(code)),

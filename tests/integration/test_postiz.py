@@ -21,6 +21,7 @@ from include.social_analytics.postiz import (
     customers,
     inactive_reasons,
     left_out,
+    may_read_permalinks,
     organization_names,
     published_posts,
     require_known,
@@ -312,8 +313,8 @@ def test_posts_are_matched_by_release_id(acme):
     post(acme, "unasked", "999")
     post(acme, "other-page", "777", integrationId="b")
     asked = ["1_2", "345", "777", "unknown"]
-    assert published_posts(acme, "a", asked) == {"1_2": "feed", "345": "video"}
-    assert published_posts(acme, "a", []) == {}
+    assert published_posts(acme, "a", asked, by_permalink=True) == {"1_2": "feed", "345": "video"}
+    assert published_posts(acme, "a", [], by_permalink=True) == {}
 
 
 @pytest.mark.parametrize(
@@ -331,13 +332,13 @@ def test_only_published_posts_are_matched(acme, columns):
     integration(acme, "a")
     post(acme, "feed", None)
     post(acme, "x", "1_2", **columns)
-    assert published_posts(acme, "a", ["1_2"]) == {}
+    assert published_posts(acme, "a", ["1_2"], by_permalink=True) == {}
 
 
 def test_the_release_id_missing_matches_no_post(acme):
     integration(acme, "a")
     post(acme, "x", "missing")
-    assert published_posts(acme, "a", ["missing"]) == {}
+    assert published_posts(acme, "a", ["missing"], by_permalink=True) == {}
 
 
 @pytest.mark.parametrize(
@@ -352,21 +353,21 @@ def test_the_release_id_missing_matches_no_post(acme):
 def test_a_post_with_another_release_id_is_matched_by_the_code_in_its_permalink(acme, url):
     integration(acme, "a")
     post(acme, "x", "container", releaseURL=url)
-    assert published_posts(acme, "a", ["DKx_9-a", "p", "@bakery"]) == {"DKx_9-a": "x"}
+    assert published_posts(acme, "a", ["DKx_9-a", "p", "@bakery"], by_permalink=True) == {"DKx_9-a": "x"}
 
 
 def test_a_posts_own_release_id_comes_before_the_code_in_anothers_permalink(acme):
     integration(acme, "a")
     post(acme, "a", "container", releaseURL="https://www.instagram.com/p/1_2/")
     post(acme, "b", "1_2")
-    assert published_posts(acme, "a", ["1_2"]) == {"1_2": "b"}
+    assert published_posts(acme, "a", ["1_2"], by_permalink=True) == {"1_2": "b"}
 
 
 def test_the_first_post_by_id_counts_when_several_have_one_release_id(acme):
     integration(acme, "a")
     for id_ in ("z", "a", "M"):
         post(acme, id_, "1_2")
-    assert published_posts(acme, "a", ["1_2"]) == {"1_2": "M"}
+    assert published_posts(acme, "a", ["1_2"], by_permalink=True) == {"1_2": "M"}
 
 
 #: The columns that the package reads: enough rights for a database role.
@@ -407,7 +408,8 @@ def test_reading_postiz_needs_only_these_columns_and_writes_nothing(mixed, more)
         assert left_out(mixed, FACEBOOK)
         assert inactive_reasons(mixed, ["b"], FACEBOOK) == {}
         assert accounts(mixed, ["a"], FACEBOOK, mask=id)
-        assert published_posts(mixed, "a", ["1_2"]) == {}
+        assert not may_read_permalinks(mixed)
+        assert published_posts(mixed, "a", ["1_2"], by_permalink=False) == {}
         assert customers(mixed, ["a", "b"]) == ({"a": Customer("club", "Customer club")} if more else {})
         if more:
             require_known(mixed, FACEBOOK, customer_id="club", integration_ids=["a"])

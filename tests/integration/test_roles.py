@@ -65,7 +65,8 @@ def test_the_reader_can_read_what_the_daily_job_needs(reader):
     assert found.id == "i1"
     assert postiz_reading.left_out(reader, known) == {}
     assert postiz_reading.accounts(reader, ["i1"], known, mask=lambda token: None)["i1"].secrets
-    assert postiz_reading.published_posts(reader, "i1", ["1_2"]) == {}
+    assert postiz_reading.may_read_permalinks(reader)
+    assert postiz_reading.published_posts(reader, "i1", ["1_2"], by_permalink=True) == {}
     postiz_reading.require_known(reader, known, organization_id="o1", integration_ids=["i1"])
 
 
@@ -200,10 +201,14 @@ def test_the_reader_knows_customers_and_tiers_once_they_are_granted(reader, post
 
 def test_the_reader_matches_posts_by_their_permalinks_once_the_column_is_granted(reader, postiz):
     insert_post(postiz, "p1", "i1", "o1", "container", releaseURL="https://www.instagram.com/p/Abc/")
-    names = ["container", "Abc"]
-    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1", "Abc": "p1"}
+
+    def found() -> dict[str, str]:
+        may = postiz_reading.may_read_permalinks(reader)
+        return postiz_reading.published_posts(reader, "i1", ["container", "Abc"], by_permalink=may)
+
+    assert found() == {"container": "p1", "Abc": "p1"}
     postiz.execute('REVOKE SELECT ("releaseURL") ON "Post" FROM social_analytics_reader')
-    assert postiz_reading.published_posts(reader, "i1", names) == {"container": "p1"}
+    assert found() == {"container": "p1"}
 
 
 def test_the_owner_of_analytics_migrates_and_owns_nothing_else(postgres, as_role):
