@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ NEEDED_BY_TASKS = (
     "airflow.sdk.execution_time.task_runner",
     "include.social_analytics.retry",
     "include.social_analytics.tasks.ingest",
+    "include.social_analytics.warehouse.migrate",
     "jinja2.ext",
 )
 
@@ -63,9 +65,10 @@ class SocialAnalyticsPlugin(AirflowPlugin):
         """
         if not conf.getboolean("core", "lazy_load_plugins"):
             try:
-                connectors = [provider.connector.partition(":")[0] for provider in providers().values()]
-                for module in (*NEEDED_BY_TASKS, *connectors):
+                for module in NEEDED_BY_TASKS:
                     import_module(module)
+                for provider in providers().values():
+                    resolve_name(provider.connector)
             except Exception:
                 # The timetable and the page do not need it, and the DAG file reports what cannot be imported.
                 log.exception("preloading failed")
