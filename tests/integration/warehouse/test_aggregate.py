@@ -264,6 +264,20 @@ def test_the_day_is_found_by_its_index_among_months_of_history(warehouse):
     assert roll_up(warehouse)["o3", "views"] == (10, 10, 10)
 
 
+def test_a_days_statement_is_not_compiled_first(warehouse):
+    """Servers before Postgres 18 would: a way that is off counts as very costly there."""
+    warehouse.connection.execute(
+        "CREATE TABLE seen (jit text);"
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO seen VALUES (current_setting('jit')); RETURN NULL; END $$;"
+        "CREATE TRIGGER see AFTER INSERT ON analytics.organization_daily EXECUTE FUNCTION see()"
+    )
+    warehouse.store(job("a"), reading({DAY: 5}))
+    roll_up(warehouse)
+    assert warehouse.rows("SELECT jit FROM seen") == [("off",)]
+    assert warehouse.rows("SHOW jit") == [("on",)]
+
+
 def test_a_day_missing_from_the_statistics_is_read_once(warehouse):
     # As every night: the day was just stored, and the last ANALYZE saw only the days before it.
     warehouse.connection.execute("""
