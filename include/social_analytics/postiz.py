@@ -7,7 +7,7 @@ Postiz's ``providerIdentifier`` -> the provider's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -62,26 +62,31 @@ _OF_CUSTOMER: LiteralString = """
         SELECT "id", "orgId" FROM "Customer" WHERE "id" = %(customer_id)s::text
     )
 """
-#: Columns that a role made by an older postiz_reader.sql may not read, and that an older Postiz may not have.
-_NAMES = [("Organization", "name")]
-_ROOTS = [("Integration", "rootInternalId")]
-_URLS = [("Post", "releaseURL")]
-_REFRESH_TOKEN = [("Integration", "refreshToken")]
-_CUSTOMER_COLUMNS = [
-    ("Integration", "customerId"),
-    *(("Customer", column) for column in ("id", "name", "orgId")),
-]
-_SUBSCRIPTION_COLUMNS = [
-    ("Subscription", column) for column in ("organizationId", "subscriptionTier", "deletedAt")
-]
-
+# The parts whose columns are all there, and whose columns this role may read. A role that an older
+# postiz_reader.sql made may not read them, and an older Postiz may not have them. A subquery for each column
+# and no array: each batch asks.
 _MAY_READ: LiteralString = """
     SELECT part
-    FROM unnest(%(parts)s::text[], %(tables)s::text[], %(columns)s::text[]) AS needed (part, relation, name)
-    LEFT JOIN pg_attribute
-        ON attrelid = to_regclass(quote_ident(relation)) AND attname = name AND NOT attisdropped
+    FROM (
+        VALUES
+            ('customers', '"Integration"', 'customerId'),
+            ('customers', '"Customer"', 'id'),
+            ('customers', '"Customer"', 'name'),
+            ('customers', '"Customer"', 'orgId'),
+            ('half_connected', '"Integration"', 'rootInternalId'),
+            ('names', '"Organization"', 'name'),
+            ('permalinks', '"Post"', 'releaseURL'),
+            ('refresh_tokens', '"Integration"', 'refreshToken'),
+            ('subscriptions', '"Subscription"', 'organizationId'),
+            ('subscriptions', '"Subscription"', 'subscriptionTier'),
+            ('subscriptions', '"Subscription"', 'deletedAt')
+    ) AS needed (part, relation, name)
     GROUP BY part
-    HAVING bool_and(coalesce(has_column_privilege(attrelid, attnum, 'SELECT'), false))
+    HAVING bool_and(coalesce((
+        SELECT has_column_privilege(attrelid, attnum, 'SELECT')
+        FROM pg_attribute
+        WHERE attrelid = to_regclass(relation) AND attname = name::name AND NOT attisdropped
+    ), false))
 """
 
 _FROM: LiteralString = """
@@ -223,9 +228,10 @@ def active_integrations(
     :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
     :param not_read: identifiers that are left out here, and the reason.
     """
-    narrowed = _active(postiz, identifiers, organization_id, customer_id, integration_ids, not_read)
+    may = _may_read(postiz)
+    narrowed = _active(postiz, may, identifiers, organization_id, customer_id, integration_ids, not_read)
     after_tier, after = 0, ""
-    query = _readable(postiz, _PAGE)
+    query = _readable(may, _PAGE)
     while True:
         rows = postiz.execute(
             query,
@@ -244,14 +250,14 @@ def active_integrations(
 
 def organization_names(postiz: Database, ids: Iterable[str]) -> dict[str, str]:
     """Organization id -> name, for display only; empty if this role may not read names."""
-    if not _may_read(postiz, {"names": _NAMES}):
+    if "names" not in _may_read(postiz):
         return {}
     return dict(postiz.execute(_ORGANIZATIONS, [list(ids)]).fetchall())
 
 
 def customers(postiz: Database, integration_ids: Iterable[str]) -> dict[str, Customer]:
     """Integration id -> its customer. Without one it is absent; empty if this role may not read customers."""
-    if not _may_read(postiz, {"customers": _CUSTOMER_COLUMNS}):
+    if "customers" not in _may_read(postiz):
         return {}
     rows = postiz.execute(_CUSTOMERS, [list(integration_ids)])
     return {integration_id: Customer(id_, name) for integration_id, id_, name in rows}
@@ -280,9 +286,10 @@ def count_active(
     not_read: Mapping[str, str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` returns, if both run in one snapshot."""
-    query = _readable(postiz, _COUNT)
+    may = _may_read(postiz)
     row = postiz.execute(
-        query, _active(postiz, identifiers, organization_id, customer_id, integration_ids, not_read)
+        _readable(may, _COUNT),
+        _active(postiz, may, identifiers, organization_id, customer_id, integration_ids, not_read),
     ).fetchone()
     assert row is not None  # noqa: S101 - count() has one row
     return int(row[0])
@@ -331,7 +338,7 @@ def require_known(
 
 def _fault_of_customer(postiz: Database, customer_id: str, organization_id: str | None) -> str | None:
     """Why a run cannot be narrowed to a customer, of an organization that is known to be active."""
-    if not _may_read(postiz, {"customers": _CUSTOMER_COLUMNS}):
+    if "customers" not in _may_read(postiz):
         raise JobError(
             ErrorCode.CONFIG_INVALID,
             "A run can be narrowed to a customer_id only if the role of 'postiz_db' may read customers: "
@@ -365,8 +372,9 @@ def left_out(
     tokens that the provider needs), ``disabled``, ``in_between_steps`` (no account is chosen yet),
     ``refresh_needed`` (to be reconnected). A reason that applies to no integration is absent.
     """
-    parameters = _known(postiz, identifiers, not_read)
-    return dict(postiz.execute(_readable(postiz, _COUNTS), parameters).fetchall())
+    may = _may_read(postiz)
+    parameters = _known(postiz, may, identifiers, not_read)
+    return dict(postiz.execute(_readable(may, _COUNTS), parameters).fetchall())
 
 
 def providers_left_out(
@@ -376,7 +384,8 @@ def providers_left_out(
 
     :returns: names, each with ``no_connection`` or ``no_refresh_token_grant``.
     """
-    rows = postiz.execute(_readable(postiz, _OF_PROVIDERS), _known(postiz, identifiers, not_read))
+    may = _may_read(postiz)
+    rows = postiz.execute(_readable(may, _OF_PROVIDERS), _known(postiz, may, identifiers, not_read))
     return {(identifiers[identifier], reason) for identifier, reason in rows}
 
 
@@ -395,11 +404,14 @@ def accounts(
     :param mask: called with the tokens and each secret in them as soon as they are read, to keep them out
         of logs. The accounts keep it.
     """
+    may = _may_read(postiz)
     rows = postiz.execute(
-        _readable(postiz, _ACCOUNTS),
-        _known(postiz, identifiers) | {"integration_ids": list(integration_ids)},
+        _readable(may, _ACCOUNTS),
+        _known(postiz, may, identifiers) | {"integration_ids": list(integration_ids)},
     ).fetchall()
-    refresh_tokens = _refresh_tokens(postiz, {id_: identifiers[identifier] for id_, identifier, _, _ in rows})
+    refresh_tokens = _refresh_tokens(
+        postiz, may, {id_: identifiers[identifier] for id_, identifier, _, _ in rows}
+    )
     tokens = [token for _, _, _, token in rows] + [one for one in refresh_tokens.values() if one]
     # Before anything else sees them.
     mask(tokens)
@@ -418,7 +430,7 @@ def accounts(
 
 def may_read_permalinks(postiz: Database) -> bool:
     """Whether this role may read the permalinks of the posts that Postiz published."""
-    return bool(_may_read(postiz, {"permalinks": _URLS}))
+    return "permalinks" in _may_read(postiz)
 
 
 def published_posts(
@@ -440,27 +452,27 @@ def published_posts(
     )
 
 
-def _refresh_tokens(postiz: Database, names: Mapping[str, str]) -> dict[str, str]:
+def _refresh_tokens(postiz: Database, may: Set[str], names: Mapping[str, str]) -> dict[str, str]:
     """Id -> refresh token, of the integrations whose provider needs one. It may be empty.
 
     :param names: id -> the provider's name.
     """
     found: dict[str, str] = {}
     for name in sorted(set(names.values())):
-        query = _refresh_token_query(postiz, name) if provider_named(name).token_address else None
+        query = _refresh_token_query(postiz, may, name) if provider_named(name).token_address else None
         if query is not None:
             ids = [id_ for id_, of_provider in names.items() if of_provider == name]
             found |= {id_: token or "" for id_, token in postiz.execute(query, [ids])}
     return found
 
 
-def _refresh_token_query(postiz: Database, name: str) -> sql.Composable | None:
+def _refresh_token_query(postiz: Database, may: Set[str], name: str) -> sql.Composable | None:
     """The query for the refresh tokens of a provider's integrations, by their ids; None if there is no grant.
 
     A role that may read the column reads it. Else the script ``postiz_reader_<name>.sql`` has made a function
     that gives it the tokens of this one provider.
     """
-    if _may_read(postiz, {"refresh_token": _REFRESH_TOKEN}):
+    if "refresh_tokens" in may:
         return sql.SQL(_REFRESH_TOKENS)
     function = f"{name}_refresh_tokens"
     [(may_call,)] = postiz.execute(_MAY_CALL, [function]).fetchall()
@@ -470,13 +482,13 @@ def _refresh_token_query(postiz: Database, name: str) -> sql.Composable | None:
 
 
 def _known(
-    postiz: Database, identifiers: Mapping[str, str], not_read: Mapping[str, str] | None = None
+    postiz: Database, may: Set[str], identifiers: Mapping[str, str], not_read: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """The parameters of ``_LEFT_OUT``. Its ``not_read`` also has what this role may not read."""
     without_grant = [
         identifier
         for provider in providers().values()
-        if provider.token_address and _refresh_token_query(postiz, provider.name) is None
+        if provider.token_address and _refresh_token_query(postiz, may, provider.name) is None
         for identifier in provider.identifiers
     ]
     return {
@@ -486,36 +498,23 @@ def _known(
     }
 
 
-def _may_read(postiz: Database, needed: Mapping[str, Sequence[tuple[str, str]]]) -> set[str]:
-    """Those parts whose columns are all there, and whose columns this role may read.
-
-    :param needed: part -> its columns, each with its table.
-    """
-    columns = [(part, *column) for part, of_part in needed.items() for column in of_part]
-    parts, tables, names = zip(*columns, strict=True)
-    found = postiz.execute(_MAY_READ, {"parts": list(parts), "tables": list(tables), "columns": list(names)})
-    return {part for (part,) in found}
+def _may_read(postiz: Database) -> Set[str]:
+    """The parts that this role may read, as ``_MAY_READ`` names them."""
+    return {part for (part,) in postiz.execute(_MAY_READ)}
 
 
-def _readable(postiz: Database, query: LiteralString) -> sql.Composed:
+def _readable(may: Set[str], query: LiteralString) -> sql.Composed:
     """A query as this role can run it: where it may not read what a part needs, it goes on without."""
-    may = _may_read(
-        postiz,
-        {
-            "half_connected": _ROOTS,
-            "of_customer": _CUSTOMER_COLUMNS,
-            "subscribed": _SUBSCRIPTION_COLUMNS,
-        },
-    )
     return sql.SQL(query).format(
         half_connected=sql.SQL(_HALF_CONNECTED if "half_connected" in may else "false"),
-        of_customer=sql.SQL(_OF_CUSTOMER if "of_customer" in may else "false"),
-        subscribed=sql.SQL(_SUBSCRIBED if "subscribed" in may else _NO_SUBSCRIBED),
+        of_customer=sql.SQL(_OF_CUSTOMER if "customers" in may else "false"),
+        subscribed=sql.SQL(_SUBSCRIBED if "subscriptions" in may else _NO_SUBSCRIBED),
     )
 
 
 def _active(
     postiz: Database,
+    may: Set[str],
     identifiers: Mapping[str, str],
     organization_id: str | None,
     customer_id: str | None,
@@ -523,7 +522,7 @@ def _active(
     not_read: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """The parameters of ``_ACTIVE``."""
-    return _known(postiz, identifiers, not_read) | {
+    return _known(postiz, may, identifiers, not_read) | {
         "organization_id": organization_id,
         "customer_id": customer_id,
         "integration_ids": None if integration_ids is None else list(integration_ids),
@@ -543,9 +542,10 @@ def _states(
 
     :param customer_id: ``None`` does not narrow.
     """
+    may = _may_read(postiz)
     rows = postiz.execute(
-        _readable(postiz, _STATES),
-        _known(postiz, identifiers, not_read)
+        _readable(may, _STATES),
+        _known(postiz, may, identifiers, not_read)
         | {"integration_ids": list(integration_ids), "customer_id": customer_id},
     )
     return {id_: tuple(rest) for id_, *rest in rows}
