@@ -679,6 +679,8 @@ async function start() {
   form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(writeAddress, 250); });
   form.addEventListener("submit", (event) => { event.preventDefault(); writeAddress(); });
   for (const name of VIEWS) $(`tab-${name}`).addEventListener("click", () => {
+    // Else what was typed last would bring the old view back. The new address has it.
+    clearTimeout(typing);
     location.hash = `${name}?${chosen()}`;
   });
   document.querySelector("[role=tablist]").addEventListener("keydown", (event) => {
