@@ -64,16 +64,21 @@ def test_the_user_of_the_env_file_logs_in(stage):
     assert log_in(stage.airflow.url, stage.airflow.password).url.rstrip("/") == stage.airflow.url
 
 
-def test_an_idle_deployment_takes_at_most_a_tenth_of_a_core(stage, report):
+def test_half_a_minute_idle_costs_less_than_one_of_airflows_own_probes(stage, report):
     stage.wait_for(stage.airflow.knows_the_dag)
+    spent = stage.composed.processor_seconds
 
     def is_idle() -> bool:
-        before, start = stage.composed.processor_seconds(), time.monotonic()
+        before, start = spent(), time.monotonic()
         # Two rounds of the health checks.
         time.sleep(30)
-        cores = (stage.composed.processor_seconds() - before) / (time.monotonic() - start)
-        report.append(f"idle: {cores:.3f} cores")
-        return cores <= 0.1
+        cores = (spent() - before) / (time.monotonic() - start)
+        # The yardstick. On slow machines both take longer.
+        before = spent()
+        stage.composed.airflow("jobs", "check", "--job-type", "SchedulerJob", "--local")
+        probe = spent() - before
+        report.append(f"idle: {cores:.3f} cores; one probe of Airflow's own: {probe:.1f} s of a core")
+        return cores * 30 < probe
 
     # What has just started still works for a while.
     stage.wait_for(is_idle)
