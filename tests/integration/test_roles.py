@@ -287,6 +287,11 @@ def test_the_analytics_reader_does_nothing_else_even_without_its_read_only_defau
             reader.execute(statement)
 
 
+def test_postgres_compiles_no_query_of_the_analytics_reader_first(analytics_roles):
+    _, reader = analytics_roles
+    assert reader.execute("SHOW jit").fetchone() == ("off",)
+
+
 def test_the_analytics_reader_cannot_write_by_mistake(analytics_roles):
     _, reader = analytics_roles
     with pytest.raises(errors.ReadOnlySqlTransaction):
