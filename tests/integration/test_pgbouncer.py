@@ -122,9 +122,11 @@ def test_the_pages_limits_end_with_its_transaction(
         monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_DB", pooler.airflow_connection(analytics_database))
         with open_analytics_to_read() as page:
             assert page.execute("SHOW statement_timeout").fetchone() == {"statement_timeout": "10s"}
+            assert page.execute("SHOW jit").fetchone() == {"jit": "off"}
             assert page.execute("SHOW transaction_read_only").fetchone() == {"transaction_read_only": "on"}
         with open_analytics() as analytics:
             assert analytics.execute("SHOW statement_timeout").fetchone() == ("0",)
+            assert analytics.execute("SHOW jit").fetchone() == ("on",)
             analytics.execute("DELETE FROM analytics.alert")
 
 
