@@ -169,7 +169,7 @@ def open_analytics_to_read() -> Iterator[Database]:
         analytics.connection.read_only = True
         analytics.connection.isolation_level = IsolationLevel.REPEATABLE_READ
         with analytics.transaction():
-            # What the page and the reports ask takes Postgres longer to compile than to answer.
+            # What is asked here takes Postgres longer to compile than to answer.
             analytics.execute(f"SET LOCAL statement_timeout = '{PATIENCE_TO_READ}s'; SET LOCAL jit = off")
             yield analytics
 
