@@ -64,7 +64,7 @@ def test_the_user_of_the_env_file_logs_in(stage):
     assert log_in(stage.airflow.url, stage.airflow.password).url.rstrip("/") == stage.airflow.url
 
 
-def test_half_a_minute_idle_costs_less_than_one_of_airflows_own_probes(stage, report):
+def test_45_idle_seconds_cost_less_than_one_of_airflows_own_probes(stage, report):
     stage.wait_for(stage.airflow.knows_the_dag)
     spent = stage.composed.processor_seconds
 
@@ -73,12 +73,12 @@ def test_half_a_minute_idle_costs_less_than_one_of_airflows_own_probes(stage, re
         # Two rounds of the health checks.
         time.sleep(30)
         cores = (spent() - before) / (time.monotonic() - start)
-        # The yardstick. On slow machines both take longer.
+        # The yardstick, some 4.5 s of a core: a tenth of a core. On slow machines both take longer.
         before = spent()
         stage.composed.airflow("jobs", "check", "--job-type", "SchedulerJob", "--local")
         probe = spent() - before
         report.append(f"idle: {cores:.3f} cores; one probe of Airflow's own: {probe:.1f} s of a core")
-        return cores * 30 < probe
+        return cores * 45 < probe
 
     # What has just started still works for a while.
     stage.wait_for(is_idle)
