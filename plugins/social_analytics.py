@@ -65,10 +65,14 @@ class SocialAnalyticsPlugin(AirflowPlugin):
         """
         if not conf.getboolean("core", "lazy_load_plugins"):
             try:
+                from psycopg.types.array import ListDumper
+
                 for module in NEEDED_BY_TASKS:
                     import_module(module)
                 for provider in providers().values():
                     resolve_name(provider.connector)
+                # psycopg compiles a pattern for the first list that it sends.
+                ListDumper(list).dump([])
             except Exception:
                 # The timetable and the page do not need it, and the DAG file reports what cannot be imported.
                 log.exception("preloading failed")

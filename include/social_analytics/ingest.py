@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -165,7 +165,7 @@ class Ingester:
         ids = [job.integration.id for job in jobs]
         identifiers = names_by_identifier()
         with self.postiz_db.transaction():
-            active = postiz.accounts(self.postiz_db, ids, identifiers, mask=self.mask)
+            active = postiz.accounts(self.postiz_db, ids, identifiers, may=self._may_read, mask=self.mask)
             gone = [one for one in ids if one not in active]
             reasons = postiz.inactive_reasons(self.postiz_db, gone, identifiers) if gone else {}
         return active | {
@@ -215,16 +215,19 @@ class Ingester:
             return reading
 
     @cached_property
-    def _by_permalink(self) -> bool:
-        """Whether posts are also found by their permalinks. Asked once a batch."""
-        return postiz.may_read_permalinks(self.postiz_db)
+    def _may_read(self) -> Set[str]:
+        """What the role of Postiz's database may read. Asked once a batch."""
+        return postiz.may_read(self.postiz_db)
 
     def _store(self, started: _Started, reading: Reading) -> None:
         job = started.job
         names = {name for one in reading.content for name in (one.content_id, *one.also_known_as)}
         with self.postiz_db.transaction():
             found = postiz.published_posts(
-                self.postiz_db, job.integration.id, sorted(names), by_permalink=self._by_permalink
+                self.postiz_db,
+                job.integration.id,
+                sorted(names),
+                by_permalink="permalinks" in self._may_read,
             )
         try:
             stored = writer.store(

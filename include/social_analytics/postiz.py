@@ -208,6 +208,13 @@ _POSTS: LiteralString = """
 _CODE_IN_URL: LiteralString = """substring("releaseURL" from '/([^/?#]+)/?([?#].*)?$')"""
 
 
+def may_read(postiz: Database) -> Set[str]:
+    """The parts that this role may read: ``customers``, ``half_connected`` (whether an account was chosen),
+    ``names`` (of organizations), ``permalinks`` (of posts), ``refresh_tokens``, ``subscriptions``.
+    """
+    return {part for (part,) in postiz.execute(_MAY_READ)}
+
+
 def active_integrations(
     postiz: Database,
     identifiers: Mapping[str, str],
@@ -228,7 +235,7 @@ def active_integrations(
     :param integration_ids: only these; ``None`` does not narrow, an empty sequence leaves nothing.
     :param not_read: identifiers that are left out here, and the reason.
     """
-    may = _may_read(postiz)
+    may = may_read(postiz)
     narrowed = _active(postiz, may, identifiers, organization_id, customer_id, integration_ids, not_read)
     after_tier, after = 0, ""
     query = _readable(may, _PAGE)
@@ -250,14 +257,14 @@ def active_integrations(
 
 def organization_names(postiz: Database, ids: Iterable[str]) -> dict[str, str]:
     """Organization id -> name, for display only; empty if this role may not read names."""
-    if "names" not in _may_read(postiz):
+    if "names" not in may_read(postiz):
         return {}
     return dict(postiz.execute(_ORGANIZATIONS, [list(ids)]).fetchall())
 
 
 def customers(postiz: Database, integration_ids: Iterable[str]) -> dict[str, Customer]:
     """Integration id -> its customer. Without one it is absent; empty if this role may not read customers."""
-    if "customers" not in _may_read(postiz):
+    if "customers" not in may_read(postiz):
         return {}
     rows = postiz.execute(_CUSTOMERS, [list(integration_ids)])
     return {integration_id: Customer(id_, name) for integration_id, id_, name in rows}
@@ -286,7 +293,7 @@ def count_active(
     not_read: Mapping[str, str] | None = None,
 ) -> int:
     """How many integrations :func:`active_integrations` returns, if both run in one snapshot."""
-    may = _may_read(postiz)
+    may = may_read(postiz)
     row = postiz.execute(
         _readable(may, _COUNT),
         _active(postiz, may, identifiers, organization_id, customer_id, integration_ids, not_read),
@@ -338,7 +345,7 @@ def require_known(
 
 def _fault_of_customer(postiz: Database, customer_id: str, organization_id: str | None) -> str | None:
     """Why a run cannot be narrowed to a customer, of an organization that is known to be active."""
-    if "customers" not in _may_read(postiz):
+    if "customers" not in may_read(postiz):
         raise JobError(
             ErrorCode.CONFIG_INVALID,
             "A run can be narrowed to a customer_id only if the role of 'postiz_db' may read customers: "
@@ -372,7 +379,7 @@ def left_out(
     tokens that the provider needs), ``disabled``, ``in_between_steps`` (no account is chosen yet),
     ``refresh_needed`` (to be reconnected). A reason that applies to no integration is absent.
     """
-    may = _may_read(postiz)
+    may = may_read(postiz)
     parameters = _known(postiz, may, identifiers, not_read)
     return dict(postiz.execute(_readable(may, _COUNTS), parameters).fetchall())
 
@@ -384,7 +391,7 @@ def providers_left_out(
 
     :returns: names, each with ``no_connection`` or ``no_refresh_token_grant``.
     """
-    may = _may_read(postiz)
+    may = may_read(postiz)
     rows = postiz.execute(_readable(may, _OF_PROVIDERS), _known(postiz, may, identifiers, not_read))
     return {(identifiers[identifier], reason) for identifier, reason in rows}
 
@@ -394,6 +401,7 @@ def accounts(
     integration_ids: Sequence[str],
     identifiers: Mapping[str, str],
     *,
+    may: Set[str] | None = None,
     mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
     """The accounts of the ids that are active now. Only this function reads tokens: the access token, and the
@@ -401,10 +409,11 @@ def accounts(
 
     An unusable token, such as an empty one, is returned like any other: the reading reports it.
 
+    :param may: what :func:`may_read` has returned; asked here if it is ``None``.
     :param mask: called with the tokens and each secret in them as soon as they are read, to keep them out
         of logs. The accounts keep it.
     """
-    may = _may_read(postiz)
+    may = may_read(postiz) if may is None else may
     rows = postiz.execute(
         _readable(may, _ACCOUNTS),
         _known(postiz, may, identifiers) | {"integration_ids": list(integration_ids)},
@@ -428,11 +437,6 @@ def accounts(
     }
 
 
-def may_read_permalinks(postiz: Database) -> bool:
-    """Whether this role may read the permalinks of the posts that Postiz published."""
-    return "permalinks" in _may_read(postiz)
-
-
 def published_posts(
     postiz: Database, integration_id: str, release_ids: Sequence[str], *, by_permalink: bool
 ) -> dict[str, str]:
@@ -441,7 +445,7 @@ def published_posts(
     If several posts have the same release id, the one whose id sorts first counts.
 
     :param by_permalink: the code that ends a permalink counts as a release id, too
-        (:func:`may_read_permalinks`).
+        (``permalinks`` of :func:`may_read`).
     """
     code = _CODE_IN_URL if by_permalink else "NULL"
     return dict(
@@ -498,11 +502,6 @@ def _known(
     }
 
 
-def _may_read(postiz: Database) -> Set[str]:
-    """The parts that this role may read, as ``_MAY_READ`` names them."""
-    return {part for (part,) in postiz.execute(_MAY_READ)}
-
-
 def _readable(may: Set[str], query: LiteralString) -> sql.Composed:
     """A query as this role can run it: where it may not read what a part needs, it goes on without."""
     return sql.SQL(query).format(
@@ -542,7 +541,7 @@ def _states(
 
     :param customer_id: ``None`` does not narrow.
     """
-    may = _may_read(postiz)
+    may = may_read(postiz)
     rows = postiz.execute(
         _readable(may, _STATES),
         _known(postiz, may, identifiers, not_read)

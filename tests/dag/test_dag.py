@@ -206,6 +206,18 @@ def test_the_plugin_loads_the_tasks_modules_unless_plugins_load_lazily(lazily, l
     assert done.stdout.splitlines()[-1:] == [str(sorted(loaded))], done.stderr
 
 
+def test_after_the_plugin_is_loaded_the_first_list_for_postgres_compiles_nothing(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__LAZY_LOAD_PLUGINS", "False")
+    script = (
+        "import re, sys; sys.path += ['.', 'plugins']; import social_analytics;"
+        "social_analytics.SocialAnalyticsPlugin.on_load();"
+        "from psycopg.types.array import ListDumper;"
+        "re.compile = None; ListDumper(list).dump(['a', 'b'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_task_runs_for_ever_and_none_outlives_its_celery_message(dag, deadline_dag, reports_dag):
     compose = (PROJECT / "docker-compose.yaml").read_text()
     [visibility] = re.findall(r'VISIBILITY_TIMEOUT: "(\d+)"', compose)

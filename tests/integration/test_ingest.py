@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from threading import Event, main_thread
 from types import SimpleNamespace
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -17,6 +18,7 @@ import pytest
 import structlog
 
 from include.sandbox.postiz_db import insert_post
+from include.social_analytics import postiz
 from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.reading import Content, Reading, Window
@@ -35,6 +37,12 @@ def test_a_batch_larger_than_the_thread_pool_is_done_completely(bench):
 def test_every_token_is_masked_as_it_is_read(bench):
     bench.ingest()
     assert sorted(bench.masked) == sorted(bench.world.tokens)
+
+
+def test_what_may_be_read_of_postiz_is_asked_once_a_batch(bench):
+    with mock.patch.object(postiz, "may_read", wraps=postiz.may_read) as asked:
+        assert bench.ingest() == {"succeeded": 3}
+    assert asked.call_count == 1
 
 
 def test_one_jobs_permanent_failure_affects_no_other_and_is_not_retried(bench):

@@ -21,7 +21,7 @@ from include.social_analytics.postiz import (
     customers,
     inactive_reasons,
     left_out,
-    may_read_permalinks,
+    may_read,
     organization_names,
     published_posts,
     require_known,
@@ -408,7 +408,7 @@ def test_reading_postiz_needs_only_these_columns_and_writes_nothing(mixed, more)
         assert left_out(mixed, FACEBOOK)
         assert inactive_reasons(mixed, ["b"], FACEBOOK) == {}
         assert accounts(mixed, ["a"], FACEBOOK, mask=id)
-        assert not may_read_permalinks(mixed)
+        assert "permalinks" not in may_read(mixed)
         assert published_posts(mixed, "a", ["1_2"], by_permalink=False) == {}
         assert customers(mixed, ["a", "b"]) == ({"a": Customer("club", "Customer club")} if more else {})
         if more:

@@ -65,7 +65,7 @@ def test_the_reader_can_read_what_the_daily_job_needs(reader):
     assert found.id == "i1"
     assert postiz_reading.left_out(reader, known) == {}
     assert postiz_reading.accounts(reader, ["i1"], known, mask=lambda token: None)["i1"].secrets
-    assert postiz_reading.may_read_permalinks(reader)
+    assert "permalinks" in postiz_reading.may_read(reader)
     assert postiz_reading.published_posts(reader, "i1", ["1_2"], by_permalink=True) == {}
     postiz_reading.require_known(reader, known, organization_id="o1", integration_ids=["i1"])
 
@@ -203,7 +203,7 @@ def test_the_reader_matches_posts_by_their_permalinks_once_the_column_is_granted
     insert_post(postiz, "p1", "i1", "o1", "container", releaseURL="https://www.instagram.com/p/Abc/")
 
     def found() -> dict[str, str]:
-        may = postiz_reading.may_read_permalinks(reader)
+        may = "permalinks" in postiz_reading.may_read(reader)
         return postiz_reading.published_posts(reader, "i1", ["container", "Abc"], by_permalink=may)
 
     assert found() == {"container": "p1", "Abc": "p1"}

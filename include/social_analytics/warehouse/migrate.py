@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from include.social_analytics.databases import Database
+from psycopg import errors
+
+from include.social_analytics.databases import Database, translated_errors
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.warehouse import complete_days
 
@@ -16,16 +18,11 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _VIEWS = Path(__file__).parent / "views.sql"
 #: What each table, view and column means.
 COMMENTS = Path(__file__).parent / "comments.sql"
-# Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
-_IS_THERE = """
-SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE nspname = 'analytics' AND relname = 'alembic_version'
-"""
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.migrate', 0))"
 
 
 def migrate(analytics: Database) -> None:
-    """Apply the missing migrations; two small queries if none is missing.
+    """Apply the missing migrations; one small query if none is missing.
 
     Safe when several processes call it at once. The role needs to own the schema, or be allowed to
     create it.
@@ -42,11 +39,15 @@ def migrate(analytics: Database) -> None:
 
 
 def _revision(analytics: Database) -> str | None:
-    with analytics.transaction():
-        if analytics.execute(_IS_THERE).fetchone() is None:
+    with translated_errors(analytics.conn_id):
+        try:
+            with analytics.connection.transaction():
+                row = analytics.connection.execute(
+                    "SELECT version_num FROM analytics.alembic_version"
+                ).fetchone()
+        except errors.UndefinedTable:
             return None
-        row = analytics.execute("SELECT version_num FROM analytics.alembic_version").fetchone()
-        return row[0] if row else None
+    return row[0] if row else None
 
 
 def _upgrade(analytics: Database, current: str | None) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import LiteralString
 
 from psycopg import errors, sql
 
 from include.social_analytics.databases import Database, translated_errors
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.snapshots', 0))"
-# Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
+_IS_KNOWN = "SELECT to_regclass(%s) IS NOT NULL"
+# to_regclass() is quicker, but after waiting for the lock it does not see a table that was made meanwhile.
 _IS_THERE = """
 SELECT EXISTS (
     SELECT FROM pg_class WHERE relnamespace = 'analytics'::regnamespace AND relname = %s
@@ -38,11 +40,11 @@ def ensure_month(analytics: Database, day: date) -> None:
     Safe when several processes call it at once.
     """
     month = f"content_metric_snapshot_{day:%Y_%m}"
-    if _is_there(analytics, month):
+    if _holds(analytics, _IS_KNOWN, f"analytics.{month}"):
         return
     with analytics.transaction():
         analytics.execute(_LOCK)
-        if not _is_there(analytics, month):
+        if not _holds(analytics, _IS_THERE, month):
             analytics.execute(
                 sql.SQL(_CREATE).format(
                     month=sql.Identifier("analytics", month),
@@ -77,6 +79,6 @@ def drop_older(analytics: Database, months: int) -> list[str] | None:
     return names
 
 
-def _is_there(analytics: Database, table: str) -> bool:
-    row = analytics.execute(_IS_THERE, [table]).fetchone()
+def _holds(analytics: Database, condition: LiteralString, table: str) -> bool:
+    row = analytics.execute(condition, [table]).fetchone()
     return bool(row and row[0])

@@ -87,7 +87,7 @@ SELECT EXISTS (
 )
 """
 
-# Arrays of text go in binary ("b"): psycopg packs them faster than it quotes them.
+# Arrays of text and times go in binary ("b"): psycopg packs them faster than it writes them.
 # postiz_post_id stays, even if Postiz has deleted the post since. So do the latest totals if this reading has
 # none; those of two readings on one day go together, like their snapshots.
 _CONTENT = """
@@ -97,7 +97,7 @@ INSERT INTO analytics.content AS stored
 SELECT %(integration_id)s, content_id, %(organization_id)s, %(provider)s, published_at, kind, message,
        permalink, postiz_post_id, %(observed_at)s, %(observed_at)s, totals::jsonb,
        CASE WHEN totals IS NOT NULL THEN %(snapshot_date)s::date END
-FROM unnest(%(content_ids)b::text[], %(published_at)s::timestamptz[], %(kinds)b::text[],
+FROM unnest(%(content_ids)b::text[], %(published_at)b::timestamptz[], %(kinds)b::text[],
             %(messages)b::text[], %(permalinks)b::text[], %(postiz_post_ids)b::text[], %(totals)b::text[])
      AS new (content_id, published_at, kind, message, permalink, postiz_post_id, totals)
 ON CONFLICT (integration_id, content_id) DO UPDATE
@@ -287,11 +287,13 @@ def store(
         content_rows = _store_content(
             analytics, common | {"snapshot_date": snapshot_date}, reading.content, postiz_posts
         )
-        earlier = ended - {job.date}
-        if recovered := [day for day in earlier if reading.days[day] is DayStatus.SUCCEEDED]:
-            ledger.recover(analytics, start, recovered, reading.reason)
-            if not reading.missing:
-                ledger.fill(analytics, start, recovered)
+        earlier = ended.keys() - {job.date}
+        brought_in = [day for day in earlier if reading.days[day] is DayStatus.SUCCEEDED]
+        # Mostly there is nothing to recover or to fill: then Postgres is not asked.
+        if recovered := [day for day in brought_in if not ended[day].status.has_figures]:
+            ledger.recover(analytics, start, recovered, reading.reason if reading.missing else None)
+        if not reading.missing and (filled := [day for day in brought_in if ended[day].reason]):
+            ledger.fill(analytics, start, filled)
         if withdrawn := [day for day in earlier if reading.days[day] is DayStatus.PENDING]:
             ledger.withdraw(analytics, start, withdrawn)
         if doubtful := _doubtful_days(reading, snapshot_date):
