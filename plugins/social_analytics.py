@@ -23,6 +23,8 @@ NEEDED_BY_TASKS = (
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    "airflow.version",
+    "include.social_analytics.assets",
     "include.social_analytics.retry",
     "include.social_analytics.tasks.ingest",
     "include.social_analytics.warehouse.migrate",
