@@ -15,7 +15,7 @@ from include.social_analytics.timetable import CalendarDayTimetable, PeriodEndTi
 
 log = structlog.get_logger(__name__)
 
-#: What an ingest task loads, and Airflow for it. The providers' connectors come on top.
+#: What an ingest task loads, and Airflow and the DAG file for it. The providers' connectors come on top.
 NEEDED_BY_TASKS = (
     "airflow.providers.postgres.hooks.postgres",
     "airflow.providers.standard.decorators.python",
@@ -23,7 +23,6 @@ NEEDED_BY_TASKS = (
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
-    "airflow.version",
     "include.social_analytics.assets",
     "include.social_analytics.retry",
     "include.social_analytics.tasks.ingest",

@@ -216,7 +216,7 @@ class Ingester:
 
     @cached_property
     def _may_read(self) -> Set[str]:
-        """What the role of Postiz's database may read. Asked once a batch."""
+        """What the role of Postiz's database may read. Kept for the batch."""
         return postiz.may_read(self.postiz_db)
 
     def _store(self, started: _Started, reading: Reading) -> None:

@@ -401,7 +401,7 @@ def accounts(
     integration_ids: Sequence[str],
     identifiers: Mapping[str, str],
     *,
-    may: Set[str] | None = None,
+    may: Set[str],
     mask: Callable[[list[str]], object],
 ) -> dict[str, Account]:
     """The accounts of the ids that are active now. Only this function reads tokens: the access token, and the
@@ -409,11 +409,10 @@ def accounts(
 
     An unusable token, such as an empty one, is returned like any other: the reading reports it.
 
-    :param may: what :func:`may_read` has returned; asked here if it is ``None``.
+    :param may: what :func:`may_read` has returned.
     :param mask: called with the tokens and each secret in them as soon as they are read, to keep them out
         of logs. The accounts keep it.
     """
-    may = may_read(postiz) if may is None else may
     rows = postiz.execute(
         _readable(may, _ACCOUNTS),
         _known(postiz, may, identifiers) | {"integration_ids": list(integration_ids)},

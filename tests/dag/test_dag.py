@@ -176,6 +176,7 @@ ONLY_TASKS_NEED = {
     "psycopg",
     "requests",
     "airflow.providers.postgres.hooks.postgres",
+    "include.social_analytics.assets",
     "include.social_analytics.connectors.facebook.connector",
     "include.social_analytics.warehouse.migrate",
 }

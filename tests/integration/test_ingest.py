@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from threading import Event, main_thread
 from types import SimpleNamespace
-from unittest import mock
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -18,7 +17,6 @@ import pytest
 import structlog
 
 from include.sandbox.postiz_db import insert_post
-from include.social_analytics import postiz
 from include.social_analytics.connectors import provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
 from include.social_analytics.connectors.reading import Content, Reading, Window
@@ -39,10 +37,17 @@ def test_every_token_is_masked_as_it_is_read(bench):
     assert sorted(bench.masked) == sorted(bench.world.tokens)
 
 
-def test_what_may_be_read_of_postiz_is_asked_once_a_batch(bench):
-    with mock.patch.object(postiz, "may_read", wraps=postiz.may_read) as asked:
-        assert bench.ingest() == {"succeeded": 3}
-    assert asked.call_count == 1
+def test_what_may_be_read_of_postiz_is_asked_once_for_all_channels(bench):
+    asked: list[str] = []
+
+    class Noted(psycopg.Cursor):
+        def execute(self, query, *args, **kwargs):
+            asked.append(str(query))
+            return super().execute(query, *args, **kwargs)
+
+    bench.postiz.cursor_factory = Noted
+    assert bench.ingest() == {"succeeded": 3}
+    assert sum("has_column_privilege" in query for query in asked) == 1
 
 
 def test_one_jobs_permanent_failure_affects_no_other_and_is_not_retried(bench):

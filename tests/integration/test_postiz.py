@@ -277,7 +277,9 @@ def test_an_integration_with_several_reasons_counts_once_under_the_first(acme):
 
 def test_only_active_integrations_have_accounts_and_their_tokens_are_masked(mixed):
     masked: list[str] = []
-    found = accounts(mixed, ["a", "b", "unknown", "is-disabled"], FACEBOOK, mask=masked.extend)
+    found = accounts(
+        mixed, ["a", "b", "unknown", "is-disabled"], FACEBOOK, may=may_read(mixed), mask=masked.extend
+    )
     assert sorted(found) == ["a", "b"]
     assert found["a"].secrets == ("token-of-a",)
     assert sorted(masked) == ["token-of-a", "token-of-b"]
@@ -289,14 +291,16 @@ def test_no_token_is_returned_that_could_not_be_masked(mixed):
         raise RuntimeError(*sorted(tokens))
 
     with pytest.raises(RuntimeError) as error:
-        accounts(mixed, ["a", "b"], FACEBOOK, mask=mask)
+        accounts(mixed, ["a", "b"], FACEBOOK, may=may_read(mixed), mask=mask)
     assert error.value.args == ("token-of-a", "token-of-b")
 
 
 @pytest.mark.parametrize("token", ["", "undefined"])
 def test_an_impossible_token_is_passed_on_for_the_api_to_refuse(acme, token):
     integration(acme, "a", token=token, internalId="1234")
-    assert accounts(acme, ["a"], FACEBOOK, mask=id) == {"a": Account("a", "facebook", "1234", (token,))}
+    assert accounts(acme, ["a"], FACEBOOK, may=may_read(acme), mask=id) == {
+        "a": Account("a", "facebook", "1234", (token,))
+    }
 
 
 def test_each_inactive_integration_has_its_reason(mixed):
@@ -407,7 +411,7 @@ def test_reading_postiz_needs_only_these_columns_and_writes_nothing(mixed, more)
         require_known(mixed, FACEBOOK, organization_id="acme", integration_ids=["a"])
         assert left_out(mixed, FACEBOOK)
         assert inactive_reasons(mixed, ["b"], FACEBOOK) == {}
-        assert accounts(mixed, ["a"], FACEBOOK, mask=id)
+        assert accounts(mixed, ["a"], FACEBOOK, may=may_read(mixed), mask=id)
         assert "permalinks" not in may_read(mixed)
         assert published_posts(mixed, "a", ["1_2"], by_permalink=False) == {}
         assert customers(mixed, ["a", "b"]) == ({"a": Customer("club", "Customer club")} if more else {})
@@ -488,7 +492,9 @@ def test_a_token_is_masked_before_it_is_taken_apart(acme, monkeypatch):
 
     in_two = replace(provider_named("facebook"), secrets=parts)
     monkeypatch.setattr(postiz_module, "provider_named", lambda _: in_two)
-    found = accounts(acme, ["a"], FACEBOOK, mask=lambda tokens: seen.append(("masked", *tokens)))
+    found = accounts(
+        acme, ["a"], FACEBOOK, may=may_read(acme), mask=lambda tokens: seen.append(("masked", *tokens))
+    )
     assert found["a"].secrets == ("key", "secret")
     assert seen == [("masked", "key:secret"), ("taken apart", "key:secret"), ("masked", "key", "secret")]
 
@@ -500,7 +506,7 @@ def test_a_channel_of_whom_only_the_user_is_connected_is_left_out(acme):
     assert count_active(acme, FACEBOOK) == 1
     assert left_out(acme, FACEBOOK) == {"in_between_steps": 1}
     assert inactive_reasons(acme, ["half"], FACEBOOK) == {"half": "in_between_steps"}
-    assert set(accounts(acme, ["whole", "half"], FACEBOOK, mask=id)) == {"whole"}
+    assert set(accounts(acme, ["whole", "half"], FACEBOOK, may=may_read(acme), mask=id)) == {"whole"}
     with pytest.raises(JobError, match="'half' is in_between_steps"):
         require_known(acme, FACEBOOK, integration_ids=["half"])
 

@@ -64,7 +64,9 @@ def test_the_reader_can_read_what_the_daily_job_needs(reader):
     [[found]] = postiz_reading.active_integrations(reader, known)
     assert found.id == "i1"
     assert postiz_reading.left_out(reader, known) == {}
-    assert postiz_reading.accounts(reader, ["i1"], known, mask=lambda token: None)["i1"].secrets
+    assert postiz_reading.accounts(
+        reader, ["i1"], known, may=postiz_reading.may_read(reader), mask=lambda token: None
+    )["i1"].secrets
     assert "permalinks" in postiz_reading.may_read(reader)
     assert postiz_reading.published_posts(reader, "i1", ["1_2"], by_permalink=True) == {}
     postiz_reading.require_known(reader, known, organization_id="o1", integration_ids=["i1"])
@@ -117,7 +119,11 @@ def test_without_the_grant_only_channels_that_need_refresh_tokens_are_left_out(r
     [[found]] = postiz_reading.active_integrations(reader, known)
     assert found.id == "i1"
     assert postiz_reading.left_out(reader, known) == {"deleted": 1, "no_refresh_token_grant": 2}
-    assert list(postiz_reading.accounts(reader, ["i1", *channels], known, mask=lambda token: None)) == ["i1"]
+    assert list(
+        postiz_reading.accounts(
+            reader, ["i1", *channels], known, may=postiz_reading.may_read(reader), mask=lambda token: None
+        )
+    ) == ["i1"]
     assert postiz_reading.inactive_reasons(reader, channels[:1], known) == {
         "youtube-1": "no_refresh_token_grant"
     }
@@ -128,7 +134,9 @@ def test_with_the_grant_the_reader_gets_refresh_tokens_of_that_network_only(read
     known = names_by_identifier()
     assert postiz_reading.left_out(reader, known) == {"deleted": 1}
     masked: list[str] = []
-    found = postiz_reading.accounts(reader, ["i1", *channels], known, mask=masked.extend)
+    found = postiz_reading.accounts(
+        reader, ["i1", *channels], known, may=postiz_reading.may_read(reader), mask=masked.extend
+    )
     token = make_channel(1).refresh_token
     assert {id_: one.refresh_token for id_, one in found.items()} == {
         "i1": "",
@@ -149,7 +157,9 @@ def test_the_grant_may_be_given_twice_and_stands_in_the_way_of_no_change_of_post
     postiz.execute('ALTER TABLE "Integration" ALTER "refreshToken" TYPE varchar(5000)')
     postiz.execute('ALTER TABLE "Integration" ALTER "providerIdentifier" TYPE varchar(500)')
     known = names_by_identifier()
-    found = postiz_reading.accounts(reader, channels, known, mask=lambda token: None)
+    found = postiz_reading.accounts(
+        reader, channels, known, may=postiz_reading.may_read(reader), mask=lambda token: None
+    )
     assert found["youtube-1"].refresh_token == make_channel(1).refresh_token
 
 
@@ -163,7 +173,9 @@ def test_no_other_role_gets_refresh_tokens(reader, postiz, postiz_database, as_r
 
 
 def test_a_role_that_may_read_the_column_needs_no_function(reader, channels, postiz):
-    found = postiz_reading.accounts(postiz, channels, names_by_identifier(), mask=lambda token: None)
+    found = postiz_reading.accounts(
+        postiz, channels, names_by_identifier(), may=postiz_reading.may_read(postiz), mask=lambda token: None
+    )
     assert found["youtube-1"].refresh_token == make_channel(1).refresh_token
 
 

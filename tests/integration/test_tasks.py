@@ -483,6 +483,20 @@ def test_each_day_keeps_the_customer_that_its_channels_first_had(bench, list_for
     assert customers_of("ingest_job", "date, customer_id") == {(before, "c2"), (day, "c1")}
 
 
+def test_a_day_that_ended_without_a_customer_gets_todays_when_it_is_read_again(
+    bench, list_for, ingest, monkeypatch
+):
+    monkeypatch.setenv("SOCIAL_ANALYTICS_HISTORY_DAYS", "0")
+    list_for(DAY)
+    ingest(1)
+    insert_customer(bench.postiz, "c1", "acme")
+    bench.postiz.execute("""UPDATE "Integration" SET "customerId" = 'c1'""")
+    list_for(DAY)
+    ingest(1)
+    found = bench.analytics.execute("SELECT DISTINCT customer_id FROM analytics.ingest_job").fetchall()
+    assert found == [("c1",)]
+
+
 def test_a_run_of_one_customer_lists_its_channels_and_retires_no_other(bench, list_for):
     everybody = list_for(DAY)
     insert_customer(bench.postiz, "c1", "acme")

@@ -64,7 +64,7 @@ class JobStatus(StrEnum):
 
     @property
     def has_figures(self) -> bool:
-        """Whether the day's figures are stored."""
+        """Whether the job ended with the day's figures. A failed job keeps those of an earlier reading."""
         return self in (JobStatus.SUCCEEDED, JobStatus.RECOVERED)
 
     @property
@@ -132,18 +132,16 @@ error_class = NULL, error_code = NULL, provider_code = NULL, provider_subcode = 
 """
 _NO_ERROR: LiteralString = f"{_NO_CODE}, reason = NULL"
 
-_CUSTOMER_ID: LiteralString = """
-(SELECT customer_id FROM analytics.integration WHERE integration_id = new.integration_id)
-"""
-
 # In a fixed order, so that two runs that queue the same jobs cannot deadlock. A day keeps the first customer
 # that is known of it: the listing knows only today's.
 _QUEUED: LiteralString = """
 INSERT INTO analytics.ingest_job AS job
     (job_id, organization_id, customer_id, integration_id, provider, date, status, is_backfill, dag_run_id,
      claimed_by, queued_at)
-SELECT job_id, organization_id, {customer_id}, integration_id, provider, date, 'queued', is_backfill,
-       %(dag_run_id)s, %(claimed_by)s::text, clock_timestamp()
+SELECT job_id, organization_id,
+       (SELECT customer_id FROM analytics.integration WHERE integration_id = new.integration_id),
+       integration_id, provider, date, 'queued', is_backfill, %(dag_run_id)s, %(claimed_by)s::text,
+       clock_timestamp()
 FROM unnest(%(job_ids)s::text[], %(organization_ids)s::text[], %(integration_ids)s::text[],
             %(providers)s::text[], %(dates)s::date[], %(are_backfill)s::boolean[])
      AS new (job_id, organization_id, integration_id, provider, date, is_backfill)
@@ -157,13 +155,12 @@ SET status = 'queued', dag_run_id = excluded.dag_run_id, queued_at = excluded.qu
 # A reading that is under way keeps its claim, and may still end the job. A job that waits for quota keeps its
 # reason, and goes on counting its wait.
 _REGISTER: LiteralString = f"""
-{_QUEUED.format(customer_id=_CUSTOMER_ID)}
+{_QUEUED}
 WHERE job.status IN ('queued', 'running')
 """
 
-# The listing has registered the job, with its customer.
 _CLAIM: LiteralString = f"""
-{_QUEUED.format(customer_id="NULL::text")}, claimed_by = excluded.claimed_by, started_at = NULL, {_NO_ERROR}
+{_QUEUED}, claimed_by = excluded.claimed_by, started_at = NULL, {_NO_ERROR}
 WHERE %(force)s OR job.claimed_by IS DISTINCT FROM excluded.claimed_by
 """
 
@@ -582,7 +579,7 @@ def _earlier(start: Start, days: Sequence[date]) -> dict[str, object]:
 
 
 def ended_days(analytics: Database, job: IngestJob, days: Sequence[date]) -> dict[date, JobState]:
-    """Those of ``days`` on which the integration's job has ended, each with that job."""
+    """Those of ``days`` on which the integration's job has ended, each with its job's state."""
     found = states(analytics, [job.on(day).job_id for day in days])
     return {state.date: state for state in found if not state.status.is_open}
 

@@ -39,6 +39,10 @@ def migrate(analytics: Database) -> None:
 
 
 def _revision(analytics: Database) -> str | None:
+    """The schema's revision; ``None`` if there is no schema yet. Within a transaction, it is a savepoint.
+
+    A query sees a table that was made while this process waited for the lock; to_regclass() does not.
+    """
     with translated_errors(analytics.conn_id):
         try:
             with analytics.connection.transaction():

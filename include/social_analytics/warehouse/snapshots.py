@@ -10,9 +10,9 @@ from psycopg import errors, sql
 from include.social_analytics.databases import Database, translated_errors
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('social_analytics.snapshots', 0))"
-_IS_KNOWN = "SELECT to_regclass(%s) IS NOT NULL"
-# to_regclass() is quicker, but after waiting for the lock it does not see a table that was made meanwhile.
-_IS_THERE = """
+_QUICK_CHECK = "SELECT to_regclass(%s) IS NOT NULL"
+# Not to_regclass(): after waiting for the lock, it does not see a table that was made meanwhile.
+_CHECK_AFTER_LOCK = """
 SELECT EXISTS (
     SELECT FROM pg_class WHERE relnamespace = 'analytics'::regnamespace AND relname = %s
 )
@@ -40,11 +40,11 @@ def ensure_month(analytics: Database, day: date) -> None:
     Safe when several processes call it at once.
     """
     month = f"content_metric_snapshot_{day:%Y_%m}"
-    if _holds(analytics, _IS_KNOWN, f"analytics.{month}"):
+    if _holds(analytics, _QUICK_CHECK, f"analytics.{month}"):
         return
     with analytics.transaction():
         analytics.execute(_LOCK)
-        if not _holds(analytics, _IS_THERE, month):
+        if not _holds(analytics, _CHECK_AFTER_LOCK, month):
             analytics.execute(
                 sql.SQL(_CREATE).format(
                     month=sql.Identifier("analytics", month),

@@ -87,7 +87,7 @@ SELECT EXISTS (
 )
 """
 
-# Arrays of text and times go in binary ("b"): psycopg packs them faster than it writes them.
+# Arrays of text and times go in binary ("b"): psycopg packs them faster than it formats them as text.
 # postiz_post_id stays, even if Postiz has deleted the post since. So do the latest totals if this reading has
 # none; those of two readings on one day go together, like their snapshots.
 _CONTENT = """
@@ -292,8 +292,9 @@ def store(
         # Mostly there is nothing to recover or to fill: then Postgres is not asked.
         if recovered := [day for day in brought_in if not ended[day].status.has_figures]:
             ledger.recover(analytics, start, recovered, reading.reason if reading.missing else None)
-        if not reading.missing and (filled := [day for day in brought_in if ended[day].reason]):
-            ledger.fill(analytics, start, filled)
+        lacked = [day for day in brought_in if ended[day].status.has_figures and ended[day].reason]
+        if lacked and not reading.missing:
+            ledger.fill(analytics, start, lacked)
         if withdrawn := [day for day in earlier if reading.days[day] is DayStatus.PENDING]:
             ledger.withdraw(analytics, start, withdrawn)
         if doubtful := _doubtful_days(reading, snapshot_date):

@@ -51,7 +51,9 @@ def test_the_demo_fills_an_empty_database_once_and_serves_its_channels(database,
                 reader = Database("postiz_db", connection)
                 [channels] = postiz.active_integrations(reader, identifiers)
                 ids = [channel.id for channel in channels]
-                accounts = postiz.accounts(reader, ids, identifiers, mask=lambda token: None)
+                accounts = postiz.accounts(
+                    reader, ids, identifiers, may=postiz.may_read(reader), mask=lambda token: None
+                )
             answers = [
                 requests.get(
                     f"{url}/facebook/v25.0/{account.provider_account_id}",

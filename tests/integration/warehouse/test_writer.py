@@ -108,6 +108,13 @@ def test_a_recovered_day_says_what_the_reading_lacks_that_brought_it_in(warehous
     assert warehouse.ledger_row(job(day=before(1)))["reason"] is None
 
 
+def test_a_recovered_day_that_lacks_nothing_does_not_take_a_note_about_the_api(warehouse):
+    warehouse.store(job(day=before(1)), reading({before(2): 1}, day=before(1)))
+    warehouse.store(job(), replace(reading({before(1): 1, DAY: 1}), notes=("The version is old.",)))
+    row = warehouse.ledger_row(job(day=before(1)))
+    assert (row["status"], row["reason"]) == ("recovered", None)
+
+
 def test_a_note_about_the_api_does_not_keep_what_an_earlier_reading_lacked(warehouse):
     lacking = replace(reading({before(1): 1}, day=before(1)), missing=("No posts could be listed.",))
     warehouse.store(job(day=before(1)), lacking)
