@@ -22,7 +22,7 @@ import structlog
 from include.social_analytics import postiz, telemetry
 from include.social_analytics.connectors import names_by_identifier, provider_named
 from include.social_analytics.connectors.base import Account, Connector, Reader
-from include.social_analytics.connectors.reading import Reading, Window
+from include.social_analytics.connectors.reading import DayStatus, Reading, Window
 from include.social_analytics.databases import Database
 from include.social_analytics.errors import ErrorCode, JobError
 from include.social_analytics.jobs import IngestJob
@@ -102,7 +102,8 @@ class Ingester:
         """
         settled = self._settled(jobs)
         todo = [job for job in jobs if job.job_id not in settled]
-        failures = [error for error in settled.values() if error is not None]
+        failures = [one for one in settled.values() if isinstance(one, JobError)]
+        statuses = Counter[str](one for one in settled.values() if not isinstance(one, JobError))
         due: list[datetime] = []
 
         accounts = self.accounts(todo)
@@ -131,7 +132,7 @@ class Ingester:
                         try:
                             reading = future.result()
                             with own_failure("storing"):
-                                self._store(started, reading)
+                                statuses[self._store(started, reading)] += 1
                         except JobError as error:
                             quota_due = self._record(started, error)
                             if quota_due is None:
@@ -145,15 +146,14 @@ class Ingester:
             raise ThrottledError(max(due))
         if failures:
             raise _summary(failures, len(jobs))
-        states = ledger.states(self.analytics_db, [job.job_id for job in jobs])
-        return dict(Counter(state.status for state in states))
+        return dict(statuses)
 
-    def _settled(self, jobs: Sequence[IngestJob]) -> dict[str, JobError | None]:
-        """Jobs that no retry changes, each with its error if it failed."""
-        settled: dict[str, JobError | None] = {}
+    def _settled(self, jobs: Sequence[IngestJob]) -> dict[str, JobStatus | JobError]:
+        """Jobs that no retry changes, each with its status, or with its error if it failed."""
+        settled: dict[str, JobStatus | JobError] = {}
         for state in ledger.states(self.analytics_db, [job.job_id for job in jobs]):
             if state.status.is_settled_well:
-                settled[state.job_id] = None
+                settled[state.job_id] = state.status
             elif state.status is JobStatus.FAILED and state.error_code is not None:
                 code = ErrorCode.named(state.error_code)
                 if code.is_final:
@@ -219,7 +219,8 @@ class Ingester:
         """What the role of Postiz's database may read. Kept for the batch."""
         return postiz.may_read(self.postiz_db)
 
-    def _store(self, started: _Started, reading: Reading) -> None:
+    def _store(self, started: _Started, reading: Reading) -> DayStatus:
+        """Store a reading; returns the job's status."""
         job = started.job
         names = {name for one in reading.content for name in (one.content_id, *one.also_known_as)}
         with self.postiz_db.transaction():
@@ -256,6 +257,7 @@ class Ingester:
             metric_rows=stored.metric_rows,
             content_rows=stored.content_rows,
         )
+        return stored.status
 
     def _record(self, started: _Started, error: JobError) -> datetime | None:
         """Write a failure to the ledger. If the job only waits for quota, returns when it is due again."""
