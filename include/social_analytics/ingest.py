@@ -96,7 +96,8 @@ class Ingester:
         A job's failure of any kind touches no other job. A database that is gone ends the batch.
 
         :param map_index: of this mapped task, for the ledger.
-        :returns: how many jobs have each status.
+        :returns: how many jobs have each status, as their readings ended. If another task has claimed a job
+            meanwhile, the ledger says what that task does.
         :raises ThrottledError: when some jobs wait for quota.
         :raises JobError: when jobs failed. Its code is not final if another try may help.
         """

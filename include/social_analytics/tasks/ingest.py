@@ -22,7 +22,7 @@ from include.social_analytics.warehouse import ledger
 
 
 def analytics_ingest(batch: Batch) -> dict[str, int]:
-    """Ingest a batch; returns how many of its jobs have each status."""
+    """Ingest a batch; returns how many of its jobs have each status, as their readings ended."""
     settings = Settings.from_environment()
 
     @cache
